@@ -1,0 +1,15 @@
+"""The one error for what a user gave: the command line prints its one line and exits with 2."""
+
+
+class InputError(ValueError):
+    """Something given from outside cannot be used. The message says what was given, what was expected, the way out."""
+
+
+def closest(given: str, known: list[str]) -> str:
+    """The end of an "unknown name" message: the names most like the one given, else all of them."""
+    from difflib import get_close_matches
+
+    matches = get_close_matches(given, known, n=3, cutoff=0.5)
+    if matches:
+        return f"did you mean {' or '.join(matches)}?"
+    return f"known: {', '.join(sorted(known)) or 'none'}"

@@ -1,0 +1,3 @@
+from lightning_gans.models.gan import GAN
+
+__all__ = ["GAN"]
