@@ -13,6 +13,7 @@ from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 from lightning_gans.errors import InputError
 
@@ -37,6 +38,10 @@ class AdversarialModule(LightningModule):
     """Suffixes of the log keys (``train/loss_g``), the generator first."""
     networks: ClassVar[dict[str, str]] = {"g": "generator", "d": "discriminator", "c": "classifier"}
     """Attribute that holds each player's network."""
+    released_networks: ClassVar[tuple[str, ...]] = ("generator",)
+    """The submodules that a zoo file holds: what ``sample`` needs."""
+    linear_labels: ClassVar[bool] = False
+    """Whether label rows may hold any number, so that 0.5, 2 and -1 mean something."""
     num_classes: int | None = None
     """K, for papers whose ``forward`` takes a label; None for the others."""
 
@@ -213,22 +218,26 @@ class AdversarialModule(LightningModule):
             if label is not None:
                 raise InputError(f"{name} takes no label; leave it out, or load a conditional model such as cgan_mnist")
             return None
-        if isinstance(label, Tensor) and label.dim() == 2:
-            if label.shape != (num, classes):
-                raise InputError(f"label rows are {tuple(label.shape)}; {name} expected {(num, classes)}")
-            return label.to(self.device, torch.float32)
-        indices = (
-            torch.arange(num) % classes
-            if label is None
-            else torch.as_tensor(label).expand(num)
-            if torch.as_tensor(label).dim() == 0
-            else torch.as_tensor(label)
-        )
-        if len(indices) != num:
-            raise InputError(f"{len(indices)} labels for {num} samples; give one label, or one per sample")
-        for wrong in indices[(indices < 0) | (indices >= classes)][:1].tolist():
-            raise InputError(f"label {wrong} is out of range; {name} has the labels 0 to {classes - 1}")
-        return torch.nn.functional.one_hot(indices.long(), classes).float().to(self.device)
+        label = torch.arange(num) % classes if label is None else torch.as_tensor(label)
+        if label.dim() == 0:
+            label = label.expand(num)
+        if len(label) != num or (label.dim() == 2 and label.shape[1] != classes):
+            raise InputError(
+                f"the label has shape {tuple(label.shape)}; {name} takes one class, {num} classes (one per sample),"
+                f" or rows of shape {(num, classes)}"
+            )
+        return self.conditions(label).to(self.device)
+
+    def conditions(self, label: Tensor) -> Tensor:
+        """Class indices (B,) to one-hot rows (B, K); rows of attributes (B, K) pass through. Both as float."""
+        if label.dim() == 2:
+            return label.float()
+        if label.device.type == "cpu":  # on an accelerator the check would wait for the device
+            for wrong in label[(label < 0) | (label >= self.num_classes)][:1].tolist():
+                raise InputError(
+                    f"label {wrong} is out of range; this {type(self).__name__} has 0 to {self.num_classes - 1}"
+                )
+        return one_hot(label.long(), self.num_classes).float()
 
 
 def _uncounted() -> None:

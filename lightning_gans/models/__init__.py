@@ -1,3 +1,8 @@
+"""The papers, one file each."""
+
+from lightning_gans.models.cgan import CGAN
+from lightning_gans.models.controlgan import ControlGAN
+from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
 
-__all__ = ["GAN"]
+__all__ = ["CGAN", "DCGAN", "GAN", "ControlGAN"]

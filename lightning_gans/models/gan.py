@@ -13,10 +13,12 @@ Departures from the paper:
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout
+from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.losses import adversarial_loss
@@ -98,7 +100,7 @@ class GAN(AdversarialModule):
         hidden: int = 1200,
         units: int = 240,
         pieces: int = 5,
-        loss: str = "non_saturating",
+        loss: Literal["non_saturating", "minimax"] = "non_saturating",
         lr: float = 0.1,
         lr_decay: float = 1.000004,
         min_lr: float = 1e-6,
@@ -143,32 +145,44 @@ class GAN(AdversarialModule):
             scheduler.step()
         self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g}, prog_bar=True)
 
-    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[torch.optim.lr_scheduler.LambdaLR]]:
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         h = self.hparams
         optimizers = [
             torch.optim.SGD(network.parameters(), h.lr, h.momentum, fused=True)
             for network in (self.generator, self.discriminator)
         ]
-        decay = lambda update: max(h.min_lr / h.lr, h.lr_decay**-update)  # noqa: E731
-        return optimizers, [torch.optim.lr_scheduler.LambdaLR(optimizer, decay) for optimizer in optimizers]
+        return optimizers, [exponential_decay(optimizer, h.lr_decay, h.min_lr) for optimizer in optimizers]
+
+    def on_train_start(self) -> None:
+        bias_to_mean_image(self)
 
     def on_train_epoch_start(self) -> None:
         h = self.hparams
-        progress = min(max((self.current_epoch - 1) / (h.momentum_epochs - 1), 0), 1)
         for optimizer in self.trainer.optimizers:
-            optimizer.param_groups[0]["momentum"] = h.momentum + progress * (h.final_momentum - h.momentum)
+            set_momentum(optimizer, self.current_epoch, h.momentum, h.final_momentum, h.momentum_epochs)
 
-    def on_train_start(self) -> None:
-        """G's output bias starts at the logit of the mean training image, so that the first fakes have its brightness.
 
-        Weights that were loaded have a bias already.
-        """
-        if self.generator.output.bias.any():
-            return
-        total, count = torch.zeros_like(self.generator.output.bias), 0
-        for batch in self.trainer.train_dataloader:
-            total += batch.image.to(self.device).flatten(1).float().mean(0) / 255
-            count += 1
-        mean = self.all_gather(total).reshape(-1, len(total)).mean(0) / count
-        with torch.no_grad():
-            self.generator.output.bias.copy_(mean.clamp(1e-3, 1 - 1e-3).logit())
+def exponential_decay(optimizer: torch.optim.Optimizer, decay: float, min_lr: float) -> LRScheduler:
+    """Divide the learning rate by ``decay`` at every update, down to ``min_lr``."""
+    lr = optimizer.defaults["lr"]
+    return LambdaLR(optimizer, lambda update: max(min_lr / lr, decay**-update))
+
+
+def set_momentum(optimizer: torch.optim.Optimizer, epoch: int, start: float, final: float, epochs: int) -> None:
+    """Let the momentum rise linearly from ``start`` in epoch 1 to ``final`` in epoch ``epochs``."""
+    progress = min(max((epoch - 1) / (epochs - 1), 0), 1)
+    optimizer.param_groups[0]["momentum"] = start + progress * (final - start)
+
+
+@torch.no_grad()
+def bias_to_mean_image(module: AdversarialModule) -> None:
+    """Start G's output bias at the logit of the mean training image, so that the first fakes have its brightness.
+
+    Weights that were loaded have a bias already, and keep it.
+    """
+    bias = module.generator.output.bias
+    if bias.any():
+        return
+    means = [batch.image.to(module.device).flatten(1).float().mean(0) for batch in module.trainer.train_dataloader]
+    mean = torch.stack(means).mean(0) / 255
+    bias.copy_(module.trainer.strategy.reduce(mean, reduce_op="mean").clamp(1e-3, 1 - 1e-3).logit())

@@ -1,0 +1,144 @@
+"""Conditional Generative Adversarial Nets, Mirza & Osindero 2014, https://arxiv.org/abs/1411.1784.
+
+The MNIST experiment (section 4.1).
+
+Not stated in the paper: taken from the GAN that it extends (``gan.py``): initialisation, dropout of 0.2 on D's image,
+the length of the momentum's rise, the simultaneous update with k = 1, the output bias. Both networks get the labels of
+the real batch.
+
+Departures from the paper: none known. "Mapped to a second, combined hidden layer of dimensionality 1200" is read
+literally, as an affine layer on the concatenation of the 200 and 1000 units.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import dropout
+from torch.optim.lr_scheduler import LRScheduler
+
+from lightning_gans.data.batches import ImageBatch
+from lightning_gans.losses import adversarial_loss
+from lightning_gans.models.gan import Maxout, bias_to_mean_image, exponential_decay, set_momentum, uniform_weights
+from lightning_gans.module import AdversarialModule
+
+
+class Generator(nn.Module):
+    """Latents (B, Z) and label rows (B, K) to images (B, D) in [0, 1]."""
+
+    def __init__(self, latent_dim: int, num_classes: int, pixels: int) -> None:
+        super().__init__()
+        self.latent = nn.Linear(latent_dim, 200)
+        self.label = nn.Linear(num_classes, 1000)
+        self.combined = nn.Linear(1200, 1200)
+        self.output = nn.Linear(1200, pixels)
+        uniform_weights(self, 0.05)
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        h = torch.cat([self.latent(z), self.label(label)], 1).relu()
+        h = self.combined(dropout(h, 0.5, self.training)).relu()
+        return self.output(dropout(h, 0.5, self.training)).sigmoid()
+
+
+class Discriminator(nn.Module):
+    """Images (B, D) in [0, 1] and label rows (B, K) to logits (B, 1)."""
+
+    def __init__(self, pixels: int, num_classes: int) -> None:
+        super().__init__()
+        self.image = Maxout(pixels, units=240, pieces=5)
+        self.label = Maxout(num_classes, units=50, pieces=5)
+        self.joint = Maxout(240 + 50, units=240, pieces=4)
+        self.output = nn.Linear(240, 1)
+        uniform_weights(self, 0.005)
+
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
+        h = torch.cat([self.image(dropout(x, 0.2, self.training)), self.label(label)], 1)
+        h = self.joint(dropout(h, 0.5, self.training))
+        return self.output(dropout(h, 0.5, self.training))
+
+
+class CGAN(AdversarialModule):
+    """The fully connected GAN with the label as a second input of both networks.
+
+    Args:
+        image_shape: (C, H, W).
+        num_classes: K.
+        latent_dim: Z, uniform in the unit hypercube.
+        loss: ``non_saturating`` as the GAN was trained with, or ``minimax``, the equation of both papers.
+        lr: Learning rate of both networks at the start.
+        lr_decay: The rate is divided by this at every update ...
+        min_lr: ... down to this.
+        momentum: Momentum up to epoch 1 ...
+        final_momentum: ... rising linearly to this ...
+        momentum_epochs: ... at this epoch.
+    """
+
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int] = (1, 28, 28),
+        num_classes: int = 10,
+        latent_dim: int = 100,
+        loss: Literal["non_saturating", "minimax"] = "non_saturating",
+        lr: float = 0.1,
+        lr_decay: float = 1.00004,
+        min_lr: float = 1e-6,
+        momentum: float = 0.5,
+        final_momentum: float = 0.7,
+        momentum_epochs: int = 250,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.num_classes = num_classes
+        self.generator = Generator(latent_dim, num_classes, math.prod(image_shape))
+        self.discriminator = Discriminator(math.prod(image_shape), num_classes)
+        self.loss = adversarial_loss(loss)
+
+    def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
+        device = generator.device if generator else self.device
+        return torch.rand(num, self.hparams.latent_dim, generator=generator, device=device)
+
+    def forward(self, z: Tensor, label: Tensor) -> Tensor:
+        """Latents (B, Z) and label rows (B, K) to images (B, C, H, W) in [-1, 1]."""
+        return 2 * self.generator(z, label).unflatten(1, self.hparams.image_shape) - 1
+
+    def generate(self, batch: ImageBatch) -> Tensor:
+        return self(self.prior(len(batch.image)), self.conditions(batch.label))
+
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        optimizer_g, optimizer_d = self.optimizers()
+        label = self.conditions(batch.label)
+        real = (batch.image.flatten(1) + 1) / 2
+        fake = self.generator(self.prior(len(real)), label)
+
+        with self.toggled_optimizer(optimizer_d):
+            logits = self.discriminator(torch.cat([real, fake.detach()]), torch.cat([label, label]))
+            loss_d = 0.5 * self.loss.discriminator(*logits.chunk(2))
+            self.differentiate(optimizer_d, loss_d)
+
+        with self.toggled_optimizer(optimizer_g):
+            loss_g = self.loss.generator(self.discriminator(fake, label))
+            self.descend(optimizer_g, loss_g)
+        self.advance(optimizer_d)
+
+        for scheduler in self.lr_schedulers():
+            scheduler.step()
+        self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g}, prog_bar=True)
+
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
+        h = self.hparams
+        optimizers = [
+            torch.optim.SGD(network.parameters(), h.lr, h.momentum, fused=True)
+            for network in (self.generator, self.discriminator)
+        ]
+        return optimizers, [exponential_decay(optimizer, h.lr_decay, h.min_lr) for optimizer in optimizers]
+
+    def on_train_start(self) -> None:
+        bias_to_mean_image(self)
+
+    def on_train_epoch_start(self) -> None:
+        h = self.hparams
+        for optimizer in self.trainer.optimizers:
+            set_momentum(optimizer, self.current_epoch, h.momentum, h.final_momentum, h.momentum_epochs)
