@@ -1,0 +1,61 @@
+"""Where the packaged runs and released models lie, in a checkout and in an installed wheel."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from lightning_gans.errors import InputError, closest
+
+PACKAGE = Path(__file__).resolve().parent
+
+
+def configs() -> Path:
+    """The folder of ``<paper>_<dataset>.yaml``."""
+    return _folder(packaged="configs", checkout="configs")
+
+
+def zoo() -> Path:
+    """The folder of ``<paper>_<dataset>.md`` with their weights."""
+    return _folder(packaged="zoo_files", checkout="zoo")
+
+
+def config_names() -> list[str]:
+    """Names of the packaged configs, without ``.yaml``."""
+    return sorted(path.stem for path in configs().glob("*.yaml"))
+
+
+def config(name_or_path: str | os.PathLike[str]) -> Path:
+    """Find a config file.
+
+    Args:
+        name_or_path: A file of the user's, which wins, or the name of a packaged config with or without ``.yaml``.
+
+    Returns:
+        The path of an existing file.
+
+    Raises:
+        InputError: if there is no such file and no such packaged config; it gives the closest names.
+    """
+    path = Path(name_or_path)
+    if path.is_file():
+        return path
+    if path.name != str(path):
+        raise InputError(f"there is no config file {path}; give an existing file or a packaged config's name")
+    packaged = configs() / f"{path.name.removesuffix('.yaml')}.yaml"
+    if not packaged.is_file():
+        raise InputError(
+            f"there is no config {path.name}, as a file or in the package; {closest(path.name, config_names())}"
+        )
+    return packaged
+
+
+def _folder(packaged: str, checkout: str) -> Path:
+    # The wheel's first: beside an installed package lies site-packages, where a folder "configs" would be a stranger's.
+    for folder in (PACKAGE / packaged, PACKAGE.parent / checkout):
+        if folder.is_dir():
+            return folder
+    raise InputError(
+        f"lightning_gans was installed without its folder {packaged} (looked for {PACKAGE / packaged} and"
+        f" {PACKAGE.parent / checkout}); install it again from a wheel or with pip install -e from a checkout"
+    )

@@ -1,0 +1,25 @@
+"""Released models by name: ``zoo.load("cgan_mnist").sample(64, label=7)``.
+
+A folder is the registry: a card ``<paper>_<dataset>.md`` and a weights file beside it make an entry.
+"""
+
+from lightning_gans.zoo.cards import Card
+from lightning_gans.zoo.release import Exported, config, export, verify
+from lightning_gans.zoo.sources import card, names
+from lightning_gans.zoo.tables import listing, results_table, write_readme
+from lightning_gans.zoo.weights import init_from, load
+
+__all__ = [
+    "Card",
+    "Exported",
+    "card",
+    "config",
+    "export",
+    "init_from",
+    "listing",
+    "load",
+    "names",
+    "results_table",
+    "verify",
+    "write_readme",
+]

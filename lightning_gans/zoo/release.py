@@ -1,0 +1,139 @@
+"""From a training checkpoint to a released file and the skeleton of its card; and the check of what is released."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+import lightning_gans
+from lightning_gans import assets
+from lightning_gans.errors import InputError
+from lightning_gans.zoo import sources
+from lightning_gans.zoo.cards import NAME, OPTIONAL, SCHEMA, missing, split
+from lightning_gans.zoo.weights import build, fetch, halved, write
+
+
+class Exported(NamedTuple):
+    """Files that were written, and the fields of the card that a person has to fill in."""
+
+    weights: Path
+    card: Path
+    missing: list[str]
+
+
+def export(checkpoint: str | Path, output_dir: str | Path, name: str | None = None, half: bool = True) -> Exported:
+    """Write the networks that the model's class releases, and a card with what is known.
+
+    Args:
+        checkpoint: A ``.ckpt`` that ``fit`` has written.
+        output_dir: Made if need be.
+        name: ``<paper>_<dataset>``; the checkpoint's stem when not given.
+        half: Store matrices and kernels as float16.
+
+    Raises:
+        InputError: for a checkpoint that cannot be loaded or has weights that are not finite, a bad name, or a card
+            that exists and describes other weights.
+    """
+    name = name or Path(checkpoint).stem
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name} cannot name a model of the zoo; give --name <paper>_<dataset>, such as dcgan_mnist")
+    weights = fetch(checkpoint)
+    module = build(weights)
+    released = tuple(getattr(module, "released_networks", ("generator",)))
+    absent = [network for network in released if network not in weights.networks]
+    if absent:
+        raise InputError(f"{checkpoint} lacks {', '.join(absent)}, which a released {weights.model} needs")
+    state = {key: value for key, value in weights.state.items() if key.partition(".")[0] in released or "." not in key}
+    if half:
+        state = halved(state)
+    for key, value in state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(
+                f"{checkpoint}: {key} is not finite{' in float16' if half else ''}; export an earlier checkpoint"
+                + (", or with --float32" if half else "")
+            )
+
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    file, card_file = folder / f"{name}.safetensors", folder / f"{name}.md"
+    part = file.with_name(f"{file.name}.part")
+    data = write(
+        part,
+        # From the module: with the defaults of the arguments that the checkpoint leaves out.
+        replace(
+            weights, hparams=_arguments(module), networks=released, state=state, version=lightning_gans.__version__
+        ),
+    )
+    digest = hashlib.sha256(data).hexdigest()
+    if card_file.exists():
+        fields, text = split(card_file)
+        if fields.get("sha256") != digest:
+            part.unlink()
+            raise InputError(
+                f"{card_file} exists and its figures belong to other weights; move it away, or give another --name"
+            )
+    else:
+        fields, text = _skeleton(module, name, digest), ""
+        front = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
+        card_file.write_text(f"---\n{front}---\n", encoding="utf-8")
+    part.replace(file)
+    return Exported(file, card_file, missing(fields, text))
+
+
+def verify() -> list[str]:
+    """Check every card and every weights file that is on this machine.
+
+    Returns:
+        A line for each problem: a card that does not hold, a hash that differs, a file or config that is not there.
+    """
+    problems = []
+    for name in sources.names():
+        try:
+            card = sources.card(name)
+            path = sources.local(card)
+            if path:
+                sources.check(path.read_bytes(), card, path)
+            elif card.url is None:
+                sources.locate(card)
+            assets.config(card.config)
+        except InputError as error:
+            problems.append(str(error))
+            continue
+        if card.picture and not (card.path.parent / card.picture).is_file():
+            problems.append(f"card {name}: there is no picture {card.path.parent / card.picture}")
+    return problems
+
+
+def config(name: str) -> Path:
+    """The config that made a released model."""
+    return assets.config(sources.card(name).config)
+
+
+def _arguments(module: Any) -> dict[str, Any]:
+    accepted = inspect.signature(type(module)).parameters
+    return {key: value for key, value in module.hparams.items() if key in accepted}
+
+
+def _skeleton(module: Any, name: str, digest: str) -> dict[str, Any]:
+    """A card's fields: what is known, and null for the others, so that a check of the card finds them."""
+    fields: dict[str, Any] = {field: None for field in SCHEMA if field not in OPTIONAL}
+    # Each paper's file begins with its citation: title, authors and year, address.
+    citation = re.match(
+        r"\s*(.+?), [^,]+ \d{4}, https://arxiv\.org/abs/([\d.]+\d)", inspect.getmodule(module).__doc__ or ""
+    )
+    return fields | {
+        "name": name,
+        "model": type(module).__name__,
+        "config": name if name in assets.config_names() else None,
+        "weights": f"{name}.safetensors",
+        "sha256": digest,
+        "paper": {"title": citation[1] if citation else None, "arxiv": citation[2] if citation else None},
+        "data": dict.fromkeys(SCHEMA["data"]),
+        "results": [dict.fromkeys(field for field in SCHEMA["results"][0] if field not in ("unit", "real"))],
+    }

@@ -1,0 +1,175 @@
+"""Finding cards and weights: the user's folders, the package, the cache, then the address on the card."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
+
+from filelock import FileLock
+
+from lightning_gans import assets
+from lightning_gans.errors import InputError, closest
+from lightning_gans.zoo.cards import Card
+
+FOLDERS = "LIGHTNING_GANS_ZOO"
+CACHE = "LIGHTNING_GANS_CACHE"
+TIMEOUT = 60
+"""Seconds without an answer."""
+
+
+def folders() -> list[Path]:
+    """Where cards and weights are looked for, in this order: those in ``$LIGHTNING_GANS_ZOO``, the package's."""
+    given = [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+    for folder in given:
+        if not folder.is_dir():
+            raise InputError(f"${FOLDERS} names {folder}, which is no folder; correct or unset it")
+    return [*given, assets.zoo()]
+
+
+def cache(card: Card) -> Path:
+    """Where a download is kept. The hash is in the path, so that a newer card never meets an older file."""
+    import platformdirs
+
+    root = os.environ.get(CACHE) or platformdirs.user_cache_dir("lightning_gans")
+    return Path(root) / "zoo" / card.sha256[:16] / card.weights
+
+
+def card_files() -> dict[str, Path]:
+    """Every card's file by name; the first folder that has a name gives it."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in sorted(folder.glob("*.md")):
+            if path.name != "README.md":
+                found.setdefault(path.stem, path)
+    return found
+
+
+def names() -> list[str]:
+    """Names of all released models."""
+    return sorted(card_files())
+
+
+def card(name: str) -> Card:
+    """The checked card of a released model.
+
+    Raises:
+        InputError: for an unknown name (with the closest ones), or a card with a missing or wrong field.
+    """
+    files = card_files()
+    if name not in files:
+        raise InputError(f"there is no model {name} in the zoo; {closest(name, list(files))}")
+    return Card.read(files[name])
+
+
+def local(card: Card) -> Path | None:
+    """The weights file, if it is on this machine. Its hash is not checked here."""
+    candidates = [folder / card.weights for folder in (card.path.parent, *folders())]
+    return next((path for path in [*candidates, cache(card)] if path.is_file()), None)
+
+
+def locate(card: Card) -> Path:
+    """The weights file, fetched once if need be, however many processes ask for it.
+
+    Raises:
+        InputError: if it is nowhere, or cannot be fetched; it says where to put it by hand.
+    """
+    found = local(card)
+    if found:
+        return found
+    if card.url is None:
+        looked = ", ".join(str(folder) for folder in dict.fromkeys([card.path.parent, *folders()]))
+        raise InputError(
+            f"{card.weights} of {card.name} is not in {looked}, and its card has no url; put the file into one of them"
+        )
+    target = cache(card)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{target}.lock"):
+        if not target.is_file():
+            _fetch(card, card.url, target)
+    return target
+
+
+def check(data: bytes, card: Card, path: Path) -> None:
+    """Compare a weights file's content with its card.
+
+    Raises:
+        InputError: if the hash differs.
+    """
+    _check_hash(hashlib.sha256(data).hexdigest(), len(data), card, str(path))
+
+
+def _check_hash(found: str, size: int, card: Card, place: str) -> None:
+    if found != card.sha256:
+        raise InputError(
+            f"{place} ({size} bytes) has the SHA-256 {found}, its card {card.name} says {card.sha256}: the file is"
+            " damaged, cut short or of another version; delete it and get it again"
+        )
+
+
+def _fetch(card: Card, url: str, target: Path) -> None:
+    print(f"lightning-gans: fetching {card.weights} from {url}", file=sys.stderr)
+    part = target.with_name(f"{target.name}.part")
+    digest, size = hashlib.sha256(), 0
+    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
+        try:
+            with _open(url, card.weights, scratch) as stream, part.open("wb") as file:
+                while chunk := stream.read(1 << 20):
+                    digest.update(chunk)
+                    size += len(chunk)
+                    file.write(chunk)
+        # Three libraries with unlike families of errors; whatever went wrong, the way out is the same.
+        except Exception as error:
+            with suppress(FileNotFoundError):
+                part.unlink()
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{card.weights} of {card.name} is not on this machine and could not be fetched from {url} ({reason});"
+                f" get it elsewhere and put it at {target}, or into a folder that ${FOLDERS} names"
+            ) from error
+    try:
+        _check_hash(digest.hexdigest(), size, card, f"what came from {url}")
+    except InputError:
+        part.unlink()
+        raise
+    os.replace(part, target)
+
+
+def _open(url: str, file: str, scratch: str) -> IO[bytes]:
+    """Open what a url names for reading; libraries that only write files write them into ``scratch``."""
+    scheme, _, rest = url.partition("://")
+    if scheme == "https":
+        return urllib.request.urlopen(url, timeout=TIMEOUT)
+    if scheme == "hf":
+        return _open_hub(rest, scratch)
+    if scheme == "wandb":
+        return _open_artifact(rest, file, scratch)
+    raise InputError(f"the address {url} begins with {scheme}://; expected https://, hf:// or wandb://")
+
+
+def _open_hub(address: str, scratch: str) -> IO[bytes]:
+    """``owner/repo/file`` or ``owner/repo/file@revision``."""
+    try:
+        import huggingface_hub
+    except ModuleNotFoundError:
+        raise InputError("huggingface_hub is not installed: pip install 'lightning-gans[hub]'") from None
+    address, _, revision = address.partition("@")
+    owner, repository, file = address.split("/", 2)
+    path = huggingface_hub.hf_hub_download(f"{owner}/{repository}", file, revision=revision or None, local_dir=scratch)
+    return open(path, "rb")
+
+
+def _open_artifact(address: str, file: str, scratch: str) -> IO[bytes]:
+    """``entity/project/artifact:alias``, which holds the weights under the name on the card."""
+    import wandb
+
+    folder = Path(wandb.Api().artifact(address).download(root=scratch))
+    if not (folder / file).is_file():
+        inside = ", ".join(sorted(path.name for path in folder.iterdir()))
+        raise InputError(f"the artifact holds {inside or 'nothing'}; expected {file}")
+    return (folder / file).open("rb")

@@ -1,0 +1,81 @@
+"""The zoo at a glance: for the terminal and for the README."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lightning_gans.errors import InputError
+from lightning_gans.zoo import sources
+from lightning_gans.zoo.cards import Card, Result
+
+BEGIN, END = "<!-- zoo:begin -->", "<!-- zoo:end -->"
+
+
+def cards() -> list[Card]:
+    """Every card, by name."""
+    return [sources.card(name) for name in sources.names()]
+
+
+def listing() -> str:
+    """An aligned table of all models: name, paper, data, size, figures."""
+    rows = [["NAME", "PAPER", "DATA", "MB", "FIGURES (the paper's)"]]
+    for card in cards():
+        figures = ", ".join(
+            f"{result.metric} {_reproduced(result)}" + (f" ({_text(result.reported)})" if result.reported else "")
+            for result in card.results
+        )
+        rows.append([card.name, card.paper.arxiv, card.data.name, _megabytes(card), figures])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def results_table() -> str:
+    """A markdown table with a row per figure: name, paper, data, metric, reported, reproduced, size."""
+    lines = [
+        "| model | paper | data | metric | reported | reproduced | real data | MB |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for card in cards():
+        paper = f"[{card.paper.title}](https://arxiv.org/abs/{card.paper.arxiv})"
+        for index, result in enumerate(card.results):
+            first = [f"`{card.name}`", paper, card.data.name] if index == 0 else ["", "", ""]
+            metric = f"{result.metric}, {result.unit}" if result.unit else result.metric
+            figures = [_text(result.reported), _text(result.reproduced), _text(result.real)]
+            cells = [*first, metric, *figures, _megabytes(card) if index == 0 else ""]
+            lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+    return "\n".join(lines)
+
+
+def readme_section(path: Path) -> tuple[str, str, str]:
+    """A README before, between and after the marks of its results table.
+
+    Raises:
+        InputError: if there is no such file, or not one pair of marks in it.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}; run this in the checkout, or give --file")
+    content = path.read_text(encoding="utf-8")
+    if content.count(BEGIN) != 1 or content.count(END) != 1 or content.index(BEGIN) > content.index(END):
+        raise InputError(f"{path} has no place for the table; expected one {BEGIN} and below it one {END}")
+    before, _, rest = content.partition(BEGIN)
+    table, _, after = rest.partition(END)
+    return before, table.strip(), after
+
+
+def write_readme(path: Path) -> None:
+    """Replace the results table of a README by the cards'."""
+    before, _, after = readme_section(path)
+    path.write_text(f"{before}{BEGIN}\n{results_table()}\n{END}{after}", encoding="utf-8")
+
+
+def _reproduced(result: Result) -> str:
+    return f"{_text(result.reproduced)} {result.unit}" if result.unit else _text(result.reproduced)
+
+
+def _text(figure: float | str | None) -> str:
+    return "-" if figure is None else str(figure)
+
+
+def _megabytes(card: Card) -> str:
+    path = sources.local(card)
+    return f"{path.stat().st_size / 1e6:.1f}" if path else "-"
