@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from lightning_gans.errors import InputError, closest
+
 AdversarialLossName = Literal[
     "minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic_pairing"
 ]
@@ -70,10 +72,10 @@ def relativistic_pairing_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
     """-log sigmoid(D(G(z)) - D(x)), pairs by position in the batch (Jolicoeur-Martineau 2019; Huang et al. 2024).
 
     Raises:
-        ValueError: without the logits of the real batch, which this loss compares with.
+        InputError: without the logits of the real batch, which this loss compares with.
     """
     if real is None:
-        raise ValueError("relativistic_pairing needs the real logits in the generator's step too; pass real=...")
+        raise InputError("relativistic_pairing needs the real logits in the generator's step too; pass real=...")
     return softplus(real - fake).mean()
 
 
@@ -102,8 +104,8 @@ def adversarial_loss(name: str) -> AdversarialLoss:
     """Look a loss up by name.
 
     Raises:
-        ValueError: for a name that is not in ``ADVERSARIAL_LOSSES``.
+        InputError: for a name that is not in ``ADVERSARIAL_LOSSES``.
     """
     if name not in ADVERSARIAL_LOSSES:
-        raise ValueError(f"unknown adversarial loss {name!r}; expected one of {', '.join(ADVERSARIAL_LOSSES)}")
+        raise InputError(f"unknown adversarial loss {name!r}; {closest(name, list(ADVERSARIAL_LOSSES))}")
     return ADVERSARIAL_LOSSES[name]

@@ -10,6 +10,8 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from lightning_gans.errors import InputError
+
 SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))
 """The ten log-spaced widths from 0.1 to 1 among which the authors' script chooses."""
 
@@ -27,8 +29,11 @@ class ParzenLogLikelihood(Metric):
     Args:
         num_samples: How many samples make the window; more are left out, fewer are an error.
 
+    Images are counted as Lightning deals them to W processes: the i-th of process r is number i W + r. Which samples
+    are left out, and which validation images choose the width, therefore does not depend on W.
+
     Raises:
-        RuntimeError: from ``compute`` where there are fewer samples than that.
+        InputError: from ``compute`` where there are fewer samples than that.
     """
 
     full_state_update = False
@@ -36,39 +41,54 @@ class ParzenLogLikelihood(Metric):
     samples: list[Tensor]
     images: list[Tensor]
     validation: list[Tensor]
+    sizes: Tensor
 
     def __init__(self, num_samples: int = 10_000, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.num_samples = num_samples
         for name in ("samples", "images", "validation"):
             self.add_state(name, [], dist_reduce_fx="cat")
+        self.add_state("sizes", torch.zeros(3, dtype=torch.long), dist_reduce_fx=None)
 
     def update(self, real: Tensor, fake: Tensor, label: Tensor | None = None) -> None:
         """Add images to judge and generated samples, each (B, ...) in [-1, 1]; labels do not matter."""
         self.images.append(unit_rows(real))
         self.samples.append(unit_rows(fake))
+        self.sizes += torch.tensor([len(fake), len(real), 0], device=self.sizes.device)
 
     def calibrate(self, validation: Tensor) -> None:
-        """Add validation images (B, ...) in [-1, 1] to choose the width on.
+        """Add this process's share of the validation images, (B, ...) in [-1, 1], to choose the width on.
 
         Without any, it is chosen on the first of the images to judge, which is what one does while validating.
         """
         self.validation.append(unit_rows(validation))
+        self.sizes += torch.tensor([0, 0, len(validation)], device=self.sizes.device)
 
     def compute(self) -> Tensor:
-        """Mean log-likelihood (nats)."""
+        """Mean log-likelihood (nats); the paper gives it with the standard error of ``log_likelihoods``."""
         return self.log_likelihoods()[0].mean()
 
     def log_likelihoods(self) -> tuple[Tensor, float]:
         """Log-likelihood of each image (N,), and the width that was chosen."""
-        samples, images = dim_zero_cat(self.samples), dim_zero_cat(self.images)
+        sizes = self.sizes.reshape(-1, 3).T.tolist()
+        samples, images = dealt(self.samples, sizes[0]), dealt(self.images, sizes[1])
         if len(samples) < self.num_samples:
-            raise RuntimeError(f"{len(samples)} samples; the protocol takes exactly {self.num_samples}")
+            raise InputError(
+                f"parzen_ll got {len(samples):,} samples; its protocol takes exactly {self.num_samples:,}: evaluate on"
+                " as many images (MNIST has 10,000), or leave it out"
+            )
         samples = samples[: self.num_samples]
-        validation = dim_zero_cat(self.validation) if len(self.validation) else images
+        validation = dealt(self.validation, sizes[2]) if any(sizes[2]) else images
         by_sigma = parzen_log_likelihood(validation[:VALIDATION_IMAGES], samples, SIGMAS).mean(1)
         sigma = SIGMAS[int(by_sigma.argmax())]
         return parzen_log_likelihood(images, samples, (sigma,))[0], sigma
+
+
+def dealt(rows: list[Tensor], sizes: list[int]) -> Tensor:
+    """Rows (N, D) of all processes, one process's after the other's, in the order in which they were dealt out."""
+    turns = torch.cat([torch.arange(size) for size in sizes])
+    rows = dim_zero_cat(rows)
+    return rows[turns.argsort(stable=True).to(rows.device)] if len(sizes) > 1 else rows
 
 
 def unit_rows(images: Tensor) -> Tensor:
@@ -77,7 +97,7 @@ def unit_rows(images: Tensor) -> Tensor:
 
 
 def parzen_log_likelihood(x: Tensor, samples: Tensor, sigmas: tuple[float, ...], chunk: int = 500) -> Tensor:
-    """log mean_j N(x; mu_j, sigma^2 I) for each width and row.
+    """Log-likelihood, log mean_j N(x; mu_j, sigma^2 I), for each width and row.
 
     Args:
         x: (N, D).
@@ -92,7 +112,18 @@ def parzen_log_likelihood(x: Tensor, samples: Tensor, sigmas: tuple[float, ...],
     norms = samples.square().sum(1)
     rows = []
     for part in x.split(chunk):
-        squared = (part.square().sum(1, keepdim=True) - 2 * part @ samples.T + norms).clamp_min_(0)
+        squared = (part.square().sum(1, keepdim=True) - 2 * exact_product(part, samples.T) + norms).clamp_min_(0)
         rows.append(torch.stack([torch.logsumexp(squared / (-2 * sigma**2), 1) for sigma in sigmas]))
     offsets = torch.tensor([math.log(count) + dims * math.log(sigma * math.sqrt(2 * math.pi)) for sigma in sigmas])
     return torch.cat(rows, 1) - offsets[:, None].to(x.device)
+
+
+def exact_product(a: Tensor, b: Tensor) -> Tensor:
+    """Matrix product in full float32: TF32 or bfloat16, which training may have chosen, would cost several nats."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(a.device.type, enabled=False):
+            return a @ b
+    finally:
+        torch.set_float32_matmul_precision(precision)
