@@ -1,0 +1,143 @@
+"""The text files that come with images: CelebA's attributes and partition, tables of boxes. As text or as CSV."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import NamedTuple, TextIO
+
+import torch
+from torch import Tensor
+
+from lightning_gans.errors import InputError, closest
+
+
+class Box(NamedTuple):
+    """A region of an image, in pixels from its upper left corner; right and bottom are exclusive."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+class AttributeList(NamedTuple):
+    """Binary attributes of images.
+
+    Attributes:
+        images: N paths, relative to the images' folder.
+        names: K names.
+        label: (N, K) float, 1 where the attribute holds, else 0.
+    """
+
+    images: list[str]
+    names: list[str]
+    label: Tensor
+
+    def select(self, names: list[str] | None) -> AttributeList:
+        """The attributes of these names, in this order; all when not given.
+
+        Raises:
+            InputError: for an unknown name, with the closest ones.
+        """
+        if names is None:
+            return self
+        for name in names:
+            if name not in self.names:
+                raise InputError(f"unknown attribute {name}; {closest(name, self.names)}")
+        return AttributeList(self.images, names, self.label[:, [self.names.index(name) for name in names]])
+
+
+def read_attributes(path: Path) -> AttributeList:
+    """Read a list in CelebA's format: count, attribute names, then ``image 1 -1 ...``; or CSV with a header.
+
+    Raises:
+        InputError: for a file that is not of this form, with the line, or that is cut short.
+    """
+    rows, first = _rows(path), 1
+    count = None
+    if rows and len(rows[0]) == 1 and rows[0][0].isdigit():
+        count, rows, first = int(rows[0][0]), rows[1:], 2
+        names = rows[0] if rows else []
+    else:
+        names = rows[0][1:] if rows else []
+    images, values = [], []
+    for number, row in enumerate(rows[1:], first + 1):
+        if len(row) != len(names) + 1 or any(value not in ("1", "-1", "0") for value in row[1:]):
+            raise InputError(f"{path}, line {number}: expected an image and {len(names)} times 1 or -1")
+        images.append(row[0])
+        values.append([value == "1" for value in row[1:]])
+    if not images or count not in (None, len(images)):
+        raise InputError(f"{path} lists {len(images)} images, announced: {count or 'some'}; fetch it again")
+    return AttributeList(images, names, torch.tensor(values, dtype=torch.float32))
+
+
+def read_partition(path: Path) -> dict[str, int]:
+    """Read CelebA's ``image 0|1|2`` (training, validation, test), as text or as CSV with a header.
+
+    Raises:
+        InputError: for a line that is not of this form.
+    """
+    rows = _rows(path)
+    header = bool(rows) and not rows[0][-1].isdigit()
+    partition = {}
+    for number, row in enumerate(rows[header:], 1 + header):
+        if len(row) != 2 or row[1] not in ("0", "1", "2"):
+            raise InputError(f"{path}, line {number}: expected an image and 0, 1 or 2")
+        partition[row[0]] = int(row[1])
+    return partition
+
+
+def read_boxes(path: Path, margin: float = 0.25, where: str | None = None) -> dict[str, Box]:
+    """Read a CSV file with the columns image, face_x, face_y, face_w, face_h (upper left corner and size, in pixels).
+
+    Args:
+        path: The file; other columns are allowed.
+        margin: Each box becomes a square of its longer side, grown by this share of the side on each of the four sides.
+        where: Keep only the rows that have 1 in this column.
+
+    Returns:
+        The grown box of each image; it may reach beyond the image.
+
+    Raises:
+        InputError: for a missing column, or a line without numbers.
+    """
+    with _open(path) as file:
+        table = csv.DictReader(file)
+        known = list(table.fieldnames or [])
+        for column in ["image", "face_x", "face_y", "face_w", "face_h", *([where] if where else [])]:
+            if column not in known:
+                raise InputError(f"{path} has no column {column}; {closest(column, known)}")
+        boxes = {}
+        for row in table:
+            if where and row[where] != "1":
+                continue
+            try:
+                x, y, w, h = (float(row[f"face_{name}"]) for name in "xywh")
+            except (TypeError, ValueError):
+                raise InputError(f"{path}, line {table.line_num}: the box of {row['image']} is not 4 numbers") from None
+            if min(w, h) <= 0:
+                raise InputError(f"{path}, line {table.line_num}: the box of {row['image']} is {w:g}x{h:g}")
+            half = max(w, h) * (0.5 + margin)
+            center = (x + w / 2, y + h / 2)
+            boxes[row["image"]] = Box(center[0] - half, center[1] - half, center[0] + half, center[1] + half)
+    if not boxes:
+        raise InputError(f"{path} has no box" + (f" with 1 in the column {where}" if where else ""))
+    return boxes
+
+
+def _rows(path: Path) -> list[list[str]]:
+    with _open(path) as file:
+        rows = [line.replace(",", " ").split() for line in file]
+    while rows and not rows[-1]:
+        rows.pop()
+    if not all(rows):
+        raise InputError(f"{path}, line {rows.index([]) + 1} is empty")
+    return rows
+
+
+def _open(path: Path) -> TextIO:
+    try:
+        return path.open(newline="", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise InputError(f"cannot read {path} ({error.strerror})") from error

@@ -1,0 +1,104 @@
+"""Loaders over images in memory: a batch is one indexing operation, and a resumed run goes on with the next batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from lightning import Trainer
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from lightning_gans.data.batches import ImageBatch
+from lightning_gans.errors import InputError
+
+
+class ImagesInMemory(Dataset):
+    """Images (N, C, H, W) uint8 with labels (N,) or (N, K); hands out whole batches by one indexing operation."""
+
+    def __init__(self, image: Tensor, label: Tensor) -> None:
+        if len(image) != len(label):
+            raise InputError(f"{len(image)} images with {len(label)} labels; expected one label per image")
+        self.image, self.label = image, label
+
+    def __len__(self) -> int:
+        return len(self.image)
+
+    def __getitem__(self, index: int | slice) -> ImageBatch:
+        return ImageBatch(self.image[index], self.label[index])
+
+    def __getitems__(self, indices: Sequence[int]) -> ImageBatch:
+        indices = torch.as_tensor(indices)
+        return ImageBatch(self.image[indices], self.label[indices])
+
+    def part(self, start: int, stop: int) -> ImagesInMemory:
+        """Images ``start`` to ``stop`` (exclusive) as a data set that shares this one's memory."""
+        return ImagesInMemory(self.image[start:stop], self.label[start:stop])
+
+
+class ResumableSampler(DistributedSampler):
+    """A shuffle that is a function of the seed and the epoch, and that can start in the middle of one epoch.
+
+    Args:
+        dataset: What is sampled.
+        epoch: The epoch to begin with.
+        skip: This rank's examples that were already used in that epoch.
+        options: Of torch's ``DistributedSampler``.
+    """
+
+    def __init__(self, dataset: Dataset, epoch: int = 0, skip: int = 0, **options: Any) -> None:
+        super().__init__(dataset, **options)
+        self.set_epoch(epoch)
+        self.skip = {epoch: skip}
+
+    def __iter__(self) -> Iterator[int]:
+        indices = list(super().__iter__())
+        return iter(indices[self.skip.get(self.epoch, 0) :])
+
+
+class ResumableLoader(DataLoader):
+    """Tells Lightning, by the names of these methods, that resuming in mid-epoch is taken care of.
+
+    There is no state beyond Lightning's own count of batches, which ``position`` reads.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        pass
+
+
+def position(trainer: Trainer) -> tuple[int, int]:
+    """Where training begins or goes on: the epoch, and how many of its batches are done.
+
+    The loaders are made before Lightning has sorted out its counters after a resume, so that ``current_epoch`` may
+    still be an epoch whose last batch is done, and ``completed`` lacks the batch in whose end hook a checkpoint was
+    saved.
+    """
+    epochs = trainer.fit_loop.epoch_progress.current
+    batches = trainer.fit_loop.epoch_loop.batch_progress
+    within_epoch = trainer.fit_loop.restarting and epochs.started > epochs.processed
+    if not within_epoch:
+        return epochs.processed, 0
+    if batches.is_last_batch:
+        return epochs.processed + 1, 0
+    return epochs.processed, batches.current.processed
+
+
+def even_batch_size(images: int, world_size: int, batch_size: int) -> int:
+    """The smallest batch size, from the given one up, at which all ranks have equally many batches of their shares.
+
+    Ranks that wait for each other in every batch would otherwise wait forever when one has a batch more.
+    """
+    share = images // world_size
+    if images % world_size:
+        while share % batch_size == 0:
+            batch_size += 1
+    return batch_size
+
+
+def as_batch(batch: ImageBatch | list[ImageBatch]) -> ImageBatch:
+    """Collate: the batch itself where the data set made one, else its examples stacked."""
+    return batch if isinstance(batch, ImageBatch) else ImageBatch(*map(torch.stack, zip(*batch, strict=True)))
