@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import signal
+import time
+from pathlib import Path
+from typing import Any, ClassVar
 
 import torch
 from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_gans.errors import InputError
 from lightning_gans.metrics import IMAGE_METRICS, ImageMetricName
+
+
+def run_folder(trainer: Trainer) -> Path:
+    """Where this run keeps its checkpoints, pictures and config."""
+    logger = trainer.logger
+    if logger is None:
+        return Path(trainer.default_root_dir)
+    return Path(logger.save_dir or trainer.default_root_dir, str(logger.name), str(logger.version))
 
 
 class EvaluateImages(Callback):
@@ -21,25 +35,218 @@ class EvaluateImages(Callback):
         metrics: Names of the figures, logged as ``val/NAME`` and ``test/NAME``.
     """
 
-    def __init__(self, metrics: list[ImageMetricName] = []) -> None:  # noqa: B006 (jsonargparse shows it)
-        self.names = list(metrics)
+    def __init__(self, metrics: list[ImageMetricName] | None = None) -> None:
+        self.names = list(metrics or [])
+        for name in self.names:
+            if name not in IMAGE_METRICS:
+                raise InputError(f"unknown metric {name!r}; expected some of {', '.join(IMAGE_METRICS)}")
         self.metrics: dict[str, Metric] = {}
         self.history: list[tuple[int, dict[str, float]]] = []
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.metrics = {name: IMAGE_METRICS[name]().to(module.device) for name in self.names}
 
-    on_test_start = on_validation_start
+    def on_validation_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
+    ) -> None:
+        for metric in self.metrics.values():
+            metric.update(batch.image, outputs.float(), batch.label)
+
+    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.sanity_checking and trainer.num_sanity_val_steps != float("inf"):
+            return  # a few batches make no figure; num_sanity_val_steps: -1 looks at all
+        values = {name: metric.compute().float() for name, metric in self.metrics.items()}
+        self.history.append((trainer.global_step, {name: float(value) for name, value in values.items()}))
+        self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True, prog_bar=True)
+
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.metrics = {}
+        for name in self.names:
+            self.metrics[name] = IMAGE_METRICS[name]().to(module.device)
+            self.metrics[f"{name}_real"] = IMAGE_METRICS[name]().to(module.device)
+        for metric in self.metrics.values():
+            if hasattr(metric, "calibrate"):
+                for batch in self._images(trainer, module, "val_dataloader"):
+                    metric.calibrate(batch.image)
+        self.real = self._images(trainer, module, "reference_dataloader")
+
+    def on_test_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
+    ) -> None:
+        real = next(self.real, None)
+        for name in self.names:
+            self.metrics[name].update(batch.image, outputs.float(), batch.label)
+            if real is not None:
+                self.metrics[f"{name}_real"].update(batch.image, real.image[: len(batch.image)], real.label)
+
+    def on_test_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        values = {f"test/{name}": metric.compute().float() for name, metric in self.metrics.items()}
+        self.log_dict(values, sync_dist=True)
+
+    def _images(self, trainer: Trainer, module: LightningModule, loader: str) -> Any:
+        """Batches of another loader of the DataModule, scaled and on the device."""
+        data = trainer.datamodule
+        for batch in getattr(data, loader)():
+            batch = data.transfer_batch_to_device(batch, module.device, 0)
+            yield data.on_after_batch_transfer(batch, 0)
+
+
+class LogSamples(Callback):
+    """A grid of samples from the same latents at each validation: a PNG beside the run, and ``val/samples`` in W&B.
+
+    With classes, a column shows one class.
+
+    Args:
+        num: Images in the grid, without classes.
+        seed: Seed of the latents.
+    """
+
+    def __init__(self, num: int = 64, seed: int = 0) -> None:
+        self.num, self.seed = num, seed
+        self.label: Tensor | None = None
+        self.latest: Path | None = None
 
     def on_validation_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        for metric in self.metrics.values():
-            metric.update(batch.image, outputs, batch.label)
+        if self.label is None and module.num_classes and batch.label.dim() == 2:
+            self.label = batch.label[: self.num].float()
 
-    on_test_batch_end = on_validation_batch_end
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if not trainer.is_global_zero or trainer.state.fn != "fit":
+            return
+        from torchvision.utils import make_grid, save_image
 
-    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        values = {name: metric.compute().float() for name, metric in self.metrics.items()}
-        self.history.append((trainer.global_step, {name: float(value) for name, value in values.items()}))
-        self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True, prog_bar=True)
+        by_class = module.num_classes if module.num_classes and self.label is None else None
+        num = len(self.label) if self.label is not None else by_class**2 if by_class else self.num
+        images = module.sample(num, self.label, seed=self.seed)
+        grid = make_grid(images.float().cpu(), by_class or 8, normalize=True, value_range=(-1, 1))
+        self.latest = run_folder(trainer) / "samples" / f"{trainer.global_step:08d}.png"
+        self.latest.parent.mkdir(parents=True, exist_ok=True)
+        save_image(grid, self.latest)
+        if hasattr(trainer.logger, "log_image") and not trainer.sanity_checking:
+            trainer.logger.log_metrics({"generator_updates": float(trainer.global_step)})
+            trainer.logger.log_image("val/samples", [grid])
+
+
+class SavePredictions(Callback):
+    """Writes what ``predict`` generates as numbered PNG files, which other tools can score."""
+
+    def on_predict_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.folder = run_folder(trainer) / "predictions"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.count = 0
+
+    def on_predict_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
+    ) -> None:
+        from torchvision.utils import save_image
+
+        for image in outputs.float().cpu():
+            number = self.count * trainer.world_size + trainer.global_rank
+            save_image(image, self.folder / f"{number:08d}.png", normalize=True, value_range=(-1, 1))
+            self.count += 1
+
+    def on_predict_end(self, trainer: Trainer, module: LightningModule) -> None:
+        rank_zero_info(f"{self.count * trainer.world_size} images in {self.folder}")
+
+
+class Throughput(Callback):
+    """``perf/samples_per_second`` over all ranks, between two lines of the log and without waiting for the device."""
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.since, self.count = time.perf_counter(), 0
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.since, self.count = time.perf_counter(), 0
+
+    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
+        self.count += len(batch[0]) * trainer.world_size
+        if (module.batches_seen + 1) % trainer.log_every_n_steps == 0:
+            now = time.perf_counter()
+            self.log("perf/samples_per_second", self.count / (now - self.since))
+            self.since, self.count = now, 0
+
+
+class NonFiniteLoss(InputError):
+    """A loss became infinite or not a number."""
+
+
+class StopAtNonFiniteLoss(Callback):
+    """Stops the run at a loss that is not finite, and keeps it out of every checkpoint.
+
+    On a CPU it looks after each batch; on accelerators, where looking means waiting, when a line of the log is due and
+    before a checkpoint is written.
+    """
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        each = trainer.world_size == 1 and module.device.type == "cpu"
+        if each or (module.batches_seen + 1) % trainer.log_every_n_steps == 0:
+            self.check(trainer, module)
+
+    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
+        self.check(trainer, module)
+
+    def check(self, trainer: Trainer, module: LightningModule) -> None:
+        """Raise where any rank has seen one."""
+        first = trainer.strategy.reduce(module.nonfinite_batch.float(), reduce_op="max").tolist()
+        bad = {player: int(batch) for player, batch in zip(module.players, first, strict=True) if batch >= 0}
+        if not bad:
+            return
+        player = min(bad, key=bad.get)
+        kept = [c.last_model_path or c.best_model_path for c in trainer.checkpoint_callbacks]
+        good = next((path for path in kept if path), None)
+        raise NonFiniteLoss(
+            f"the loss of {type(module).__name__}'s {module.networks[player]} is not finite at batch {bad[player]};"
+            f" stopped there. {f'The last good checkpoint is {good}' if good else 'No checkpoint was written before'};"
+            " a lower learning rate, or --trainer.precision 32 or bf16-mixed, usually helps"
+        )
+
+
+class StopOnSignal(Callback):
+    """Ctrl-C and SIGTERM end the run after the current batch, on all ranks together, with a checkpoint to resume from.
+
+    The process exits with 130 or 143, so that a scheduler knows that there is more to do. A second Ctrl-C stops at
+    once.
+
+    Args:
+        every: Batches between two looks at the other ranks.
+    """
+
+    exit_codes: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+
+    def __init__(self, every: int = 16) -> None:
+        self.every = every
+        self.received = 0
+        self.previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        for number in self.exit_codes:  # later than Lightning's own, which would save in the middle of a step
+            self.previous[number] = signal.signal(number, self._receive)
+
+    def _receive(self, number: int, frame: Any) -> None:
+        self.received = self.exit_codes[number]
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        rank_zero_info("\nStopping after this batch, with a checkpoint; Ctrl-C again stops at once, without one.")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.world_size > 1 and (module.batches_seen + 1) % self.every:
+            return
+        code = self.received
+        if trainer.world_size > 1:
+            code = int(trainer.strategy.reduce(torch.tensor(float(code), device=module.device), reduce_op="max"))
+        if code:
+            path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
+            path = trainer.strategy.broadcast(path)
+            trainer.save_checkpoint(path)
+            rank_zero_info(f"Stopped after {trainer.global_step} generator updates. Resume with --ckpt_path {path}")
+            raise SystemExit(code)
+
+    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}

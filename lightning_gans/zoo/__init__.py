@@ -5,9 +5,9 @@ A folder is the registry: a card ``<paper>_<dataset>.md`` and a weights file bes
 
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.release import Exported, config, export, verify
-from lightning_gans.zoo.sources import card, names
+from lightning_gans.zoo.sources import card, local, names
 from lightning_gans.zoo.tables import listing, results_table, write_readme
-from lightning_gans.zoo.weights import init_from, load
+from lightning_gans.zoo.weights import fetch, init_from, load
 
 __all__ = [
     "Card",
@@ -15,9 +15,11 @@ __all__ = [
     "card",
     "config",
     "export",
+    "fetch",
     "init_from",
     "listing",
     "load",
+    "local",
     "names",
     "results_table",
     "verify",

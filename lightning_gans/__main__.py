@@ -1,0 +1,55 @@
+"""The command ``lightning-gans``."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+HELP = """usage: lightning-gans COMMAND ...
+
+Train, evaluate and use generative adversarial networks.
+
+  fit       --config NAME      train            lightning-gans fit --config dcgan_digits
+  validate  --config NAME      figures on the validation set
+  test      --config NAME      the paper's figures; --init_from NAME takes a zoo model, --ckpt_path FILE your own
+  predict   --config NAME      write generated images as files
+  sample    NAME               draw from a zoo model or a checkpoint: a grid, a strip, an animation
+  zoo       list|show|...      the released models
+
+A bare NAME after --config is one of the packaged configs: {configs}.
+`lightning-gans COMMAND --help` tells more; `lightning-gans fit --model.help DCGAN` lists a paper's arguments.
+"""
+
+LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
+
+
+def main(args: list[str] | None = None) -> None:
+    """Run a command; bad input ends with one line on standard error and exit code 2."""
+    args = sys.argv[1:] if args is None else args
+    from lightning_gans import __version__, assets
+    from lightning_gans.errors import InputError, closest
+
+    try:
+        if not args or args[0] in ("-h", "--help"):
+            print(HELP.format(configs=", ".join(assets.config_names())), end="")
+        elif args[0] == "--version":
+            print(f"lightning-gans {__version__}")
+        elif args[0] in LIGHTNING_COMMANDS:
+            from lightning_gans.cli import run
+
+            run(args)
+        elif args[0] in ("sample", "zoo"):
+            from lightning_gans import commands
+
+            commands.main(args)
+        else:
+            known = [*LIGHTNING_COMMANDS, "sample", "zoo"]
+            raise InputError(f"unknown command {args[0]!r}; {closest(args[0], known)}")
+    except InputError as error:
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"lightning-gans: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

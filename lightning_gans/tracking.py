@@ -1,0 +1,120 @@
+"""Where a run is recorded: W&B with generator updates as the axis, the config beside the run, and a closing report."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from lightning import Callback, LightningModule, Trainer
+from lightning.fabric.loggers.logger import rank_zero_experiment
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import SaveConfigCallback
+from lightning.pytorch.loggers import WandbLogger
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
+
+from lightning_gans.callbacks import EvaluateImages, LogSamples, run_folder
+
+AXIS = "generator_updates"
+
+
+class RunLogger(WandbLogger):
+    """W&B where there is an account, else an offline run that can be uploaded later; never a prompt.
+
+    Args:
+        name: What the run is called; its folder is this and the time.
+        project: W&B project, and the folder of its runs in ``folder``.
+        folder: Where runs lie.
+        mode: ``auto`` is ``online`` with a W&B key on this machine and ``offline`` without; ``$WANDB_MODE`` wins.
+        id: Continue the run of this id.
+        tags: More tags than the paper's and the data set's.
+    """
+
+    def __init__(
+        self,
+        name: str = "run",
+        project: str = "lightning_gans",
+        folder: str = "runs",
+        mode: Literal["auto", "online", "offline", "disabled"] = "auto",
+        id: str | None = None,
+        tags: list[str] | None = None,
+    ) -> None:
+        import wandb
+
+        mode = os.environ.get("WANDB_MODE", mode)
+        if mode == "auto":
+            mode = "online" if rank_zero_only.rank == 0 and wandb.login(prompt=False) else "offline"
+        settings = wandb.Settings(silent=mode != "online", console="off" if mode != "online" else "auto")
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        id = id or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
+        super().__init__(name, folder, id=id, project=project, mode=mode, tags=tags, settings=settings)
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        created = self._experiment is None
+        run = super().experiment
+        if created:
+            run.define_metric(AXIS)
+            run.define_metric("*", step_metric=AXIS, step_sync=True)
+        return run
+
+    @property
+    def offline_run(self) -> Path | None:
+        """Folder of an offline run, for ``wandb sync``; None where nothing needs uploading."""
+        run = self._experiment
+        return Path(run.dir).parent if run is not None and run.settings._offline else None
+
+
+class SaveConfigToRun(SaveConfigCallback):
+    """Writes ``config.yaml`` into the run's folder, and the same values and the tags to W&B."""
+
+    def save_config(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        text = self.parser.dump(self.config, skip_none=False)
+        path = run_folder(trainer) / "config.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        if isinstance(trainer.logger, RunLogger):
+            paper, data = type(module).__name__, type(trainer.datamodule).__name__
+            run = trainer.logger.experiment
+            run.config.update({"paper": paper, "data": data, "cli": yaml.safe_load(text)}, allow_val_change=True)
+            run.tags = tuple({*(run.tags or ()), paper, data})
+
+
+class ReportRun(Callback):
+    """Says at the end where everything lies, and how the figures went."""
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        self.report(trainer)
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        if trainer.state.fn == "fit" and trainer.global_step:
+            self.report(trainer)
+
+    @rank_zero_only
+    def report(self, trainer: Trainer) -> None:
+        """Print it."""
+        lines = []
+        for callback in trainer.callbacks:
+            if isinstance(callback, ModelCheckpoint):
+                lines += [("checkpoint", callback.best_model_path), ("to resume", callback.last_model_path)]
+            elif isinstance(callback, LogSamples):
+                lines += [("picture", callback.latest)]
+            elif isinstance(callback, EvaluateImages) and callback.history:
+                (first_step, first), (last_step, last) = callback.history[0], callback.history[-1]
+                for name in last:
+                    lines.append(
+                        (
+                            f"val/{name}",
+                            f"{first[name]:.4g} after {first_step} updates, {last[name]:.4g} after {last_step}",
+                        )
+                    )
+        logger = trainer.logger
+        if isinstance(logger, RunLogger):
+            offline = logger.offline_run
+            lines.append(
+                ("W&B run", f"{offline}  (upload it with: wandb sync {offline})" if offline else logger.experiment.url)
+            )
+        rank_zero_info("\n" + "\n".join(f"{name:24s}{value}" for name, value in lines if value))
