@@ -29,8 +29,9 @@ from lightning_gans.module import AdversarialModule
 class Generator(nn.Module):
     """Latents (B, Z) and label rows (B, K) to images (B, D) in [0, 1]."""
 
-    def __init__(self, latent_dim: int, num_classes: int, pixels: int) -> None:
+    def __init__(self, latent_dim: int, num_classes: int, pixels: int, dropout: float) -> None:
         super().__init__()
+        self.dropout = dropout
         self.latent = nn.Linear(latent_dim, 200)
         self.label = nn.Linear(num_classes, 1000)
         self.combined = nn.Linear(1200, 1200)
@@ -39,8 +40,8 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         h = torch.cat([self.latent(z), self.label(label)], 1).relu()
-        h = self.combined(dropout(h, 0.5, self.training)).relu()
-        return self.output(dropout(h, 0.5, self.training)).sigmoid()
+        h = self.combined(dropout(h, self.dropout, self.training)).relu()
+        return self.output(dropout(h, self.dropout, self.training)).sigmoid()
 
 
 class Discriminator(nn.Module):
@@ -67,6 +68,7 @@ class CGAN(AdversarialModule):
         image_shape: (C, H, W).
         num_classes: K.
         latent_dim: Z, uniform in the unit hypercube.
+        generator_dropout: Share of G's hidden units dropped while training.
         loss: ``non_saturating`` as the GAN was trained with, or ``minimax``, the equation of both papers.
         lr: Learning rate of both networks at the start.
         lr_decay: The rate is divided by this at every update ...
@@ -81,6 +83,7 @@ class CGAN(AdversarialModule):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         num_classes: int = 10,
         latent_dim: int = 100,
+        generator_dropout: float = 0.5,
         loss: Literal["non_saturating", "minimax"] = "non_saturating",
         lr: float = 0.1,
         lr_decay: float = 1.00004,
@@ -92,7 +95,7 @@ class CGAN(AdversarialModule):
         super().__init__()
         self.save_hyperparameters()
         self.num_classes = num_classes
-        self.generator = Generator(latent_dim, num_classes, math.prod(image_shape))
+        self.generator = Generator(latent_dim, num_classes, math.prod(image_shape), generator_dropout)
         self.discriminator = Discriminator(math.prod(image_shape), num_classes)
         self.loss = adversarial_loss(loss)
 

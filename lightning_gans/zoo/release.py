@@ -124,9 +124,8 @@ def _skeleton(module: Any, name: str, digest: str) -> dict[str, Any]:
     """A card's fields: what is known, and null for the others, so that a check of the card finds them."""
     fields: dict[str, Any] = {field: None for field in SCHEMA if field not in OPTIONAL}
     # Each paper's file begins with its citation: title, authors and year, address.
-    citation = re.match(
-        r"\s*(.+?), [^,]+ \d{4}, https://arxiv\.org/abs/([\d.]+\d)", inspect.getmodule(module).__doc__ or ""
-    )
+    doc = inspect.getmodule(module).__doc__ or ""
+    citation = re.match(r"\s*([^,]+), [^\n]* [\d/]+,\s+https://arxiv\.org/abs/(\d+\.\d+)", doc)
     return fields | {
         "name": name,
         "model": type(module).__name__,

@@ -114,7 +114,11 @@ def _checkpoint(path: Path) -> Weights:
         raise InputError(
             f"{path} is cut short, or holds more than tensors and plain values, which is not unpickled ({reason})"
         ) from None
-    absent = [key for key in ("model", "hyper_parameters", "state_dict") if key not in content]
+    absent = [
+        key
+        for key in ("model", "hyper_parameters", "state_dict")
+        if not isinstance(content, dict) or key not in content
+    ]
     if absent:
         raise InputError(f"{path} lacks {', '.join(absent)}; expected a checkpoint that lightning-gans fit has written")
     state = content["state_dict"]
@@ -122,7 +126,7 @@ def _checkpoint(path: Path) -> Weights:
         source=str(path),
         model=content["model"],
         # The command line adds entries of its own, all with an underscore in front.
-        hparams=_tuples({key: value for key, value in content["hyper_parameters"].items() if key[0] != "_"}),
+        hparams=_tuples({key: value for key, value in content["hyper_parameters"].items() if not key.startswith("_")}),
         networks=tuple(dict.fromkeys(key.partition(".")[0] for key in state if "." in key)),
         state=state,
         version=lightning_gans.__version__,
