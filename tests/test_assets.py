@@ -1,0 +1,69 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lightning_gans import assets
+from lightning_gans.errors import InputError
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def packaged(tmp_path, monkeypatch):
+    """A package installed from a wheel: its configs are inside, and a stranger's folder is beside it."""
+    package = tmp_path / "site-packages" / "lightning_gans"
+    for folder in (package / "configs", package / "zoo_files", package.parent / "configs"):
+        folder.mkdir(parents=True)
+    for name in ("dcgan_mnist", "gan_mnist", "ddp"):
+        (package / "configs" / f"{name}.yaml").write_text("model: GAN\n")
+    (package.parent / "configs" / "strange.yaml").write_text("")
+    monkeypatch.setattr(assets, "PACKAGE", package)
+    monkeypatch.chdir(tmp_path)
+    return package
+
+
+def test_a_checkout_has_its_folders_at_the_root():
+    assert assets.configs() == ROOT / "configs"
+    assert assets.zoo() == ROOT / "zoo"
+
+
+def test_a_wheel_has_them_inside(packaged):
+    assert assets.configs() == packaged / "configs"
+    assert assets.zoo() == packaged / "zoo_files"
+    assert assets.config_names() == ["dcgan_mnist", "ddp", "gan_mnist"]
+
+
+@pytest.mark.parametrize("name", ["dcgan_mnist", "dcgan_mnist.yaml"])
+def test_a_bare_name_finds_the_packaged_config(packaged, name):
+    assert assets.config(name) == packaged / "configs" / "dcgan_mnist.yaml"
+
+
+def test_a_file_of_the_user_wins(packaged, tmp_path):
+    own = tmp_path / "ddp.yaml"
+    own.write_text("")
+    assert assets.config("ddp.yaml") == Path("ddp.yaml")
+    assert assets.config(own) == own
+    assert assets.config("ddp") == packaged / "configs" / "ddp.yaml"
+    (tmp_path / "gan_mnist").mkdir()
+    assert assets.config("gan_mnist") == packaged / "configs" / "gan_mnist.yaml"
+
+
+def test_unknown_configs_get_the_closest_names(packaged):
+    with pytest.raises(InputError, match=r"no config dcgan_minst.*did you mean dcgan_mnist or gan_mnist\?"):
+        assets.config("dcgan_minst")
+    with pytest.raises(InputError, match=r"no config file runs/dcgan_mnist.yaml"):
+        assets.config("runs/dcgan_mnist.yaml")
+
+
+def test_a_package_without_its_folders_says_so(packaged):
+    shutil.rmtree(packaged / "zoo_files")
+    with pytest.raises(InputError, match="without its folder zoo_files"):
+        assets.zoo()
+
+
+def test_finding_things_does_not_wait_for_torch():
+    code = "import sys; from lightning_gans import assets, commands, zoo; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0

@@ -1,0 +1,62 @@
+"""Entries of a zoo that take milliseconds: small models with random weights, and cards that are filled in."""
+
+from pathlib import Path
+
+import torch
+import yaml
+
+from lightning_gans import models, zoo
+from lightning_gans.zoo.cards import split
+
+TINY = {
+    "GAN": dict(image_shape=(1, 4, 4), latent_dim=3, hidden=8, units=4, pieces=2),
+    "CGAN": dict(image_shape=(1, 4, 4), latent_dim=3),
+    "ControlGAN": dict(image_size=28, channels=1, num_classes=10, labels="class", latent_dim=3, width=2),
+}
+FILLED = {
+    "paper": {"title": "A Title", "arxiv": "1406.2661"},
+    "data": {"name": "noise", "licence": "CC0-1.0"},
+    "config": "gan_mnist",
+    "licence": "MIT",
+    "command": "lightning-gans fit --config gan_mnist",
+    "hours": 1.5,
+    "hardware": "2 cores",
+    "results": [
+        {"metric": "parzen", "reported": "225 ± 2", "reproduced": 226.5, "unit": "nats", "protocol": "10,000 samples"},
+        {"metric": "fid_lenet", "reported": None, "reproduced": 4.5, "real": 0.5, "protocol": "5,000 samples"},
+    ],
+}
+
+
+def tiny(name: str):
+    """A model whose samples differ plainly, which those of fresh weights do not."""
+    torch.manual_seed(0)
+    module = getattr(models, name)(**TINY[name])
+    for parameter in module.generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return module
+
+
+def checkpoint(path: Path, name: str = "GAN", **changes) -> Path:
+    """A file such as ``fit`` writes."""
+    module = tiny(name)
+    content = {
+        "model": name,
+        "hyper_parameters": {**module.hparams, "_instantiator": "lightning.pytorch.cli.instantiate_module"},
+        "state_dict": module.state_dict(),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(content | changes, path)
+    return path
+
+
+def entry(folder: Path, entry_name: str = "gan_noise", model: str = "GAN", half: bool = False, **fields) -> Path:
+    """Export a tiny model into the folder, and fill in its card; returns the weights file."""
+    exported = zoo.export(checkpoint(folder / "runs" / "last.ckpt", model), folder, entry_name, half)
+    rewrite(exported.card, **(FILLED | fields))
+    return exported.weights
+
+
+def rewrite(card: Path, text: str = "Grey noise; nothing else is to be expected.", **fields) -> None:
+    front = yaml.safe_dump(split(card)[0] | fields, sort_keys=False)
+    card.write_text(f"---\n{front}---\n\n{text}\n", encoding="utf-8")
