@@ -152,26 +152,27 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert("RGB" if channels == 3 else "L")
-        region = _region(crop, image.width, image.height)
-        image = image.resize((size, size), Image.Resampling.BILINEAR, box=region)
+        # cropped before it is resized: the filter must not see what lies outside
+        image = image.crop(_region(crop, *image.size)).resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return pixels.transpose(2, 0, 1) if channels == 3 else pixels[None]
 
 
-def _region(crop: Box | int | None, width: int, height: int) -> Box:
+def _region(crop: Box | int | None, width: int, height: int) -> tuple[int, int, int, int]:
+    """Left, top, right and bottom of the square to cut out, in whole pixels."""
     if isinstance(crop, Box):
         left, top = max(crop.left, 0), max(crop.top, 0)
         right, bottom = min(crop.right, width), min(crop.bottom, height)
-        side = min(right - left, bottom - top)
+        side = int(min(right - left, bottom - top))
         if side < 1:
             raise ValueError(f"its box {tuple(crop)} lies outside of its {width}x{height} pixels")
-        left, top = (left + right - side) / 2, (top + bottom - side) / 2
+        left, top = int((left + right - side) / 2), int((top + bottom - side) / 2)
     else:
         side = min(width, height) if crop is None else crop
         if side > min(width, height):
             raise ValueError(f"its {width}x{height} pixels are smaller than the crop of {side}")
         left, top = round((width - side) / 2), round((height - side) / 2)
-    return Box(left, top, left + side, top + side)
+    return left, top, left + side, top + side
 
 
 def _broken(root: Path, broken: dict[str, str]) -> str:

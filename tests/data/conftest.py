@@ -1,0 +1,27 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of resized images of each test's own."""
+    monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("LIGHTNING_GANS_DATA", raising=False)
+    return tmp_path / "cache" / "images"
+
+
+@pytest.fixture
+def picture() -> Callable[..., None]:
+    """Writes an image of one colour, or of the given pixels."""
+
+    def write(path: Path, colour: object = 0, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        is_pixels = isinstance(colour, np.ndarray)
+        image = Image.fromarray(colour) if is_pixels else Image.new(mode, size, colour)
+        image.save(path, **({"quality": 100, "subsampling": 0} if path.suffix == ".jpg" else {}))
+
+    return write
