@@ -7,7 +7,7 @@ import pytest
 from lightning_gans import assets, zoo
 from lightning_gans.zoo import tables
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in assets.zoo().glob("*.md") if path.name != "README.md")
 
 

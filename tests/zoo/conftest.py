@@ -1,0 +1,19 @@
+import pytest
+
+from lightning_gans import assets
+from lightning_gans.zoo import sources
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty zoo in place of the packaged one, and an empty cache."""
+    folder = tmp_path / "zoo"
+    folder.mkdir()
+    monkeypatch.setattr(assets, "zoo", lambda: folder)
+    configs = tmp_path / "configs"
+    configs.mkdir()
+    (configs / "gan_mnist.yaml").write_text("")
+    monkeypatch.setattr(assets, "configs", lambda: configs)
+    monkeypatch.delenv(sources.FOLDERS, raising=False)
+    monkeypatch.setenv(sources.CACHE, str(tmp_path / "cache"))
+    return folder

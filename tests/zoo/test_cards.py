@@ -1,0 +1,73 @@
+import pytest
+import tiny_zoo
+
+from lightning_gans import zoo
+from lightning_gans.errors import InputError
+
+WRONG = [
+    ({"name": "gan_other"}, "name is gan_other; expected the file's stem, gan_noise"),
+    ({"sha256": "abc"}, "sha256 is abc; expected 64 hexadecimal digits"),
+    ({"weights": "../gan.safetensors"}, r"weights is \.\./gan\.safetensors"),
+    ({"weights": "gan.ckpt"}, r"weights is gan\.ckpt"),
+    ({"url": "http://models.example/x"}, "url is http://models.example/x; expected https://"),
+    ({"picture": "/etc/passwd"}, "picture is /etc/passwd"),
+    ({"hours": "two"}, "hours is 'two'; expected a number"),
+    ({"hours": 0}, "hours is 0; expected more than 0"),
+    ({"paper": "GAN"}, "paper is no mapping; expected the fields title, arxiv"),
+    ({"paper": {"title": "GAN", "arxiv": 1406.2661}}, r"paper\.arxiv is 1406\.2661; expected text; put it in quotes"),
+    ({"paper": {"title": "GAN", "arxiv": None}}, r"nothing is given for paper\.arxiv"),
+    ({"data": {"name": "noise"}}, r"nothing is given for data\.licence"),
+    ({"licens": "MIT"}, r"no field licens; did you mean licence\?"),
+    ({"results": "good"}, "results is 'good'; expected a list of entries with metric"),
+    ({"results": []}, "nothing is given for results"),
+    ({"results": [{"metric": "fid", "protocol": "5 samples"}]}, r"nothing is given for results\[0\]\.reproduced"),
+    ({"results": [{"metric": "fid", "reproduced": 1, "protocol": "all"}]}, r"results\[0\]\.protocol is 'all'.*samples"),
+    ({"text": "# A title alone"}, "nothing is given for text"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
+def test_a_wrong_card_names_itself_and_the_field(folder, change, message):
+    tiny_zoo.entry(folder)
+    tiny_zoo.rewrite(folder / "gan_noise.md", **change)
+    with pytest.raises(InputError, match=rf"^card gan_noise: .*{message}"):
+        zoo.card("gan_noise")
+
+
+def test_a_file_without_front_matter_is_no_card(folder):
+    (folder / "README.md").write_text("Not a card.")
+    assert zoo.names() == []
+    (folder / "gan_noise.md").write_text("# GAN")
+    with pytest.raises(InputError, match="does not begin with front matter"):
+        zoo.card("gan_noise")
+
+
+def test_a_card_of_another_class_is_noticed(folder):
+    tiny_zoo.entry(folder, model="GAN")
+    tiny_zoo.rewrite(folder / "gan_noise.md", model="CGAN")
+    with pytest.raises(InputError, match="holds a GAN; its card gan_noise says CGAN"):
+        zoo.load("gan_noise")
+
+
+def test_the_table_has_a_row_per_figure(folder):
+    path = tiny_zoo.entry(folder)
+    size = f"{path.stat().st_size / 1e6:.1f}"
+    assert zoo.results_table().splitlines()[2:] == [
+        "| `gan_noise` | [A Title](https://arxiv.org/abs/1406.2661) | noise | parzen, nats | 225 ± 2 | 226.5 | - |"
+        f" {size} |",
+        "|  |  |  | fid_lenet | - | 4.5 | 0.5 |  |",
+    ]
+
+
+def test_the_readme_keeps_what_is_around_the_table(folder, tmp_path):
+    tiny_zoo.entry(folder)
+    readme = tmp_path / "README.md"
+    readme.write_text("# Title\n<!-- zoo:begin -->\nold\n<!-- zoo:end -->\nend\n")
+    zoo.write_readme(readme)
+    zoo.write_readme(readme)
+    expected = f"# Title\n<!-- zoo:begin -->\n{zoo.results_table()}\n<!-- zoo:end -->\nend\n"
+    assert readme.read_text() == expected
+    readme.write_text("# Title")
+    with pytest.raises(InputError, match="has no place for the table"):
+        zoo.write_readme(readme)
+    assert readme.read_text() == "# Title"

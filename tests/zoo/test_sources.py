@@ -1,0 +1,119 @@
+import os
+import urllib.error
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+
+import pytest
+import tiny_zoo
+import torch
+
+from lightning_gans import zoo
+from lightning_gans.errors import InputError
+from lightning_gans.zoo import sources
+
+
+def test_folders_of_the_user_come_before_the_package(folder, tmp_path, monkeypatch):
+    tiny_zoo.entry(folder, hours=1)
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+    tiny_zoo.entry(tmp_path / "second", hours=2)
+    tiny_zoo.entry(tmp_path / "second", "gan_own")
+    monkeypatch.setenv(sources.FOLDERS, f"{tmp_path / 'first'}{os.pathsep}{tmp_path / 'second'}")
+    assert zoo.names() == ["gan_noise", "gan_own"]
+    assert zoo.card("gan_noise").hours == 2
+    assert sources.locate(zoo.card("gan_noise")).parent.name == "second"
+    monkeypatch.setenv(sources.FOLDERS, "nowhere")
+    with pytest.raises(InputError, match=r"\$LIGHTNING_GANS_ZOO names nowhere, which is no folder"):
+        zoo.names()
+
+
+@pytest.fixture
+def remote(folder, monkeypatch):
+    """An entry whose weights are at an address; what the address gives and how often it was asked."""
+    path = tiny_zoo.entry(folder, url="https://models.example/gan_noise.safetensors")
+    served = {"data": path.read_bytes(), "asked": []}
+    path.unlink()
+
+    def urlopen(url, timeout):
+        served["asked"].append(url)
+        if served["data"] is None:
+            raise urllib.error.URLError("no route to host")
+        return BytesIO(served["data"])
+
+    monkeypatch.setattr(sources.urllib.request, "urlopen", urlopen)
+    return served
+
+
+def test_weights_are_fetched_once_even_by_many(remote, tmp_path):
+    card = zoo.card("gan_noise")
+    with ThreadPoolExecutor(4) as pool:
+        paths = list(pool.map(sources.locate, [card] * 8))
+    assert set(paths) == {tmp_path / "cache" / "zoo" / card.sha256[:16] / card.weights}
+    assert remote["asked"] == ["https://models.example/gan_noise.safetensors"]
+    assert torch.equal(zoo.load("gan_noise").generator.output.weight, tiny_zoo.tiny("GAN").generator.output.weight)
+    assert not list(paths[0].parent.glob("*.part"))
+
+
+def test_a_fetched_file_with_another_hash_is_not_kept(remote, tmp_path):
+    remote["data"] = remote["data"][:-1]
+    with pytest.raises(InputError, match=r"what came from https://models\.example/\S+ \(\d+ bytes\) has the SHA-256"):
+        zoo.load("gan_noise")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".lock"]
+
+
+def test_without_a_network_one_line_says_what_to_put_where(remote, tmp_path):
+    remote["data"] = None
+    message = r"gan_noise\.safetensors of gan_noise .* no route to host.*put it at \S+cache"
+    with pytest.raises(InputError, match=message) as caught:
+        zoo.load("gan_noise")
+    assert "\n" not in str(caught.value)
+    assert zoo.verify() == []
+
+
+def test_without_an_address_it_says_where_it_looked(folder):
+    tiny_zoo.entry(folder).unlink()
+    with pytest.raises(InputError, match=rf"is not in {folder}, and its card has no url"):
+        zoo.load("gan_noise")
+    assert len(zoo.verify()) == 1
+
+
+def test_hub_addresses_are_read_as_owner_repository_file_revision(folder, tmp_path, monkeypatch):
+    import sys
+    from types import SimpleNamespace
+
+    asked = []
+
+    def download(repository, file, revision, local_dir):
+        asked.append((repository, file, revision))
+        path = tmp_path / "hub"
+        path.write_bytes(b"weights")
+        return str(path)
+
+    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(hf_hub_download=download))
+    with sources._open("hf://me/gans/v1/gan.safetensors@abc123", "gan.safetensors", "") as stream:
+        assert stream.read() == b"weights"
+    sources._open("hf://me/gans/gan.safetensors", "gan.safetensors", "").close()
+    assert asked == [("me/gans", "v1/gan.safetensors", "abc123"), ("me/gans", "gan.safetensors", None)]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match=r"lightning-gans\[hub\]"):
+        sources._open("hf://me/gans/gan.safetensors", "gan.safetensors", "")
+
+
+def test_artifacts_are_searched_for_the_file_on_the_card(tmp_path, monkeypatch):
+    import wandb
+
+    class Artifact:
+        def download(self, root):
+            (tmp_path / "gan.safetensors").write_bytes(b"weights")
+            return str(tmp_path)
+
+    class Api:
+        def artifact(self, name):
+            assert name == "me/project/gan:v3"
+            return Artifact()
+
+    monkeypatch.setattr(wandb, "Api", Api)
+    with sources._open("wandb://me/project/gan:v3", "gan.safetensors", str(tmp_path)) as stream:
+        assert stream.read() == b"weights"
+    with pytest.raises(InputError, match=r"holds gan\.safetensors; expected other\.safetensors"):
+        sources._open("wandb://me/project/gan:v3", "other.safetensors", str(tmp_path))
