@@ -21,20 +21,18 @@ Labels = list[tuple[int, ...]] | None
 """For each sample in turn, the entries of its label row that are 1; None for one label after the other."""
 
 
-def main(argv: Sequence[str]) -> int:
+def main(argv: Sequence[str]) -> None:
     """Run ``sample ...`` or ``zoo ...``.
 
     Args:
         argv: Without the program's name.
 
-    Returns:
-        The exit status: 1 if ``zoo verify`` has found a problem, else 0.
-
     Raises:
         InputError: for anything given that cannot be used.
+        SystemExit: 1 if ``zoo verify`` has found a problem; argparse's own.
     """
     arguments = _parser().parse_args(_joined(argv))
-    return arguments.run(arguments) or 0
+    arguments.run(arguments)
 
 
 def _joined(argv: Sequence[str]) -> list[str]:
@@ -121,12 +119,13 @@ def _show(arguments: argparse.Namespace) -> None:
     print(f"\nweights: {weights or f'not on this machine; url: {card.url}'}")
 
 
-def _verify(_: argparse.Namespace) -> int:
+def _verify(_: argparse.Namespace) -> None:
     problems = zoo.verify()
     for problem in problems:
         print(problem)
     print(f"{len(zoo.names())} models, {len(problems)} problems")
-    return 1 if problems else 0
+    if problems:
+        raise SystemExit(1)
 
 
 def _export(arguments: argparse.Namespace) -> None:
