@@ -160,7 +160,7 @@ class ImageDataModule(LightningDataModule):
     ) -> DataLoader:
         return kind(
             dataset,
-            batch_size,
+            batch_size=batch_size,  # by keyword: Lightning builds the loader anew to predict
             sampler=sampler,
             collate_fn=as_batch,
             num_workers=self.num_workers,

@@ -90,7 +90,8 @@ def position(trainer: Trainer) -> tuple[int, int]:
 def even_batch_size(images: int, world_size: int, batch_size: int) -> int:
     """The smallest batch size, from the given one up, at which all ranks have equally many batches of their shares.
 
-    Ranks that wait for each other in every batch would otherwise wait forever when one has a batch more.
+    Where processes talk to each other in every batch (a synchronised log, gathered features), one that has a batch more
+    would wait forever.
     """
     share = images // world_size
     if images % world_size:

@@ -52,20 +52,31 @@ def test_shrinking_averages_over_all_pixels(tmp_path, picture):
     assert image[1:-1].tolist() == pytest.approx([46, 78, 110, 142, 174, 206], abs=1)  # means of 16 columns' tent
 
 
-@pytest.mark.parametrize(("mode", "colour"), [("L", 70), ("RGB", (70, 80, 90)), ("RGBA", (70, 80, 90, 0)), ("1", 1)])
-@pytest.mark.parametrize("suffix", ["png", "webp"])
-def test_modes_and_channels(tmp_path, picture, mode, colour, suffix):
-    if suffix == "webp" and mode == "1":
-        pytest.skip("WebP has no such mode")
+@pytest.mark.parametrize(
+    ("mode", "colour", "suffix"),
+    [
+        ("L", 70, "png"),
+        ("RGB", (70, 80, 90), "png"),
+        ("RGB", (70, 80, 90), "webp"),
+        ("RGBA", (70, 80, 90, 0), "png"),
+        ("RGBA", (70, 80, 90, 0), "webp"),
+        ("P", 0, "png"),
+        ("1", 1, "png"),
+    ],
+)
+def test_modes_and_channels(tmp_path, mode, colour, suffix):
     path = tmp_path / f"a.{suffix}"
-    path.parent.mkdir(exist_ok=True)
     image = Image.new(mode, (12, 12), colour)
+    if mode == "P":
+        image.putpalette([70, 80, 90])
     image.save(path, lossless=True) if suffix == "webp" else image.save(path)
     rgb = resized_images(ImageFiles(tmp_path), [path.name], None, 6, 3)
     grey = resized_images(ImageFiles(tmp_path), [path.name], None, 6, 1)
-    expected = {"L": [70] * 3, "RGB": [70, 80, 90], "RGBA": [255] * 3, "1": [255] * 3}[mode]  # transparent: white
+    expected = {"L": [70] * 3, "RGB": [70, 80, 90], "P": [70, 80, 90], "RGBA": [255] * 3, "1": [255] * 3}[
+        mode
+    ]  # transparent: white
     assert rgb[0, :, 3, 3].tolist() == expected
-    assert grey[0, 0, 3, 3].item() == {"RGB": 78}.get(mode, expected[0])  # 0.299 R + 0.587 G + 0.114 B
+    assert grey[0, 0, 3, 3].item() == round(0.299 * expected[0] + 0.587 * expected[1] + 0.114 * expected[2])
 
 
 def test_large_photos_and_their_orientation(tmp_path):

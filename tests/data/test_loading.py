@@ -1,0 +1,274 @@
+"""Order, shards and resuming, on images whose label is their number."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from torch import nn
+
+from lightning_gans.data.batches import ImageBatch
+from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.loading import ImagesInMemory, even_batch_size
+from lightning_gans.errors import InputError
+
+TRAIN, VAL = 23, 11
+
+
+class Numbered(ImageDataModule):
+    """Image i is i on its left half, and 200 on its right half."""
+
+    image_shape = (1, 2, 2)
+
+    def __init__(self, batch_size: int = 4, eval_batch_size: int = 5, num_workers: int = 0, flip: bool = False) -> None:
+        super().__init__(None, batch_size, eval_batch_size, 2, num_workers, flip)
+
+    def setup(self, stage: str) -> None:
+        self.splits = {}
+        for split, count in {"train": TRAIN, "val": VAL, "test": VAL}.items():
+            image = torch.full((count, 1, 2, 2), 200, dtype=torch.uint8)
+            image[..., 0] = torch.arange(count)[:, None, None]
+            self.splits[split] = ImagesInMemory(image, torch.arange(count))
+
+
+def on_rank(rank: int, world_size: int, **options) -> Numbered:
+    """The data module as a process of many would see it."""
+    data = Numbered(**options)
+    data.setup("fit")
+    loop = SimpleNamespace(restarting=False, epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
+    loop.epoch_loop = SimpleNamespace(batch_progress=None)
+    data.trainer = SimpleNamespace(world_size=world_size, global_rank=rank, fit_loop=loop)
+    return data
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_training_shards_are_disjoint_and_change_with_the_epoch(world_size):
+    loaders = [on_rank(rank, world_size).train_dataloader() for rank in range(world_size)]
+    epochs = []
+    for epoch in range(8):
+        seen = []
+        for loader in loaders:
+            loader.sampler.set_epoch(epoch)
+            batches = [batch.label.tolist() for batch in loader]
+            assert [len(batch) for batch in batches] == [4] * (TRAIN // world_size // 4)
+            seen += [number for batch in batches for number in batch]
+        assert len(set(seen)) == len(seen) == TRAIN // world_size // 4 * 4 * world_size
+        epochs.append(seen)
+    assert len(set(map(tuple, epochs))) == 8
+    assert {number for seen in epochs for number in seen} == set(range(TRAIN))  # none is left out forever
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 11])
+def test_evaluation_sees_each_image_once_in_equally_many_batches(world_size):
+    for loader in ("val_dataloader", "test_dataloader"):
+        batches = [[b.label.tolist() for b in getattr(on_rank(r, world_size), loader)()] for r in range(world_size)]
+        assert len({len(of_rank) for of_rank in batches}) == 1
+        assert sorted(number for of_rank in batches for batch in of_rank for number in batch) == list(range(VAL))
+
+
+def test_more_processes_than_images():
+    with pytest.raises(InputError, match="11 val images for 12 processes"):
+        on_rank(0, 12).val_dataloader()
+    with pytest.raises(InputError, match=r"23 training images make no batch of 4 on 6 .* to at most 3"):
+        on_rank(0, 6).train_dataloader()
+
+
+def test_even_batch_sizes():
+    assert even_batch_size(10_000, 1, 500) == 500
+    assert even_batch_size(10_000, 2, 500) == 500
+    assert even_batch_size(10_001, 2, 500) == 501  # 5,001 and 5,000 images would be 11 and 10 batches
+    for images in range(1, 60):
+        for world_size in range(1, min(images, 9) + 1):
+            for given in range(1, 12):
+                size = even_batch_size(images, world_size, given)
+                most, least = -(-images // world_size), images // world_size
+                assert size >= given
+                assert -(-most // size) == -(-least // size)
+
+
+def test_the_seed_decides_the_order(monkeypatch):
+    def order() -> list[int]:
+        return [number for batch in on_rank(0, 1).train_dataloader() for number in batch.label.tolist()]
+
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
+    first = order()
+    assert order() == first
+    monkeypatch.setenv("PL_GLOBAL_SEED", "2")
+    assert order() != first
+
+
+def test_without_a_trainer():
+    data = Numbered()
+    data.setup("fit")
+    assert sum(len(batch.label) for batch in data.train_dataloader()) == 20
+    assert [batch.label[0].item() for batch in data.reference_dataloader()] == [0, 5, 10, 15, 20]
+
+
+def test_scaling():
+    image = torch.tensor([0, 51, 255], dtype=torch.uint8).view(3, 1, 1, 1)
+    batch = Numbered().on_after_batch_transfer(ImageBatch(image, torch.arange(3)), 0)
+    torch.testing.assert_close(batch.image.flatten(), torch.tensor([-1, -0.6, 1]))
+    assert batch.label.tolist() == [0, 1, 2]
+
+
+# ---- through a Trainer
+
+
+class Recorder(LightningModule):
+    """Notes what it is given: numbers, and which images were mirrored."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(1)
+        self.seen: dict[str, list] = {"train": [], "val": []}
+
+    def training_step(self, batch: ImageBatch) -> torch.Tensor:
+        mirrored = (batch.image[:, 0, 0, 0] > batch.image[:, 0, 0, 1]).tolist()
+        self.seen["train"].append([self.current_epoch, batch.label.tolist(), mirrored])
+        return self.norm(batch.image).mean()
+
+    def validation_step(self, batch: ImageBatch) -> None:
+        assert (batch.image[:, 0, 0, 0] < batch.image[:, 0, 0, 1]).all()  # never mirrored
+        self.all_gather(torch.zeros(1))  # waits for the other processes: all must have equally many batches
+        self.seen["val"] += batch.label.tolist()
+
+    test_step = validation_step
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+class SaveEverywhere(Callback):
+    """A checkpoint in each of the hooks in which callbacks save."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.saved: list[tuple[Path, int]] = []
+
+    def _save(self, trainer: Trainer, hook: str) -> None:
+        path = self.folder / f"{hook}-{len(self.saved)}.ckpt"
+        trainer.save_checkpoint(path)
+        self.saved.append((path, trainer.global_step))
+
+    def on_train_batch_end(self, trainer, *_) -> None:
+        self._save(trainer, "batch")
+
+    def on_validation_end(self, trainer, _) -> None:
+        self._save(trainer, "validation")
+
+    def on_train_epoch_end(self, trainer, _) -> None:
+        self._save(trainer, "epoch")
+
+    def on_train_end(self, trainer, _) -> None:
+        self._save(trainer, "end")
+
+
+def fit(
+    folder: Path,
+    epochs: int,
+    resume: Path | None = None,
+    num_workers: int = 0,
+    saver: Callback | None = None,
+    **options,
+) -> list:
+    """What a run sees in training."""
+    module = Recorder()
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=1,
+        max_epochs=epochs,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        callbacks=saver,
+        default_root_dir=folder,
+        **options,
+    )
+    trainer.fit(module, Numbered(num_workers=num_workers, flip=True), ckpt_path=resume, weights_only=True)
+    return module.seen["train"]
+
+
+@pytest.mark.filterwarnings("error:.*your dataloader is not resumable.*")
+@pytest.mark.parametrize("options", [{}, {"val_check_interval": 2}, {"limit_train_batches": 3}], ids=str)
+def test_a_resumed_run_goes_on_with_the_same_batches(tmp_path, options):
+    saver = SaveEverywhere(tmp_path)
+    straight = fit(tmp_path, 3, **options)
+    assert fit(tmp_path, 2, saver=saver, **options) == straight[: saver.saved[-1][1]]
+    assert {path.name.split("-")[0] for path, _ in saver.saved} == {"batch", "validation", "epoch", "end"}
+    for path, step in saver.saved:
+        assert fit(tmp_path, 3, path, **options) == straight[step:], path.name
+
+
+def test_a_resumed_run_goes_on_with_loader_processes(tmp_path):
+    saver = SaveEverywhere(tmp_path)
+    straight = fit(tmp_path, 2, saver=saver)
+    for index in (2, 4, 6, 7):  # in the first epoch, at its last batch, after it, in the second
+        path, step = saver.saved[index]
+        assert fit(tmp_path, 2, path, num_workers=1) == straight[step:], path.name
+
+
+def test_half_of_the_training_images_are_mirrored(tmp_path):
+    seen = fit(tmp_path, 20)
+    mirrored = torch.tensor([mirrored for _, _, mirrored in seen]).float()
+    assert mirrored.numel() == 400
+    assert 0.4 < mirrored.mean() < 0.6  # four standard deviations
+    assert any(one != two for one, two in pairwise(mirrored.tolist()))
+
+
+def test_predicting_sees_the_test_images_in_order(tmp_path):
+    class Predictor(Recorder):
+        def predict_step(self, batch: ImageBatch) -> list[int]:
+            return batch.label.tolist()
+
+    trainer = Trainer(accelerator="cpu", devices=1, logger=False, enable_progress_bar=False, default_root_dir=tmp_path)
+    batches = trainer.predict(Predictor(), Numbered())
+    assert batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10]]
+
+
+def test_overfitting_to_the_first_batches(tmp_path):
+    seen = fit(tmp_path, 2, overfit_batches=2)
+    assert [numbers for _, numbers, _ in seen] == [[0, 1, 2, 3], [4, 5, 6, 7]] * 2
+
+
+def two_processes(folder: Path) -> None:
+    """Trains and tests, and writes what this rank has seen."""
+    trainer = Trainer(
+        accelerator="cpu",
+        devices=2,
+        strategy="ddp_spawn",
+        max_epochs=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        default_root_dir=folder,
+    )
+    trainer.fit(WritingRecorder(folder), Numbered(flip=True))
+
+
+class WritingRecorder(Recorder):
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+    def on_fit_end(self) -> None:
+        (self.folder / f"{self.global_rank}.json").write_text(json.dumps(self.seen))
+
+
+def test_two_processes(tmp_path):
+    two_processes(tmp_path)
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]
+    for epoch in (0, 1):
+        parts = [{n for e, numbers, _ in seen["train"] if e == epoch for n in numbers} for seen in ranks]
+        assert [len(part) for part in parts] == [8, 8]
+        assert not parts[0] & parts[1]
+    # the mirrored ones are drawn anew on each rank
+    assert [m for *_, m in ranks[0]["train"]] != [m for *_, m in ranks[1]["train"]]
+    # in batches of 5, the shares of 6 and 5 images would be 2 batches and 1
+    validated = [seen["val"] for seen in ranks]
+    assert sorted(validated[0][-6:] + validated[1][-5:]) == list(range(VAL))
