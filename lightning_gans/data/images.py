@@ -164,7 +164,8 @@ class ImageDataModule(LightningDataModule):
             sampler=sampler,
             collate_fn=as_batch,
             num_workers=self.num_workers,
-            persistent_workers=self.num_workers > 0,
+            # not persistent: those are restarted when anybody else begins to go through the loader in mid-epoch
+            persistent_workers=False,
             pin_memory=torch.cuda.is_available(),
             **options,
         )

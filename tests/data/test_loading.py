@@ -212,6 +212,16 @@ def test_a_resumed_run_goes_on_with_loader_processes(tmp_path):
         assert fit(tmp_path, 2, path, num_workers=1) == straight[step:], path.name
 
 
+def test_somebody_else_may_go_through_the_training_images(tmp_path):
+    class Count(Callback):
+        def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+            assert len(list(trainer.train_dataloader)) == 5
+
+    straight = fit(tmp_path, 1)
+    for num_workers in (0, 1):
+        assert fit(tmp_path, 1, num_workers=num_workers, saver=Count()) == straight
+
+
 def test_half_of_the_training_images_are_mirrored(tmp_path):
     seen = fit(tmp_path, 20)
     mirrored = torch.tensor([mirrored for _, _, mirrored in seen]).float()
@@ -230,6 +240,7 @@ def test_predicting_sees_the_test_images_in_order(tmp_path):
     assert batches == [[0, 1, 2, 3, 4], [5, 6, 7, 8, 9], [10]]
 
 
+@pytest.mark.filterwarnings("ignore:You requested to overfit")
 def test_overfitting_to_the_first_batches(tmp_path):
     seen = fit(tmp_path, 2, overfit_batches=2)
     assert [numbers for _, numbers, _ in seen] == [[0, 1, 2, 3], [4, 5, 6, 7]] * 2
