@@ -22,6 +22,9 @@ TRAINING, EVALUATION = 0, 1
 
 SAMPLE_CHUNK = 256
 
+NORM_WINDOW = 8
+"""Batches up to a line of the log in which gradient norms are taken: not every batch updates every player."""
+
 
 class AdversarialModule(LightningModule):
     """Base of all papers: manual optimization in which **a step is a generator update**.
@@ -103,9 +106,11 @@ class AdversarialModule(LightningModule):
         """Clip and log the norm here, after fp16 gradients were unscaled and before they are used."""
         player = self._player(optimizer)
         clip_norm = self.clip_norms.get(player)
-        due = (self.batches_seen + 1) % self.trainer.log_every_n_steps == 0
-        if clip_norm is None and not due:
+        if clip_norm is None and (self.batches_seen + NORM_WINDOW) % self.trainer.log_every_n_steps >= NORM_WINDOW:
             return
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
+            scaler.unscale_(optimizer)  # Lightning leaves this to fused optimizers, for which the norm would be scaled
         parameters = [p for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
         if clip_norm is not None:
@@ -221,7 +226,7 @@ class AdversarialModule(LightningModule):
         label = torch.arange(num) % classes if label is None else torch.as_tensor(label)
         if label.dim() == 0:
             label = label.expand(num)
-        if len(label) != num or (label.dim() == 2 and label.shape[1] != classes):
+        if label.shape != (num,) and label.shape != (num, classes):
             raise InputError(
                 f"the label has shape {tuple(label.shape)}; {name} takes one class, {num} classes (one per sample),"
                 f" or rows of shape {(num, classes)}"
@@ -232,6 +237,10 @@ class AdversarialModule(LightningModule):
         """Class indices (B,) to one-hot rows (B, K); rows of attributes (B, K) pass through. Both as float."""
         if label.dim() == 2:
             return label.float()
+        if label.is_floating_point():
+            raise InputError(
+                f"label {label[0].item():g} is no class; give a whole number, or a row with one number per class"
+            )
         if label.device.type == "cpu":  # on an accelerator the check would wait for the device
             for wrong in label[(label < 0) | (label >= self.num_classes)][:1].tolist():
                 raise InputError(
