@@ -257,8 +257,5 @@ class ControlGAN(AdversarialModule):
             torch.optim.Adam(network.parameters(), lr, (h.beta1, 0.999), fused=True)
             for network, lr in ((self.generator, h.lr_g), (self.discriminator, h.lr_d), (self.classifier, h.lr_c))
         ]
-        schedulers = [
-            {"scheduler": ReduceLROnPlateau(optimizer, factor=0.5, patience=h.patience), "monitor": "train/convergence"}
-            for optimizer in optimizers
-        ]
+        schedulers = [ReduceLROnPlateau(optimizer, factor=0.5, patience=h.patience) for optimizer in optimizers]
         return optimizers, schedulers if self.autoencoding else []

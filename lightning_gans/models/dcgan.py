@@ -168,6 +168,8 @@ class DCGAN(AdversarialModule):
         self.save_hyperparameters()
         if preset not in PRESETS:
             raise InputError(f"unknown preset {preset!r}; expected {' or '.join(PRESETS)}")
+        if penalty not in ("none", "gradient_penalty", "r1", "r1_r2"):
+            raise InputError(f"unknown penalty {penalty!r}; expected none, gradient_penalty, r1 or r1_r2")
         if preset == "torch" and any(side % 2 for side in sizes(image_size)):
             raise InputError(f"image_size {image_size} is no multiple of 32 for 4x4 kernels; use preset paper, or 32")
         self.preset = PRESETS[preset]
