@@ -2,6 +2,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As ``seed_everything: 0`` would do; undone after the test, whatever seed it set itself."""
+    monkeypatch.setenv("PL_GLOBAL_SEED", "0")
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,88 @@
+import pytest
+import torch
+from tiny_runs import CLASSES, Log, TinyImages, build, fit, parameter_count, weights
+
+from lightning_gans.models import CGAN
+
+
+def test_parameter_counts():
+    model = CGAN()
+    assert parameter_count(model.generator) == 2_413_984
+    assert parameter_count(model.discriminator) == 1_224_351
+
+
+def test_prior_is_uniform_on_the_unit_cube():
+    z = CGAN((1, 4, 4)).prior(10_000)
+    assert z.shape == (10_000, 100)
+    assert 0 <= z.min() < 1e-4 and 1 - 1e-4 < z.max() <= 1
+    assert z.mean().item() == pytest.approx(0.5, abs=0.002)
+
+
+def test_the_label_changes_the_image():
+    model = build("cgan")
+    z = torch.rand(1, 4).expand(CLASSES, -1)
+    images = model.sample_from(z, torch.eye(CLASSES))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert (images[one] - images[other]).abs().max() > 0.01
+    torch.testing.assert_close(model.sample_from(z, torch.eye(CLASSES)[[1] * 3]), images[[1] * 3])
+
+
+def test_the_discriminator_looks_at_the_label():
+    network = build("cgan").discriminator.eval()
+    logits = network(torch.full((CLASSES, 1024), 0.5), torch.eye(CLASSES))
+    assert logits.shape == (CLASSES, 1)
+    assert logits.unique().numel() == CLASSES
+
+
+def test_dropout(monkeypatch):
+    seen = []
+    monkeypatch.setattr("lightning_gans.models.cgan.dropout", lambda x, p, training: seen.append((p, training)) or x)
+    model = build("cgan")
+    label = torch.eye(CLASSES)[:1]
+    model.generator(torch.zeros(1, 4), label)
+    assert seen == [(0.5, True)] * 2
+    model.discriminator(torch.zeros(1, 1024), label)
+    assert seen[2:] == [(0.2, True), (0.5, True), (0.5, True)]
+    seen.clear()
+    model.sample(1)
+    assert seen == [(0.5, False)] * 2
+
+
+def test_learning_rate_of_the_paper():
+    rate = CGAN((1, 4, 4)).configure_optimizers()[1][0].lr_lambdas[0]
+    assert rate(17_329) == pytest.approx(0.5, abs=1e-5)  # ten times as fast as the GAN's
+    assert 0.1 * rate(287_827) > 1e-6 and 0.1 * rate(287_830) == pytest.approx(1e-6)
+
+
+def test_one_step_by_hand(monkeypatch):
+    """Both networks get the labels of the real batch, and both gradients are taken at the same parameters."""
+    monkeypatch.setattr("lightning_gans.models.cgan.dropout", lambda x, p, training: x)
+    monkeypatch.setattr("lightning_gans.models.cgan.bias_to_mean_image", lambda module: None)
+    z = torch.rand(4, 4)
+    monkeypatch.setattr(CGAN, "prior", lambda self, num, generator=None: z)
+    model, data = build("cgan"), TinyImages(batch_size=4, count=4)
+    order = torch.tensor([3, 1, 0, 2])
+    monkeypatch.setattr("lightning_gans.data.images.ResumableSampler.__iter__", lambda self: iter(order.tolist()))
+    real, label = (data.splits["train"].image[order] / 255).flatten(1), torch.eye(CLASSES)[torch.arange(4) % 3][order]
+
+    fake = model.generator(z, label)
+    logit_real, logit_fake = model.discriminator(real, label), model.discriminator(fake, label)
+    loss_d = -0.5 * (logit_real.sigmoid().log() + (1 - logit_fake.sigmoid()).log()).mean()
+    loss_g = -logit_fake.sigmoid().log().mean()
+    expected = {}
+    for name, network, loss in (("generator", model.generator, loss_g), ("discriminator", model.discriminator, loss_d)):
+        gradients = torch.autograd.grad(loss, list(network.parameters()), retain_graph=True)
+        for (key, parameter), gradient in zip(network.named_parameters(), gradients, strict=True):
+            expected[f"{name}.{key}"] = parameter.detach() - 0.1 * gradient
+
+    fit(model, data, logger=(log := Log()), max_steps=1)
+    torch.testing.assert_close(weights(model), expected)
+    assert log.lines[0]["train/loss_d"] == pytest.approx(loss_d.item())
+
+
+def test_output_bias_is_the_logit_of_the_mean_image():
+    data = TinyImages()
+    model = CGAN((1, 32, 32), num_classes=CLASSES, latent_dim=4, lr=1e-12)
+    fit(model, data, max_steps=1)
+    mean = data.splits["train"].image.float().flatten(1).mean(0) / 255
+    torch.testing.assert_close(model.generator.output.bias.sigmoid().detach(), mean, atol=1e-5, rtol=0)

@@ -1,0 +1,354 @@
+"""What all papers share, on each of them: the count of steps, the update, the noise, sampling, checkpoints."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from lightning import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+from tiny_runs import CLASSES, IN_TURNS, PAPERS, Gradients, Latents, Log, TinyImages, build, fit, state, weights
+from torch import Tensor, nn
+
+from lightning_gans.errors import InputError
+from lightning_gans.models import GAN
+from lightning_gans.module import SAMPLE_CHUNK, AdversarialModule
+
+every_paper = pytest.mark.parametrize("name", PAPERS)
+
+
+@every_paper
+def test_two_steps(name):
+    module, gradients, log = build(name), Gradients(), Log()
+    before = weights(module)
+    trainer = fit(module, TinyImages(count=24), callbacks=[gradients], logger=log, max_steps=3)
+
+    assert set(gradients.largest) == set(before)
+    assert all(largest > 0 for largest in gradients.largest.values())
+    after = weights(module)
+    assert all(tensor.isfinite().all() for tensor in after.values())
+    assert all(not torch.equal(before[key], after[key]) for key in before)
+
+    players = module.players
+    assert {f"train/{what}_{player}" for what in ("loss", "grad_norm") for player in players} <= set(log.lines[-1])
+    batches = 5 if name in IN_TURNS else 3
+    assert trainer.global_step == 3, (
+        "Lightning counts other optimizers' updates too: look at LightningOptimizer._on_before_step and _on_after_step"
+        " and at loops/optimization/manual.py, which AdversarialModule.advance relies on"
+    )
+    assert len(log.lines) == batches
+    steps = [logged["generator_updates"] for logged in log.lines]
+    assert steps == ([1, 1, 2, 2, 3] if name in IN_TURNS else [1, 2, 3])
+    assert trainer.fit_loop.total_batch_idx == batches - 1
+    assert module.nonfinite_batch.eq(-1).all()
+
+
+class NotedSteps(Callback):
+    def __init__(self) -> None:
+        self.order: list[str] = []
+
+    def on_before_optimizer_step(self, trainer: Any, module: AdversarialModule, optimizer: Any) -> None:
+        self.order.append(module._player(optimizer))
+
+
+@pytest.mark.parametrize(
+    "name, order",
+    [("gan", "gd"), ("cgan", "gd"), ("controlgan", "dgc"), ("dcgan_torch", "dg"), ("dcgan_paper", "gd")],
+)
+def test_order_of_updates(name, order):
+    steps = NotedSteps()
+    fit(build(name), callbacks=[steps], max_steps=-1, max_epochs=1, limit_train_batches=4)
+    assert "".join(steps.order) == order * (2 if name in IN_TURNS else 4)
+
+
+# ---- clipping
+
+
+class Clipped(AdversarialModule):
+    """Two linear maps with SGD of rate 1: an update is as long as the gradient."""
+
+    def __init__(self, clip: float | None = 0.25, fused: bool = False) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.generator, self.discriminator = nn.Linear(4, 16), nn.Linear(16, 1)
+        self.moved: dict[str, list[float]] = {"g": [], "d": []}
+
+    def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
+        return torch.randn(num, 4, generator=generator)
+
+    def generate(self, batch: Any) -> Tensor:
+        return self.generator(self.prior(len(batch.image)))
+
+    def training_step(self, batch: Any, batch_idx: int) -> None:
+        optimizer_g, optimizer_d = self.optimizers()
+        fake, real = self.generate(batch), batch.image.flatten(1)[:, :16]
+        self.measured("d", optimizer_d, 3 * (self.discriminator(fake.detach()) - self.discriminator(real)).mean())
+        self.measured("g", optimizer_g, -3 * self.discriminator(fake).mean())
+
+    def measured(self, player: str, optimizer: Any, loss: Tensor) -> None:
+        network = getattr(self, self.networks[player])
+        before = nn.utils.parameters_to_vector(network.parameters()).detach().clone()
+        with self.toggled_optimizer(optimizer):
+            self.descend(optimizer, loss, self.hparams.clip)
+        moved = nn.utils.parameters_to_vector(network.parameters()).detach() - before
+        self.moved[player].append(moved.norm().item())
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return [
+            torch.optim.SGD(network.parameters(), 1.0, fused=self.hparams.fused)
+            for network in (self.generator, self.discriminator)
+        ]
+
+
+def fp16() -> dict[str, Any]:
+    """The scaled gradients of GPUs; Lightning turns a plain 16-mixed into bf16 on CPUs."""
+    return {"plugins": [MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=1024.0))]}
+
+
+PRECISIONS = pytest.mark.parametrize(
+    "options", [dict, lambda: {"precision": "bf16-mixed"}, fp16], ids=["fp32", "bf16", "fp16"]
+)
+
+
+@PRECISIONS
+@pytest.mark.parametrize("fused", [False, True], ids=["loop", "fused"])
+def test_clipping(options, fused):
+    module, log = Clipped(fused=fused), Log()
+    fit(module, logger=log, max_steps=2, **options())
+    assert module.moved["g"] == pytest.approx([0.25, 0.25], rel=1e-3)
+    assert module.moved["d"] == pytest.approx([0.25, 0.25], rel=1e-3)
+    # the norm in the log is that before clipping
+    assert log.lines[0]["train/grad_norm_g"] > 0.5
+    assert log.lines[0]["train/grad_norm_d"] > 0.5
+
+
+@PRECISIONS
+@pytest.mark.parametrize("fused", [False, True], ids=["loop", "fused"])
+def test_the_logged_norm_is_that_of_the_update(options, fused):
+    module, log = Clipped(clip=None, fused=fused), Log()
+    fit(module, logger=log, max_steps=1, **options())
+    for player in "gd":
+        assert log.lines[0][f"train/grad_norm_{player}"] == pytest.approx(module.moved[player][0], rel=1e-3)
+
+
+def test_a_norm_below_the_limit_stays():
+    free, clipped = Clipped(clip=None), Clipped(clip=1e4)
+    clipped.load_state_dict(free.state_dict())
+    for module in (free, clipped):
+        fit(module, max_steps=1)
+    for player in "gd":
+        assert clipped.moved[player] == pytest.approx(free.moved[player])
+
+
+@every_paper
+def test_norms_of_all_players_are_in_each_line(name):
+    module, log = build(name), Log()
+    fit(module, logger=log, log_every_n_steps=4, max_steps=-1, max_epochs=2)
+    assert len(log.lines) == 2  # of 8 batches
+    for line in log.lines:
+        assert {f"train/grad_norm_{player}" for player in module.players} <= set(line)
+
+
+def test_norms_are_taken_shortly_before_a_line_only(monkeypatch):
+    monkeypatch.setattr("lightning_gans.module.NORM_WINDOW", 2)
+    taken = []
+    norm = torch.nn.utils.get_total_norm
+    monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda g: taken.append(module.batches_seen) or norm(g))
+    module = build("gan")
+    fit(module, log_every_n_steps=5, max_steps=12)
+    assert sorted(set(taken)) == [3, 4, 8, 9]
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan_torch", "controlgan"])
+@pytest.mark.parametrize("options", [lambda: {"precision": "bf16-mixed"}, fp16], ids=["bf16", "fp16"])
+def test_mixed_precision_trains(name, options):
+    module, gradients = build(name), Gradients()
+    before = weights(module)
+    fit(module, callbacks=[gradients], **options())
+    after = weights(module)
+    assert all(tensor.isfinite().all() for tensor in after.values())
+    unchanged = {key for key in before if torch.equal(before[key], after[key])}
+    assert unchanged <= {"discriminator.output.bias"}  # a half less a half, at D's first, indifferent judgement
+
+
+# ---- noise
+
+
+def test_latents_are_a_function_of_seed_and_batch(monkeypatch):
+    def latents(seed: int) -> Latents:
+        monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
+        notes = Latents()
+        fit(build("gan"), callbacks=[notes], max_steps=4, limit_val_batches=2, val_check_interval=2)
+        return notes
+
+    one, again, other = latents(1), latents(1), latents(2)
+    assert [z.shape for z in one.train] == [(4, 4)] * 4
+    torch.testing.assert_close(one.train, again.train, rtol=0, atol=0)
+    everything = [z for run in (one, other) for z in run.train + run.val[:2]]
+    assert len({z.numpy().tobytes() for z in everything}) == len(everything) == 12
+    # both validations draw the same, and training goes on as if there had been none
+    assert len(one.val) == 4
+    torch.testing.assert_close(one.val[:2], one.val[2:], rtol=0, atol=0)
+    monkeypatch.setenv("PL_GLOBAL_SEED", "1")
+    unvalidated = Latents()
+    fit(build("gan"), callbacks=[unvalidated], max_steps=4)
+    torch.testing.assert_close(unvalidated.train, one.train, rtol=0, atol=0)
+
+
+def test_without_a_seed_runs_differ(monkeypatch):
+    monkeypatch.delenv("PL_GLOBAL_SEED")
+    runs = [Latents(), Latents()]
+    for notes in runs:
+        fit(build("gan"), callbacks=[notes], max_steps=1)
+    assert not torch.equal(runs[0].train[0], runs[1].train[0])
+
+
+def test_ranks_have_streams_of_their_own(monkeypatch):
+    draws = set()
+    for rank in (0, 1):
+        module = build("gan")
+        monkeypatch.setattr(GAN, "global_rank", rank)
+        for stream in (0, 1):
+            for index in (0, 1):
+                module.reseed(stream, index)
+                draws.add(torch.rand(()).item())
+    assert len(draws) == 8
+
+
+# ---- sampling
+
+
+@every_paper
+def test_sample(name):
+    module = build(name)
+    fit(module, max_steps=3)  # batch norm has statistics that differ from a batch's
+    module.train()
+    images = module.sample(5, seed=3)
+    assert images.shape == (5, 1, 32, 32)
+    assert images.min() >= -1 and images.max() <= 1 and not images.requires_grad
+    torch.testing.assert_close(module.sample(5, seed=3), images, rtol=0, atol=0)
+    assert not torch.equal(module.sample(5, seed=4), images)
+    assert not torch.equal(module.sample(5), module.sample(5))
+    # in evaluation mode an image does not depend on those drawn with it
+    z, label = module.latents(5, seed=3), module.label_rows(5)
+    alone = module.sample_from(z[:1], None if label is None else label[:1])
+    torch.testing.assert_close(alone, images[:1], rtol=1e-4, atol=1e-5)
+    assert module.training
+    module.eval()
+    module.sample(1)
+    assert not module.training
+
+
+def test_training_mode_comes_back_after_an_error():
+    module = build("gan").train()
+    with pytest.raises(RuntimeError):
+        module.sample_from(torch.zeros(2, 5))
+    assert module.training
+
+
+@pytest.mark.parametrize("name", ["gan", "controlgan"])
+def test_chunks_make_one_whole(name, monkeypatch):
+    module = build(name)
+    num = SAMPLE_CHUNK + 3
+    whole = module.sample(num, seed=1)
+    assert len(whole) == num
+    monkeypatch.setattr("lightning_gans.module.SAMPLE_CHUNK", 100)
+    torch.testing.assert_close(module.sample(num, seed=1), whole, rtol=1e-4, atol=1e-5)
+
+
+def test_sampling_leaves_the_global_generator_alone():
+    module = build("gan")
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    module.sample(2, seed=1)
+    torch.testing.assert_close(torch.rand(3), expected, rtol=0, atol=0)
+
+
+def test_labels():
+    module = build("cgan")
+    rows = torch.eye(CLASSES)
+    assert module.label_rows(5).tolist() == rows[[0, 1, 2, 0, 1]].tolist()
+    assert module.label_rows(2, 1).tolist() == rows[[1, 1]].tolist()
+    assert module.label_rows(2, [2, 0]).tolist() == rows[[2, 0]].tolist()
+    assert module.label_rows(2, torch.tensor([2, 0])).tolist() == rows[[2, 0]].tolist()
+    strengths = torch.tensor([[0.0, 0.5, 2.0]])
+    assert module.label_rows(1, strengths).tolist() == [[0.0, 0.5, 2.0]]
+    same = module.sample(4, label=1, seed=0)
+    torch.testing.assert_close(module.sample(4, label=[1] * 4, seed=0), same, rtol=0, atol=0)
+    torch.testing.assert_close(module.sample(4, label=rows[1].expand(4, -1), seed=0), same, rtol=0, atol=0)
+    assert not torch.equal(module.sample(4, label=2, seed=0), same)
+
+
+@pytest.mark.parametrize(
+    "name, num, label, message",
+    [
+        ("cgan", 2, 3, "label 3 is out of range; this CGAN has 0 to 2"),
+        ("cgan", 2, -1, "label -1 is out of range; this CGAN has 0 to 2"),
+        ("controlgan", 2, [0, 7], "label 7 is out of range; this ControlGAN has 0 to 2"),
+        ("cgan", 2, [0, 1, 2], r"the label has shape \(3,\); CGAN takes one class, 2 classes"),
+        ("cgan", 2, torch.zeros(2, 4), r"the label has shape \(2, 4\).*rows of shape \(2, 3\)"),
+        ("cgan", 2, torch.zeros(2, 3, 1), r"the label has shape \(2, 3, 1\)"),
+        ("cgan", 2, 0.5, "label 0.5 is no class; give a whole number"),
+        ("gan", 2, 1, "GAN takes no label; leave it out"),
+        ("gan", 0, None, "num is 0; expected at least 1"),
+    ],
+)
+def test_wrong_labels(name, num, label, message):
+    with pytest.raises(InputError, match=message):
+        build(name).sample(num, label)
+
+
+# ---- strategies, checkpoints, losses that are not finite
+
+
+def test_strategies():
+    with pytest.raises(InputError, match="static_graph=True cannot train networks in turns; use the strategy ddp"):
+        fit(build("gan"), strategy=DDPStrategy(static_graph=True, process_group_backend="gloo"))
+    module = build("gan")
+    module._trainer = SimpleNamespace(strategy=FSDPStrategy(), datamodule=None)
+    with pytest.raises(InputError, match=r"strategy FSDPStrategy is not supported.*use --trainer.strategy ddp"):
+        module.setup("fit")
+
+
+def test_ddp_is_told_that_networks_take_turns():
+    module, strategy = build("gan"), DDPStrategy()
+    module._trainer = SimpleNamespace(strategy=strategy, datamodule=None)
+    module.setup("fit")
+    assert strategy._ddp_kwargs == {"find_unused_parameters": True}
+
+
+@every_paper
+def test_checkpoint_holds_plain_values(name, tmp_path):
+    module = build(name)
+    trainer = fit(module, default_root_dir=tmp_path)
+    trainer.save_checkpoint(path := tmp_path / "model.ckpt")
+    checkpoint = torch.load(path, weights_only=True)
+    plain = (int, float, str, tuple, type(None))
+    assert {k for k, v in checkpoint["hyper_parameters"].items() if not isinstance(v, plain)} == set()
+    assert (checkpoint["model"], checkpoint["noise_seed"], checkpoint["global_step"]) == (type(module).__name__, 0, 2)
+    again = type(module).load_from_checkpoint(path, weights_only=True)
+    torch.testing.assert_close(state(again), state(module), rtol=0, atol=0)
+    torch.testing.assert_close(again.sample(3, seed=0), module.cpu().sample(3, seed=0), rtol=0, atol=0)
+
+
+class Poison(Callback):
+    """Makes a network's weights useless before one batch."""
+
+    def __init__(self, network: str, batch: int) -> None:
+        self.network, self.batch = network, batch
+
+    def on_train_batch_start(self, trainer: Any, module: AdversarialModule, batch: Any, batch_idx: int) -> None:
+        if module.batches_seen == self.batch:
+            nn.init.constant_(next(getattr(module, self.network).parameters()), float("nan"))
+
+
+def test_the_first_batch_of_a_loss_that_is_not_finite_is_kept():
+    module = build("controlgan")
+    fit(module, callbacks=[Poison("classifier", 2)], max_steps=4)
+    assert module.nonfinite_batch.tolist() == [
+        2,
+        3,
+        2,
+    ]  # G's loss has C's in it, D gets such a G's images a batch later

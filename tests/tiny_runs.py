@@ -1,0 +1,166 @@
+"""Papers with networks that train in milliseconds, images to train them on, and runs that leave nothing behind."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from lightning import Callback, Trainer
+from lightning.pytorch.loggers.logger import Logger
+from torch import Tensor, nn
+
+from lightning_gans.data.batches import ImageBatch
+from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.loading import ImagesInMemory
+from lightning_gans.models import CGAN, DCGAN, GAN, ControlGAN
+from lightning_gans.module import AdversarialModule
+
+SIZE, CLASSES = 32, 3
+_gan = dict(image_shape=(1, SIZE, SIZE), latent_dim=4)
+_control = dict(image_size=SIZE, channels=1, num_classes=CLASSES, labels="class", latent_dim=4, width=4)
+_dcgan = dict(image_size=SIZE, channels=1, latent_dim=4, width=4)
+
+PAPERS: dict[str, Callable[[], AdversarialModule]] = {
+    "gan": lambda: GAN(**_gan, hidden=8, units=6, pieces=2),
+    "cgan": lambda: CGAN(**_gan, num_classes=CLASSES),
+    "controlgan": lambda: ControlGAN(**_control),
+    "controlgan_logit": lambda: ControlGAN(**_control, discriminator="logit"),
+    "dcgan_paper": lambda: DCGAN("paper", **_dcgan),
+    "dcgan_torch": lambda: DCGAN("torch", **_dcgan),
+    "wgan_gp": lambda: DCGAN("torch", **_dcgan, loss="wasserstein", penalty="gradient_penalty"),
+}
+IN_TURNS = {"dcgan_paper"}
+"""Papers with one generator update per two batches."""
+
+
+def build(name: str, seed: int = 0) -> AdversarialModule:
+    torch.manual_seed(seed)
+    return PAPERS[name]()
+
+
+class TinyImages(ImageDataModule):
+    """Noise whose brightness is the class, as uint8; the same at each call."""
+
+    num_classes = CLASSES
+
+    def __init__(
+        self, batch_size: int = 4, count: int = 16, size: int = SIZE, channels: int = 1, attributes: bool = False
+    ) -> None:
+        super().__init__(None, batch_size, 4, size)
+        generator = torch.Generator().manual_seed(0)
+        label = torch.arange(count) % CLASSES
+        brightness = (60 * label + 40)[:, None, None, None]
+        image = brightness + torch.randint(0, 60, (count, channels, size, size), generator=generator)
+        if attributes:
+            label = torch.randint(0, 2, (count, CLASSES), generator=generator)
+        data = ImagesInMemory(image.byte(), label)
+        self.image_shape = (channels, size, size)
+        self.splits = {"train": data, "val": data.part(0, 8), "test": data.part(0, 8)}
+
+
+def fit(
+    module: AdversarialModule,
+    data: ImageDataModule | None = None,
+    callbacks: Sequence[Callback] = (),
+    resume: Any = None,
+    **options: Any,
+) -> Trainer:
+    defaults = dict(
+        accelerator="cpu",
+        devices=1,
+        max_steps=2,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=0,
+        log_every_n_steps=1,
+    )
+    trainer = Trainer(**defaults | options, callbacks=list(callbacks))
+    trainer.fit(module, data or TinyImages(), ckpt_path=resume, weights_only=True)
+    return trainer
+
+
+def weights(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of the parameters."""
+    return {name: parameter.detach().clone() for name, parameter in module.named_parameters()}
+
+
+def state(module: nn.Module) -> dict[str, Tensor]:
+    """A copy of the parameters and the saved buffers."""
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def parameter_count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+class Log(Logger):
+    """What was logged, line by line."""
+
+    name, version = "log", 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lines: list[dict[str, float]] = []
+
+    def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
+        self.lines.append(metrics)
+
+    def log_hyperparams(self, *_: Any, **__: Any) -> None:
+        pass
+
+
+class Latents(Callback):
+    """The latents that were drawn, training and validation apart."""
+
+    def __init__(self) -> None:
+        self.train: list[Tensor] = []
+        self.val: list[Tensor] = []
+
+    def setup(self, trainer: Trainer, module: AdversarialModule, stage: str) -> None:
+        prior = module.prior
+
+        def noting(num: int, generator: torch.Generator | None = None) -> Tensor:
+            z = prior(num, generator)
+            (self.train if trainer.training else self.val).append(z)
+            return z
+
+        module.prior = noting
+
+
+class Gradients(Callback):
+    """The largest gradient of each parameter, over all its updates."""
+
+    def __init__(self) -> None:
+        self.largest: dict[str, float] = {}
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, module: AdversarialModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        of_optimizer = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        for name, parameter in module.named_parameters():
+            if id(parameter) in of_optimizer and parameter.grad is not None:
+                assert parameter.grad.isfinite().all(), name
+                self.largest[name] = max(self.largest.get(name, 0.0), parameter.grad.abs().max().item())
+
+
+def without_batch_norm(module: nn.Module) -> nn.Module:
+    """Batch norm sees a process's share of the batch only, so it stands in the way of comparing."""
+    for parent in list(module.modules()):
+        for name, child in list(parent.named_children()):
+            if isinstance(child, (nn.BatchNorm1d, nn.BatchNorm2d)):
+                setattr(parent, name, nn.Identity())
+    return module
+
+
+class LatentsOfImages(Callback):
+    """Latents as a function of the real images, so that a batch has the same ones however it is parted."""
+
+    def on_train_batch_start(
+        self, trainer: Trainer, module: AdversarialModule, batch: ImageBatch, batch_idx: int
+    ) -> None:
+        pixels = batch.image.flatten(1)
+        directions = torch.randn(pixels.shape[1], module.hparams.latent_dim, generator=torch.Generator().manual_seed(1))
+        z = pixels @ directions / pixels.shape[1] ** 0.5
+        module.prior = lambda num, generator=None: z
