@@ -161,7 +161,7 @@ class ControlGAN(AdversarialModule):
         self.loss = adversarial_loss(loss)
         self.register_buffer("gamma", torch.zeros(()))  # weight of the classification loss, gamma_t
         self.register_buffer("balance", torch.zeros(()))  # k_t of BEGAN
-        self.register_buffer("measure", torch.zeros(2))  # sum and count of the convergence measure in this epoch
+        self.register_buffer("measure", torch.zeros(2))  # sum and count of this epoch's convergence measure
         self.to(memory_format=torch.channels_last)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
@@ -245,8 +245,9 @@ class ControlGAN(AdversarialModule):
         self.measure.add_(torch.stack([measure, torch.ones_like(measure)]))
         self.log_dict({"train/convergence": measure, "train/balance": self.balance.clone()})
 
-    def on_train_epoch_end(self) -> None:
-        if self.autoencoding:
+    def on_train_epoch_start(self) -> None:
+        """Show the schedulers the epoch before. A run that is resumed behind its last batch skips its end hook."""
+        if self.measure[1]:
             for scheduler in self.lr_schedulers():
                 scheduler.step(float(self.measure[0] / self.measure[1]))
             self.measure.zero_()
