@@ -1,6 +1,7 @@
 """Papers with networks that train in milliseconds, images to train them on, and runs that leave nothing behind."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -143,6 +144,17 @@ class Gradients(Callback):
             if id(parameter) in of_optimizer and parameter.grad is not None:
                 assert parameter.grad.isfinite().all(), name
                 self.largest[name] = max(self.largest.get(name, 0.0), parameter.grad.abs().max().item())
+
+
+class SaveAfter(Callback):
+    """A checkpoint in the end hook of one batch, counted from 1 over all epochs."""
+
+    def __init__(self, path: Path, batches: int) -> None:
+        self.path, self.batches = path, batches
+
+    def on_train_batch_end(self, trainer: Trainer, module: AdversarialModule, *_: Any) -> None:
+        if module.batches_seen + 1 == self.batches:
+            trainer.save_checkpoint(self.path)
 
 
 def without_batch_norm(module: nn.Module) -> nn.Module:
