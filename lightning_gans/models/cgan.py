@@ -21,6 +21,7 @@ from torch.nn.functional import dropout
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_gans.data.batches import ImageBatch
+from lightning_gans.errors import InputError
 from lightning_gans.losses import adversarial_loss
 from lightning_gans.models.gan import Maxout, bias_to_mean_image, exponential_decay, set_momentum, uniform_weights
 from lightning_gans.module import AdversarialModule
@@ -67,7 +68,9 @@ class CGAN(AdversarialModule):
     Args:
         image_shape: (C, H, W).
         num_classes: K.
-        latent_dim: Z, uniform in the unit hypercube.
+        latent_dim: Z.
+        latent: ``unit_cube`` is uniform on (0, 1), the paper's word; ``unit_variance`` uniform on (-sqrt 3, sqrt 3),
+            what the authors of the GAN trained with.
         generator_dropout: Share of G's hidden units dropped while training.
         loss: ``non_saturating`` as the GAN was trained with, or ``minimax``, the equation of both papers.
         lr: Learning rate of both networks at the start.
@@ -83,6 +86,7 @@ class CGAN(AdversarialModule):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         num_classes: int = 10,
         latent_dim: int = 100,
+        latent: Literal["unit_cube", "unit_variance"] = "unit_cube",
         generator_dropout: float = 0.5,
         loss: Literal["non_saturating", "minimax"] = "non_saturating",
         lr: float = 0.1,
@@ -94,6 +98,8 @@ class CGAN(AdversarialModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
+        if latent not in ("unit_cube", "unit_variance"):
+            raise InputError(f"latent is {latent!r}; expected unit_cube or unit_variance")
         self.num_classes = num_classes
         self.generator = Generator(latent_dim, num_classes, math.prod(image_shape), generator_dropout)
         self.discriminator = Discriminator(math.prod(image_shape), num_classes)
@@ -101,7 +107,8 @@ class CGAN(AdversarialModule):
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         device = generator.device if generator else self.device
-        return torch.rand(num, self.hparams.latent_dim, generator=generator, device=device)
+        z = torch.rand(num, self.hparams.latent_dim, generator=generator, device=device)
+        return z if self.hparams.latent == "unit_cube" else (2 * z - 1) * math.sqrt(3)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """Latents (B, Z) and label rows (B, K) to images (B, C, H, W) in [-1, 1]."""
