@@ -49,6 +49,9 @@ def main(args: list[str] | None = None) -> None:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"lightning-gans: error: {' '.join(str(error).split())}", file=sys.stderr)
         sys.exit(2)
+    except KeyboardInterrupt:  # outside of training, which leaves a checkpoint
+        print("lightning-gans: interrupted", file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from torch import Tensor
 from torchmetrics import Metric
 
@@ -55,9 +55,26 @@ class EvaluateImages(Callback):
     def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         if trainer.sanity_checking and trainer.num_sanity_val_steps != float("inf"):
             return  # a few batches make no figure; num_sanity_val_steps: -1 looks at all
-        values = {name: metric.compute().float() for name, metric in self.metrics.items()}
+        values = self._figures(trainer)
         self.history.append((trainer.global_step, {name: float(value) for name, value in values.items()}))
         self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True, prog_bar=True)
+
+    def _figures(self, trainer: Trainer) -> dict[str, Tensor]:
+        """Those of this validation; one that a part of the validation set is too small for is left out."""
+        values = {}
+        for name, metric in self.metrics.items():
+            try:
+                values[name] = metric.compute().float()
+            except InputError as error:
+                if sum(trainer.num_val_batches) == len(trainer.val_dataloaders):
+                    raise
+                monitoring = [c for c in trainer.checkpoint_callbacks if c.monitor == f"val/{name}"]
+                instead = ", and the checkpoint is that of the latest validation" if monitoring else ""
+                rank_zero_warn(f"val/{name} is left out, as limit_val_batches is set{instead}: {error}")
+                for checkpoint in monitoring:
+                    checkpoint.monitor = None
+                self.names = [other for other in self.names if other != name]
+        return values
 
     def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.metrics = {}
@@ -77,7 +94,7 @@ class EvaluateImages(Callback):
         for name in self.names:
             self.metrics[name].update(batch.image, outputs.float(), batch.label)
             if real is not None:
-                self.metrics[f"{name}_real"].update(batch.image, real.image[: len(batch.image)], real.label)
+                self.metrics[f"{name}_real"].update(batch.image, *(part[: len(batch.image)] for part in real))
 
     def on_test_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         values = {f"test/{name}": metric.compute().float() for name, metric in self.metrics.items()}
@@ -113,27 +130,37 @@ class LogSamples(Callback):
             self.label = batch.label[: self.num].float()
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if not trainer.is_global_zero or trainer.state.fn != "fit":
+        if not trainer.is_global_zero or trainer.state.fn != "fit" or trainer.fast_dev_run:
             return
-        from torchvision.utils import make_grid, save_image
+        from torchvision.transforms.functional import to_pil_image
+        from torchvision.utils import make_grid
 
         by_class = module.num_classes if module.num_classes and self.label is None else None
         num = len(self.label) if self.label is not None else by_class**2 if by_class else self.num
         images = module.sample(num, self.label, seed=self.seed)
         grid = make_grid(images.float().cpu(), by_class or 8, normalize=True, value_range=(-1, 1))
+        grid = to_pil_image((grid * 255).round().byte())
         self.latest = run_folder(trainer) / "samples" / f"{trainer.global_step:08d}.png"
         self.latest.parent.mkdir(parents=True, exist_ok=True)
-        save_image(grid, self.latest)
+        grid.save(self.latest)
         if hasattr(trainer.logger, "log_image") and not trainer.sanity_checking:
             trainer.logger.log_metrics({"generator_updates": float(trainer.global_step)})
-            trainer.logger.log_image("val/samples", [grid])
+            trainer.logger.log_image("val/samples", [grid])  # a tensor would be stretched to the full range
 
 
 class SavePredictions(Callback):
     """Writes what ``predict`` generates as numbered PNG files, which other tools can score."""
 
-    def on_predict_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         self.folder = run_folder(trainer) / "predictions"
+        if stage == "predict" and self.folder.is_dir() and any(self.folder.iterdir()):
+            raise InputError(
+                f"{self.folder} holds files already, and the images of two models must not mix; move them away, or"
+                " choose another folder with --trainer.default_root_dir DIR"
+            )
+
+    def on_predict_start(self, trainer: Trainer, module: LightningModule) -> None:
+        trainer.strategy.barrier()  # no rank writes before all have looked
         self.folder.mkdir(parents=True, exist_ok=True)
         self.count = 0
 
@@ -188,6 +215,11 @@ class StopAtNonFiniteLoss(Callback):
 
     def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         self.check(trainer, module)
+        # The gradient of a finite loss may overflow, which the next batch's loss would tell: too late for this file.
+        for name, value in checkpoint["state_dict"].items():
+            if value.is_floating_point() and not value.isfinite().all():
+                where = f"the weights of {type(module).__name__} ({name}) are not finite after batch"
+                raise NonFiniteLoss(self.message(trainer, f"{where} {module.batches_seen}"))
 
     def check(self, trainer: Trainer, module: LightningModule) -> None:
         """Raise where any rank has seen one."""
@@ -196,11 +228,16 @@ class StopAtNonFiniteLoss(Callback):
         if not bad:
             return
         player = min(bad, key=bad.get)
-        kept = [c.last_model_path or c.best_model_path for c in trainer.checkpoint_callbacks]
-        good = next((path for path in kept if path), None)
-        raise NonFiniteLoss(
-            f"the loss of {type(module).__name__}'s {module.networks[player]} is not finite at batch {bad[player]};"
-            f" stopped there. {f'The last good checkpoint is {good}' if good else 'No checkpoint was written before'};"
+        where = f"the loss of {type(module).__name__}'s {module.networks[player]} is not finite at batch {bad[player]}"
+        raise NonFiniteLoss(self.message(trainer, where))
+
+    def message(self, trainer: Trainer, where: str) -> str:
+        """Say what was lost, what was kept, and what usually helps."""
+        folders = {Path(callback.dirpath) for callback in trainer.checkpoint_callbacks if callback.dirpath}
+        kept = [path for folder in folders for path in folder.glob("*.ckpt")]
+        good = max(kept, key=lambda path: path.stat().st_mtime, default=None)
+        return (
+            f"{where}; stopped there. {f'The last good checkpoint is {good}' if good else 'No checkpoint was written'};"
             " a lower learning rate, or --trainer.precision 32 or bf16-mixed, usually helps"
         )
 
@@ -243,7 +280,10 @@ class StopOnSignal(Callback):
             path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
             path = trainer.strategy.broadcast(path)
             trainer.save_checkpoint(path)
-            rank_zero_info(f"Stopped after {trainer.global_step} generator updates. Resume with --ckpt_path {path}")
+            config = run_folder(trainer) / "config.yaml"
+            options = f"lightning-gans fit --config {config}" if config.is_file() else "the same command and"
+            resume = f"{options} --ckpt_path {path}"
+            rank_zero_info(f"Stopped after {trainer.global_step} generator updates. Resume with: {resume}")
             raise SystemExit(code)
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:

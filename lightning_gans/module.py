@@ -132,7 +132,8 @@ class AdversarialModule(LightningModule):
     # ---- noise, counted and repeatable
 
     def setup(self, stage: str) -> None:
-        """Prepare the strategy: plain DDP rejects networks that are trained in turns."""
+        """Prepare the strategy: plain DDP rejects networks that are trained in turns. Compare sizes with the data."""
+        check_data(self, self.trainer.datamodule)
         strategy = self.trainer.strategy
         if isinstance(strategy, DDPStrategy):
             if strategy._ddp_kwargs.pop("static_graph", False):
@@ -247,6 +248,37 @@ class AdversarialModule(LightningModule):
                     f"label {wrong} is out of range; this {type(self).__name__} has 0 to {self.num_classes - 1}"
                 )
         return one_hot(label.long(), self.num_classes).float()
+
+
+def check_data(module: AdversarialModule, data: Any) -> None:
+    """Compare what a module takes with what a DataModule says of its images; what it does not say is not compared.
+
+    Raises:
+        InputError: if they differ, with both figures and the options that change them.
+    """
+    h, model, given = module.hparams, type(module).__name__, getattr(data, "image_shape", None)
+    square = (h.channels, h.image_size, h.image_size) if {"channels", "image_size"} <= set(h) else None
+    taken = h.get("image_shape") or square
+    if given and taken and tuple(given) != tuple(taken):
+        fixes = {
+            "image_shape": f"--data.image_size {taken[-1]} or --model.image_shape [{','.join(map(str, given))}]",
+            "channels": f"--model.channels {given[0]}",
+            "image_size": f"--data.image_size {taken[-1]} or --model.image_size {given[-1]}",
+        }
+        wrong = ["channels"] * (given[0] != taken[0]) + ["image_size"] * (given[1:] != tuple(taken[1:]))
+        fix = " and ".join(fixes[name] for name in (["image_shape"] if "image_shape" in h else wrong))
+        raise InputError(
+            f"the images of {type(data).__name__} are {tuple(given)}, and {model} takes {tuple(taken)}; use {fix}"
+        )
+    if data is not None and module.num_classes and hasattr(data, "num_classes"):
+        classes = data.num_classes
+        if classes is None:
+            raise InputError(f"{model} needs labels, and {type(data).__name__} has none here; use labelled data")
+        if classes != module.num_classes:
+            raise InputError(
+                f"{type(data).__name__} has {classes} classes, and {model} takes {module.num_classes}; use"
+                f" --model.num_classes {classes}"
+            )
 
 
 def _uncounted() -> None:

@@ -47,9 +47,11 @@ class RunLogger(WandbLogger):
         if mode == "auto":
             mode = "online" if rank_zero_only.rank == 0 and wandb.login(prompt=False) else "offline"
         settings = wandb.Settings(silent=mode != "online", console="off" if mode != "online" else "auto")
-        Path(folder).mkdir(parents=True, exist_ok=True)
+        root = Path(folder).resolve()  # W&B's service may have another current folder
+        root.mkdir(parents=True, exist_ok=True)
         id = id or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
-        super().__init__(name, folder, id=id, project=project, mode=mode, tags=tags, settings=settings)
+        super().__init__(name, str(root), id=id, project=project, mode=mode, tags=tags, settings=settings)
+        self._wandb_init.pop("anonymous", None)  # Lightning passes it on always, and W&B warns of it always
 
     @property
     @rank_zero_experiment
@@ -68,10 +70,19 @@ class RunLogger(WandbLogger):
         return Path(run.dir).parent if run is not None and run.settings._offline else None
 
 
+class LastCheckpoint(ModelCheckpoint):
+    """``last.ckpt`` after every epoch, whatever the monitored figure says, so that no training is lost."""
+
+    def __init__(self) -> None:
+        super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+
+
 class SaveConfigToRun(SaveConfigCallback):
     """Writes ``config.yaml`` into the run's folder, and the same values and the tags to W&B."""
 
     def save_config(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        if trainer.logger is None:
+            return  # there is no run folder, and the current folder may hold a config.yaml of the user's
         text = self.parser.dump(self.config, skip_none=False)
         path = run_folder(trainer) / "config.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +110,8 @@ class ReportRun(Callback):
         lines = []
         for callback in trainer.callbacks:
             if isinstance(callback, ModelCheckpoint):
-                lines += [("checkpoint", callback.best_model_path), ("to resume", callback.last_model_path)]
+                name = "to resume" if isinstance(callback, LastCheckpoint) else "checkpoint"
+                lines += [(name, callback.best_model_path)]
             elif isinstance(callback, LogSamples):
                 lines += [("picture", callback.latest)]
             elif isinstance(callback, EvaluateImages) and callback.history:

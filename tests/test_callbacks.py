@@ -1,0 +1,292 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning import Trainer
+from PIL import Image
+from small_run import fit, run_folder
+from torch import Tensor
+
+from lightning_gans import callbacks
+from lightning_gans.__main__ import main
+from lightning_gans.callbacks import (
+    EvaluateImages,
+    LogSamples,
+    NonFiniteLoss,
+    SavePredictions,
+    StopAtNonFiniteLoss,
+    Throughput,
+)
+from lightning_gans.data import Digits
+from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.loading import ImagesInMemory
+from lightning_gans.errors import InputError
+from lightning_gans.metrics import LabelAccuracy, ParzenLogLikelihood, SlicedWasserstein, parzen
+from lightning_gans.models import CGAN, GAN
+
+
+class Noise(ImageDataModule):
+    """Images of 4x4 pixels: 40 to train with, 20 to validate, 30 to test."""
+
+    num_classes = 10
+
+    def __init__(self, eval_batch_size: int = 8) -> None:
+        super().__init__(None, 8, eval_batch_size, 4)
+        self.image_shape = (1, 4, 4)
+
+    def setup(self, stage: str) -> None:
+        draw = torch.Generator().manual_seed(0)
+        self.splits = {
+            name: ImagesInMemory(
+                torch.randint(low, high, (num, 1, 4, 4), generator=draw, dtype=torch.uint8), torch.arange(num) % 10
+            )
+            for name, num, low, high in (("train", 40, 0, 256), ("val", 20, 100, 156), ("test", 30, 240, 256))
+        }
+
+
+def scaled(data: Noise, split: str) -> Tensor:
+    return data.splits[split].image / 127.5 - 1
+
+
+def trainer(*extra, **options) -> Trainer:
+    defaults = dict(accelerator="cpu", enable_progress_bar=False, enable_model_summary=False, logger=False)
+    defaults |= dict(enable_checkpointing=False, num_sanity_val_steps=0, max_epochs=1, log_every_n_steps=1)
+    return Trainer(**(defaults | options), callbacks=list(extra))
+
+
+def tiny(image_shape=(1, 4, 4), **options) -> GAN:
+    torch.manual_seed(0)
+    return varied(GAN(image_shape, latent_dim=3, hidden=8, units=4, **options))
+
+
+def varied(model):
+    """With plain differences between samples, which those of fresh weights do not have."""
+    for parameter in model.generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    return model
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.setenv("PL_GLOBAL_SEED", "5")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+class Keep(callbacks.Callback):
+    """Notes what was generated, batch by batch."""
+
+    def __init__(self) -> None:
+        self.fakes: list[Tensor] = []
+
+    def on_validation_batch_end(self, trainer, module, outputs, *_) -> None:
+        self.fakes.append(outputs)
+
+    on_test_batch_end = on_validation_batch_end
+
+
+# ---- figures
+
+
+def test_validation_figures_are_the_metrics_of_what_was_generated():
+    data, keep, model = Noise(), Keep(), tiny()
+    run = trainer(EvaluateImages(["sliced_wasserstein"]), keep)
+    run.validate(model, data, verbose=False)
+    by_hand = SlicedWasserstein()
+    by_hand.update(scaled(data, "val"), torch.cat(keep.fakes))
+    assert run.callback_metrics["val/sliced_wasserstein"].item() == pytest.approx(by_hand.compute().item(), rel=1e-5)
+    assert [len(fake) for fake in keep.fakes] == [8, 8, 4]
+
+
+def test_test_figures_stand_beside_those_of_real_images():
+    data, keep, model = Noise(), Keep(), tiny()
+    run = trainer(EvaluateImages(["sliced_wasserstein"]), keep)
+    run.test(model, data, verbose=False)
+    real = SlicedWasserstein()
+    real.update(scaled(data, "test"), scaled(data, "train")[:30])
+    fake = SlicedWasserstein()
+    fake.update(scaled(data, "test"), torch.cat(keep.fakes))
+    figures = run.callback_metrics
+    assert figures["test/sliced_wasserstein_real"].item() == pytest.approx(real.compute().item(), rel=1e-5)
+    assert figures["test/sliced_wasserstein"].item() == pytest.approx(fake.compute().item(), rel=1e-5)
+    assert real.compute() != fake.compute()
+
+
+def test_the_width_of_the_parzen_window_comes_from_validation_images_in_a_test_alone(monkeypatch):
+    monkeypatch.setitem(callbacks.IMAGE_METRICS, "parzen_ll", lambda: ParzenLogLikelihood(num_samples=20))
+    data, keep, model = Noise(), Keep(), tiny()
+    run = trainer(EvaluateImages(["parzen_ll"]), keep)
+    run.validate(model, data, verbose=False)
+    rows = [parzen.unit_rows(images) for images in (scaled(data, "val"), torch.cat(keep.fakes))]
+    tried = parzen.parzen_log_likelihood(*rows, parzen.SIGMAS).mean(1)
+    assert run.callback_metrics["val/parzen_ll"].item() == pytest.approx(tried.max().item(), rel=1e-5)
+
+    keep.fakes.clear()
+    run.test(model, data, verbose=False)
+    samples = parzen.unit_rows(torch.cat(keep.fakes))[:20]
+    validation, test = (parzen.unit_rows(scaled(data, split)) for split in ("val", "test"))
+    best = parzen.parzen_log_likelihood(validation, samples, parzen.SIGMAS).mean(1).argmax()
+    by_hand = parzen.parzen_log_likelihood(test, samples, parzen.SIGMAS).mean(1)
+    assert run.callback_metrics["test/parzen_ll"].item() == pytest.approx(by_hand[best].item(), rel=1e-5)
+    assert by_hand.argmax() != best  # else it could have come from the test images
+
+
+def test_label_accuracy_of_real_images_takes_as_many_labels_as_images():
+    """The last batch is short: 360 test images in batches of 100."""
+    data = Digits(eval_batch_size=100)
+    run = trainer(EvaluateImages(["label_accuracy"]))
+    model = CGAN(image_shape=(1, 32, 32), latent_dim=3)
+    run.test(model, data, verbose=False)
+    by_hand = LabelAccuracy()
+    train = data.splits["train"][:360]
+    by_hand.update(None, train.image / 127.5 - 1, train.label)
+    assert run.callback_metrics["test/label_accuracy_real"].item() == pytest.approx(by_hand.compute().item())
+    assert by_hand.compute() > 0.5
+
+
+def test_a_figure_that_a_limited_validation_cannot_give_is_left_out(monkeypatch):
+    monkeypatch.setitem(callbacks.IMAGE_METRICS, "parzen_ll", lambda: ParzenLogLikelihood(num_samples=20))
+    checkpoint = callbacks_of_cli("val/parzen_ll")
+    run = trainer(
+        EvaluateImages(["parzen_ll", "sliced_wasserstein"]),
+        checkpoint,
+        limit_val_batches=2,
+        enable_checkpointing=True,
+        max_epochs=2,
+    )
+    with pytest.warns(UserWarning, match=r"val/parzen_ll is left out.*16 samples") as warned:
+        run.fit(tiny(), Noise())
+    assert sum("left out" in str(w.message) for w in warned) == 1
+    assert "val/parzen_ll" not in run.callback_metrics and "val/sliced_wasserstein" in run.callback_metrics
+    assert Path(checkpoint.best_model_path).is_file()
+
+
+def test_a_figure_that_the_whole_set_cannot_give_is_an_error():
+    with pytest.raises(InputError, match="parzen_ll got 20 samples"):
+        trainer(EvaluateImages(["parzen_ll"])).validate(tiny(), Noise(), verbose=False)
+
+
+def callbacks_of_cli(monitor: str):
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    return ModelCheckpoint(monitor=monitor)
+
+
+# ---- pictures
+
+
+def picture(path) -> np.ndarray:
+    return np.asarray(Image.open(path).convert("L"))
+
+
+def test_the_same_weights_give_the_same_picture(here):
+    model, samples = tiny(), LogSamples(num=6)
+    run = trainer(samples)
+    run.fit(model, Noise())
+    shown = picture(here / "samples" / "00000005.png")
+    assert shown.shape == (2 + 6, 2 + 6 * 6)
+    fixed = LogSamples(num=6)
+    for draws in (2, 3):  # whatever was drawn between
+        torch.randn(draws)
+        fixed.on_validation_end(run, model)
+        assert np.array_equal(picture(fixed.latest), shown)
+    model.generator.output.bias.data += 1
+    fixed.on_validation_end(run, model)
+    assert not np.array_equal(picture(fixed.latest), shown)
+
+
+def test_columns_are_classes(here):
+    torch.manual_seed(0)
+    model, samples = varied(CGAN(image_shape=(1, 4, 4), latent_dim=3)), LogSamples()
+    trainer(samples, limit_train_batches=1).fit(model, Noise())
+    shown = picture(samples.latest)
+    assert shown.shape == (10 * 6 + 2, 10 * 6 + 2)
+    images = model.sample(100, torch.arange(100) % 10, seed=0).reshape(10, 10, 4, 4)
+    expected = ((images + 1) / 2 * 255).round().byte().numpy()
+    assert np.array_equal(shown[2 + 6 * 3 : 6 + 6 * 3, 2 + 6 * 7 : 6 + 6 * 7], expected[3, 7])
+
+
+def test_predictions_are_written_once(here):
+    data, model = Noise(), tiny()
+    trainer(SavePredictions()).predict(model, data)
+    files = sorted((here / "predictions").iterdir())
+    assert [file.name for file in files] == [f"{number:08d}.png" for number in range(30)]
+    assert len({file.read_bytes() for file in files}) == 30 and picture(files[0]).shape == (4, 4)
+    with pytest.raises(InputError, match=r"predictions holds files already.*default_root_dir"):
+        trainer(SavePredictions()).predict(model, data)
+
+
+# ---- speed
+
+
+def test_samples_per_second_by_a_clock_of_ours(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: now[0])
+    seen = []
+
+    class Tick(callbacks.Callback):
+        """Half a second a batch, and a validation of an hour, which must not count."""
+
+        def on_train_batch_start(self, *_) -> None:
+            now[0] += 0.5
+
+        def on_validation_start(self, *_) -> None:
+            now[0] += 3600
+
+        def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx) -> None:
+            value = trainer.callback_metrics.get("perf/samples_per_second")
+            seen.append(None if value is None else float(value))
+
+    speed = Throughput()
+    run = trainer(speed, Tick(), log_every_n_steps=2, max_epochs=2)
+    run.fit(tiny(), Noise())
+    assert float(run.callback_metrics["perf/samples_per_second"]) == pytest.approx(8 / 0.5)
+    assert seen[1] == pytest.approx(8 / 0.5) and len(seen) == 10
+
+
+# ---- losses that are not finite
+
+
+class Explode(GAN):
+    """A GAN whose generator's loss is NaN in batch 3, or whose weights are, which the loss tells a batch later."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__((1, 4, 4), latent_dim=3, hidden=8, units=4)
+        self.what = what
+        given = self.loss.generator
+        self.loss = self.loss._replace(
+            generator=lambda fake: given(fake) * (torch.nan if self.what == "loss" and self.batches_seen == 3 else 1)
+        )
+
+    def training_step(self, batch, batch_idx) -> None:
+        super().training_step(batch, batch_idx)
+        if self.what == "weights" and self.batches_seen == 3:
+            self.generator.hidden1.weight.data[0, 0] = torch.inf
+
+
+@pytest.mark.parametrize("what", ["loss", "weights"])
+def test_what_is_not_finite_stays_out_of_every_checkpoint(what, here):
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    every = ModelCheckpoint(dirpath=here, filename="{step}", every_n_train_steps=1, save_top_k=-1)
+    run = trainer(StopAtNonFiniteLoss(), every, enable_checkpointing=True)
+    with pytest.raises(NonFiniteLoss) as raised:
+        run.fit(Explode(what), Noise())
+    kept = sorted(here.glob("*.ckpt"), key=lambda path: path.stat().st_mtime)
+    assert len(kept) >= 3 and str(kept[-1]) in str(raised.value)
+    for path in kept:
+        assert all(value.isfinite().all() for value in torch.load(path, weights_only=True)["state_dict"].values())
+    told = "the loss of Explode's generator is not finite at batch 3" if what == "loss" else "generator.hidden1.weight"
+    assert told in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_the_command_line_stops_at_a_loss_that_is_not_finite(here, capsys):
+    fit("--trainer.max_epochs=1", "--run.name=good")
+    good = run_folder(here) / "checkpoints" / "last.ckpt"
+    with pytest.raises(SystemExit) as stop:
+        fit("--model.lr=1e30", f"--init_from={good}", "--trainer.max_epochs=5")
+    assert stop.value.code == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lightning-gans")]
+    assert line.startswith("lightning-gans: error: the loss of DCGAN's") and "is not finite at batch 0" in line
+    assert main.__module__ == "lightning_gans.__main__"

@@ -1,0 +1,140 @@
+import inspect
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lightning_gans import assets, cli, data, models
+from lightning_gans.data.images import ImageDataModule
+from lightning_gans.errors import InputError
+from lightning_gans.metrics import IMAGE_METRICS
+from lightning_gans.module import check_data
+
+RUNS = [name for name in assets.config_names() if name != "ddp"]
+
+
+def build(monkeypatch, *args: str) -> cli.Command:
+    """What a command line builds, without running it."""
+    monkeypatch.setattr(cli.Command, "_run_subcommand", lambda self, subcommand: None)
+    return cli.command(["fit", *args, "--trainer.accelerator=cpu", "--trainer.logger=false"])
+
+
+def content(name: str) -> dict:
+    return yaml.safe_load(assets.config(name).read_text())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_config_builds_a_model_that_fits_its_data(name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    built = build(monkeypatch, "--config", name)
+    paper = name.partition("_")[0]
+    assert type(built.model).__name__.lower() == paper
+    if isinstance(built.datamodule, ImageDataModule):
+        monkeypatch.setattr(built.datamodule, "num_classes", built.datamodule.num_classes or built.model.num_classes)
+        check_data(built.model, built.datamodule)
+    images = built.model.sample(2, seed=0)
+    assert images.shape == (2, *built.datamodule.image_shape) and images.abs().max() <= 1
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_config_monitors_a_figure_that_it_computes(name):
+    config = content(name)
+    monitor, metrics = config["checkpoint"]["monitor"], config["evaluation"]["metrics"]
+    assert monitor.removeprefix("val/") in metrics
+    higher = IMAGE_METRICS[monitor.removeprefix("val/")].higher_is_better
+    assert config["checkpoint"].get("mode", "min") == ("max" if higher else "min")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_config_validates_and_so_saves_before_its_end(name):
+    trainer = content(name)["trainer"]
+    assert trainer["max_epochs"] % trainer.get("check_val_every_n_epoch", 1) == 0
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_no_config_repeats_a_default(name):
+    config = content(name)
+    for key, package in (("model", models), ("data", data)):
+        if isinstance(config[key], dict):
+            defaults = inspect.signature(getattr(package, config[key]["class_path"])).parameters
+            for option, value in config[key]["init_args"].items():
+                if option != "batch_size":  # worth saying, as time and memory hang on it
+                    assert defaults[option].default != value, f"{key}.{option}"
+
+
+def test_the_configs_of_the_four_papers_are_there():
+    assert {
+        "gan_mnist",
+        "cgan_mnist",
+        "controlgan_mnist",
+        "controlgan_celeba",
+        "dcgan_digits",
+        "dcgan_mnist",
+        "dcgan_celeba",
+        "dcgan_faces",
+        "ddp",
+    } <= set(assets.config_names())
+
+
+def test_configs_are_layered_from_left_to_right(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.yaml").write_text("trainer: {max_epochs: 7}\nmodel: {init_args: {hidden: 5}}\n")
+    built = build(
+        monkeypatch,
+        "--config",
+        "gan_mnist",
+        "-c",
+        "ddp",
+        "-c=mine.yaml",
+        "--trainer.devices=2",
+        "--data.root=elsewhere",
+    )
+    assert built.trainer.world_size == 2 and built.trainer.max_epochs == 7
+    assert built.trainer.check_val_every_n_epoch == 5  # of gan_mnist
+    assert built.model.hparams.hidden == 5 and built.model.hparams.units == 240
+    assert built.datamodule.root == Path("elsewhere")
+    assert built.config["fit"]["run"]["name"] == "gan_mnist"
+
+
+def test_a_file_of_the_user_wins_over_a_packaged_config(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    Path("gan_mnist").write_text("model: DCGAN\ndata: {class_path: Digits, init_args: {image_size: 64}}\n")
+    assert type(build(monkeypatch, "--config=gan_mnist").datamodule).__name__ == "Digits"
+
+
+def test_the_printed_config_builds_the_same(monkeypatch, tmp_path, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        build(monkeypatch, "--config=controlgan_mnist", "--model.width=8", "--print_config")
+    assert not stop.value.code
+    Path("printed.yaml").write_text(capsys.readouterr().out)
+    built, direct = (
+        build(monkeypatch, *args)
+        for args in (["--config=printed.yaml"], ["--config=controlgan_mnist", "--model.width=8"])
+    )
+    assert dict(built.model.hparams) == dict(direct.model.hparams) and built.model.hparams["width"] == 8
+    assert dict(built.datamodule.hparams) == dict(direct.datamodule.hparams)
+    assert built.trainer.max_epochs == direct.trainer.max_epochs
+    same = zip(built.model.parameters(), direct.model.parameters(), strict=True)
+    assert all(torch.equal(*pair) for pair in same)  # the seed is in it
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("model: {class_path: DCGAN, init_args: {widht: 3}}\ndata: Digits", "unknown option widht; did you mean width"),
+        ("model: {class_path: DCGANN}\ndata: Digits", "unknown model 'DCGANN'; did you mean DCGAN"),
+        ("model: DCGAN\ndata: Digitz", "unknown data 'Digitz'; did you mean Digits"),
+        ("model: DCGAN\ndata: Digits\ntrainr: {max_steps: 3}", "unknown option trainr.max_steps; did you mean trainer"),
+        ("model: DCGAN\ndata: Digits\ntrainer: {max_stepz: 3}", "unknown option .*max_stepz; did you mean .*max_steps"),
+        ("model: [a\nb: {", "mine.yaml is not YAML; line 2"),
+        ("", "mine.yaml is empty; expected options by name"),
+        ("- a\n- b", "mine.yaml holds a list; expected options by name"),
+    ],
+)
+def test_what_is_wrong_in_a_config_is_named(text, message, monkeypatch, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        build(monkeypatch, f"--config={path}")

@@ -1,0 +1,142 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import wandb_file
+import yaml
+from PIL import Image
+from small_run import fit, messages, run_folder
+
+from lightning_gans.__main__ import main
+
+KEYS = {
+    "train/loss_d",
+    "train/loss_g",
+    "train/grad_norm_d",
+    "train/grad_norm_g",
+    "perf/samples_per_second",
+    "val/sliced_wasserstein",
+    "val/samples.count",
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_account():
+    """A machine without a W&B key."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("WANDB_API_KEY", raising=False)
+        patch.delenv("WANDB_MODE", raising=False)
+        patch.setenv("NETRC", "/nonexistent")
+        yield
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A finished run: two epochs of three updates; the folder, and what was said."""
+    folder = tmp_path_factory.mktemp("done")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        said = messages(patch)
+        fit("--run.tags=[mine]")
+    return folder, said
+
+
+def test_all_figures_are_recorded_along_generator_updates(done):
+    rows = wandb_file.history(wandb_file.run_file(done[0] / "runs"))
+    assert KEYS <= {key for row in rows for key in row}
+    assert all("generator_updates" in row for row in rows)
+    assert [row["generator_updates"] for row in rows if "train/loss_g" in row] == [1, 2, 3, 4, 5, 6]
+    assert [row["generator_updates"] for row in rows if "val/sliced_wasserstein" in row] == [3, 6]
+    assert [row["generator_updates"] for row in rows if "val/samples.count" in row] == [3, 6]
+
+
+def test_the_axis_of_every_panel_is_generator_updates(done):
+    defined = {}
+    for record in wandb_file.records(wandb_file.run_file(done[0] / "runs")):
+        if record.WhichOneof("record_type") == "metric":
+            defined[record.metric.name or record.metric.glob_name] = record.metric
+    assert defined["*"].step_metric == "generator_updates"  # the last definition holds
+    assert defined["*"].options.step_sync
+
+
+def test_the_axis_counts_updates_where_one_takes_two_batches(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit("--model.preset=paper", "--trainer.max_epochs=1", "--trainer.limit_train_batches=5")
+    rows = wandb_file.history(wandb_file.run_file(tmp_path / "runs"))
+    axis = [row["generator_updates"] for row in rows if "perf/samples_per_second" in row]
+    assert axis == [1, 1, 2, 2, 3]
+
+
+def test_the_record_holds_the_whole_config_and_the_tags(done):
+    path = wandb_file.run_file(done[0] / "runs")
+    config = wandb_file.config(path)
+    assert (config["paper"], config["data"], config["width"]) == ("DCGAN", "Digits", 2)
+    written = yaml.safe_load((run_folder(done[0]) / "config.yaml").read_text())
+    assert config["cli"] == written
+    assert written["trainer"]["max_epochs"] == 2 and written["data"]["init_args"]["batch_size"] == 16
+    tags = [set(r.run.tags) for r in wandb_file.records(path) if r.WhichOneof("record_type") == "run"]
+    assert tags[-1] == {"mine", "DCGAN", "Digits"}
+
+
+def test_the_picture_is_a_grid_of_64_digits(done):
+    (logged, *_) = sorted((done[0] / "runs").glob("wandb/*/files/media/images/val/samples_*.png"))
+    shown = np.asarray(Image.open(logged).convert("L"))
+    assert shown.shape == (8 * 34 + 2,) * 2  # 8 x 8 images of 32, with 2 pixels between them
+    beside = np.asarray(Image.open(run_folder(done[0]) / "samples" / "00000003.png").convert("L"))
+    assert np.abs(shown.astype(int) - beside).max() <= 1
+
+
+def test_the_end_says_where_everything_lies(done):
+    folder, (report,) = done[0], [text for text in done[1] if "W&B" in text]
+    lines = dict(line.split(maxsplit=1) for line in report.replace("W&B run", "W&B").replace("to resume", "resume")
+                 .strip().splitlines())  # fmt: skip
+    for name in ("checkpoint", "resume", "picture"):
+        assert (folder / lines[name].strip()).is_file(), name
+    offline = lines["W&B"].split("  (")[0].strip()
+    assert (folder / offline).is_dir() and f"wandb sync {offline}" in report
+    assert "after 3 updates" in lines["val/sliced_wasserstein"] and lines["val/sliced_wasserstein"].endswith("after 6")
+
+
+def test_several_runs_in_a_process_are_several_records(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("first", "second"):
+        fit("--trainer.max_steps=1", f"--run.name={name}", "--evaluation.metrics=[]", "--checkpoint.monitor=null")
+    files = sorted(tmp_path.glob("runs/wandb/offline-run-*/run-*.wandb"))
+    assert sorted(file.stem.split("-")[1] for file in files) == ["first", "second"]
+    for file in files:
+        assert [row["generator_updates"] for row in wandb_file.history(file) if "train/loss_g" in row] == [1]
+
+
+def test_a_config_of_the_user_in_the_current_folder_is_left_alone(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("config.yaml").write_text("trainer: {max_steps: 1}  # mine\n")
+    fit("--config=config.yaml", "--trainer.fast_dev_run=true")
+    fit("--config=config.yaml", "--trainer.logger=false")
+    assert Path("config.yaml").read_text().endswith("# mine\n")
+    assert not Path("runs").exists()
+
+
+def test_a_run_is_resumed_in_its_own_folder_by_its_own_config(done, tmp_path, monkeypatch):
+    folder = run_folder(done[0])
+    monkeypatch.chdir(done[0])
+    main(
+        [
+            "fit",
+            f"--config={folder / 'config.yaml'}",
+            f"--ckpt_path={folder / 'checkpoints' / 'last.ckpt'}",
+            "--trainer.max_epochs=3",
+        ]
+    )
+    assert run_folder(done[0]) == folder
+    last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert (last["global_step"], last["epoch"]) == (9, 2)
+    assert (folder / "samples" / "00000009.png").is_file()
+
+
+def test_mode_disabled_writes_no_record(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit("--run.mode=disabled", "--trainer.max_steps=1")
+    assert not list(tmp_path.glob("runs/wandb/*run-*")) and run_folder(tmp_path).is_dir()
+    assert "WANDB_API_KEY" not in os.environ
