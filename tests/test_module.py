@@ -303,12 +303,20 @@ def test_wrong_labels(name, num, label, message):
 # ---- strategies, checkpoints, losses that are not finite
 
 
-def test_strategies():
-    with pytest.raises(InputError, match="static_graph=True cannot train networks in turns; use the strategy ddp"):
-        fit(build("gan"), strategy=DDPStrategy(static_graph=True, process_group_backend="gloo"))
+@pytest.mark.parametrize(
+    "strategy, message",
+    [
+        (
+            DDPStrategy(static_graph=True),
+            "static_graph=True cannot train networks in turns; use the strategy ddp without it",
+        ),
+        (FSDPStrategy(), r"strategy FSDPStrategy is not supported.*use --trainer.strategy ddp"),
+    ],
+)
+def test_strategies_that_are_refused(strategy, message):
     module = build("gan")
-    module._trainer = SimpleNamespace(strategy=FSDPStrategy(), datamodule=None)
-    with pytest.raises(InputError, match=r"strategy FSDPStrategy is not supported.*use --trainer.strategy ddp"):
+    module._trainer = SimpleNamespace(strategy=strategy, datamodule=None)
+    with pytest.raises(InputError, match=message):
         module.setup("fit")
 
 

@@ -28,6 +28,7 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "dcgan_paper": lambda: DCGAN("paper", **_dcgan),
     "dcgan_torch": lambda: DCGAN("torch", **_dcgan),
     "wgan_gp": lambda: DCGAN("torch", **_dcgan, loss="wasserstein", penalty="gradient_penalty"),
+    "controlgan_gp": lambda: ControlGAN(**_control, discriminator="logit", loss="wasserstein", penalty_weight=10.0),
 }
 IN_TURNS = {"dcgan_paper"}
 """Papers with one generator update per two batches."""

@@ -1,0 +1,85 @@
+"""Two processes against one. Starting them takes most of the time, so that all of it happens in one script."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import PAPERS, state
+from two_processes import STEPS, without_chance
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
+    """What the two processes ended with."""
+    folder = tmp_path_factory.mktemp("ranks")
+    ours = ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")  # what other tests may have left
+    environment = {key: value for key, value in os.environ.items() if key not in ours}
+    path = os.pathsep.join([str(HERE.parent), str(HERE), environment.get("PYTHONPATH", "")])
+    script = subprocess.Popen(
+        [sys.executable, HERE / "two_processes.py", folder],
+        env=environment | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        cwd=folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        _, errors = script.communicate(timeout=240)
+    finally:
+        if script.poll() is None:
+            os.killpg(script.pid, signal.SIGKILL)  # both processes
+    assert script.returncode == 0, errors[-3000:]
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+def test_no_strategy_has_to_be_named(ranks):
+    assert [rank["strategy"] for rank in ranks] == ["DDPStrategy"] * 2
+    assert [rank["global_step"] for rank in ranks] == [STEPS] * 2
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_parameters_stay_identical(ranks, name):
+    one, other = (rank["as_it_is"][name] for rank in ranks)
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_latents_differ_between_processes_and_batches(ranks, name):
+    latents = torch.cat([rank["latents"][name] for rank in ranks])
+    assert len({z.numpy().tobytes() for z in latents}) == len(latents) >= 2 * STEPS
+
+
+def test_dropout_differs_between_processes(ranks):
+    assert not torch.equal(ranks[0]["masks"], ranks[1]["masks"])
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_two_processes_equal_one_with_the_joined_batch(ranks, name):
+    """Every network moves as far, and to the same place, but for the order of sums; so do gamma and the balance."""
+    alone, before = without_chance(name, 1)
+    expected = state(alone)
+    for rank in ranks:
+        torch.testing.assert_close(rank["without_chance"][name], expected, rtol=1e-4, atol=1e-6)
+    moved = {key: (expected[key] - tensor).abs().max().item() for key, tensor in before.items()}
+    assert min(moved.values()) > 2e-5
+    if name == "controlgan":
+        assert expected["measure"][0] > 0
+
+
+def test_controllers_are_equal_on_both_processes(ranks):
+    for key in ("gamma", "balance", "measure"):
+        one, other = (rank["without_chance"]["controlgan"][key] for rank in ranks)
+        assert torch.equal(one, other)
+
+
+def test_a_process_remembers_its_own_losses_that_are_not_finite(ranks):
+    """Images of the second process are infinite in batch 1; the first gets to know by the averaged gradients."""
+    assert ranks[1]["nonfinite_batch"].tolist() == [1, 1, 1]
+    assert ranks[0]["nonfinite_batch"].tolist() == [1, 2, 2]  # G's loss comes after D's update

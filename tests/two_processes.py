@@ -1,0 +1,91 @@
+"""Run by test_distributed.py: trains all papers on two processes, and writes what each process ends with.
+
+No strategy is named anywhere: ``python two_processes.py FOLDER`` is one process, which starts the other.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+from lightning import Callback
+from tiny_runs import PAPERS, Latents, LatentsOfImages, TinyImages, build, fit, state, weights, without_batch_norm
+from torch import Tensor
+
+from lightning_gans.module import AdversarialModule
+
+STEPS, JOINED_BATCH = 3, 8
+
+
+def half(*shape: int, device: torch.device | None = None) -> Tensor:
+    return torch.full(shape, 0.5, device=device)
+
+
+def without_chance(name: str, processes: int) -> tuple[AdversarialModule, dict[str, Tensor]]:
+    """Train such that only the batch counts: no dropout, no batch norm, latents that are a function of the images, and
+    gradient penalties at the middle of the lines.
+    """
+    module = without_batch_norm(build(name))
+    if name in ("gan", "cgan"):  # whose weights start so small that they would hardly move
+        for parameter in module.parameters():
+            if parameter.dim() == 2:
+                torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+    before = weights(module)
+    with (
+        mock.patch("lightning_gans.models.gan.dropout", lambda x, p, training: x),
+        mock.patch("lightning_gans.models.cgan.dropout", lambda x, p, training: x),
+        mock.patch("torch.rand", half),
+    ):
+        fit(
+            module,
+            TinyImages(JOINED_BATCH // processes, count=32),
+            [LatentsOfImages()],
+            max_steps=STEPS,
+            devices=processes,
+            use_distributed_sampler=False,
+        )
+    return module, before
+
+
+class Masks(Callback):
+    """D's judgement of the same image with the same weights, but with this process's dropout."""
+
+    def on_train_batch_start(self, trainer: Any, module: AdversarialModule, batch: Any, batch_idx: int) -> None:
+        if module.batches_seen == 0:
+            with torch.random.fork_rng(), torch.no_grad():
+                self.logits = module.discriminator.hidden1(torch.nn.functional.dropout(torch.ones(1, 1024), 0.2))
+
+
+class PoisonOnRank1(Callback):
+    """Images that are not finite on the second process, in one batch."""
+
+    def on_train_batch_start(self, trainer: Any, module: AdversarialModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_rank == 1 and module.batches_seen == 1:
+            batch.image.fill_(float("inf"))
+
+
+def main(folder: Path) -> None:
+    results: dict[str, Any] = {"as_it_is": {}, "without_chance": {}, "latents": {}}
+    for name in PAPERS:
+        module, latents, masks = build(name), Latents(), Masks()
+        callbacks = [latents, masks] if name == "gan" else [latents]
+        trainer = fit(module, callbacks=callbacks, max_steps=STEPS, devices=2, use_distributed_sampler=False)
+        results["as_it_is"][name] = weights(module)
+        results["latents"][name] = torch.stack(latents.train)
+        if name == "gan":
+            results["masks"] = masks.logits
+            results["strategy"] = type(trainer.strategy).__name__
+            results["global_step"] = trainer.global_step
+    for name in PAPERS:
+        results["without_chance"][name] = state(without_chance(name, 2)[0])
+    module = build("controlgan_logit")
+    fit(module, callbacks=[PoisonOnRank1()], max_steps=3, devices=2, use_distributed_sampler=False)
+    results["nonfinite_batch"] = module.nonfinite_batch.clone()
+    torch.save(results, folder / f"{trainer.global_rank}.pt")
+
+
+if __name__ == "__main__":
+    os.environ["PL_GLOBAL_SEED"] = "0"
+    main(Path(sys.argv[1]))
