@@ -1,0 +1,328 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from small_run import QUIET, SMALL, fit, run_folder
+
+from lightning_gans import assets, cli, data
+from lightning_gans.__main__ import main
+from lightning_gans.errors import InputError
+from lightning_gans.models import DCGAN
+
+DCGAN_DIGITS = ["--config=dcgan_digits", *QUIET]
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    return tmp_path
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """last.ckpt of a finished run."""
+    folder = tmp_path_factory.mktemp("run")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("WANDB_MODE", "disabled")
+        fit("--trainer.max_epochs=1")
+    return run_folder(folder) / "checkpoints" / "last.ckpt"
+
+
+@pytest.fixture
+def refused(capsys):
+    """Runs a command that must be refused, and returns its one line."""
+
+    def refused(*args: str) -> str:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main(list(args))
+        said = [line for line in capsys.readouterr().err.splitlines() if "Warning" not in line and line.strip()]
+        said = [line for line in said if line.startswith("lightning-gans") or "rror" in line or "usage" in line]
+        assert stop.value.code == 2
+        assert len(said) == 1 and said[0].startswith("lightning-gans: error: "), said
+        return said[0].removeprefix("lightning-gans: error: ")
+
+    return refused
+
+
+# ---- what is misspelt or does not fit
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("fitt", "unknown command 'fitt'; did you mean fit"),
+        ("fit --config gan_mnistt", "there is no config gan_mnistt.*did you mean gan_mnist"),
+        ("fit --config=nowhere/x.yaml", "there is no config file nowhere/x.yaml"),
+        ("fit --config", "expected one argument"),
+        ("fit --model DCGANN --data Digits", "unknown model 'DCGANN'; did you mean DCGAN"),
+        ("fit --model=DCGAN --data=Digitz", "unknown data 'Digitz'; did you mean Digits"),
+        ("fit --data Digits", "no model given; give --model NAME with one of .*DCGAN"),
+        ("validate --model DCGAN", "no data given; give --data NAME with one of MNIST"),
+        ("fit --model foo.Bar --data Digits", "model: foo.Bar cannot be used .No module named 'foo'"),
+        ("fit --model torch.nn.Linear --data Digits", "model: .* not .* a subclass of AdversarialModule"),
+        ("fit --config dcgan_digits extra", "extra stands without an option before it"),
+    ],
+)
+def test_a_name_that_is_not_known(args, message, refused):
+    assert re.search(message, refused(*args.split()))
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--trainer.max_stepss=3", "unknown option --trainer.max_stepss; did you mean --trainer.max_steps"),
+        ("--model.widht=3", "model: unknown option widht; did you mean width"),
+        ("--data.image_sizes=3", "data: unknown option image_sizes; did you mean image_size"),
+        ("--trainer.max_steps=abc", "^trainer.max_steps is abc; expected a whole number$"),
+        ("--model.width=abc", "^model: width is abc; expected a whole number or null$"),
+        ("--model.preset=tosch", "^model: preset is tosch; expected paper, torch$"),
+        ("--evaluation.metrics=[fid_lenett]", "evaluation.metrics is fid_lenett; expected .*fid_lenet, label_accuracy"),
+        ("--run.mode=onlin", "^run.mode is onlin; expected auto, online, offline, disabled$"),
+        ("--trainer.callbacks=foo", "trainer.callbacks: foo is no class"),
+        ("--trainer.gradient_clip_val=1", "trainer.gradient_clip_val is 1.*leave it out"),
+        ("--trainer.accumulate_grad_batches=2", "trainer.accumulate_grad_batches is 2.*leave it out"),
+        ("--trainer.accelerator=banana", "invalid accelerator name.*banana"),
+        ("--trainer.strategy=banana", "invalid strategy name.*banana"),
+        ("--trainer.devices=0", "devices='0'.*not a valid"),
+        ("--trainer.devices=x", "devices.* should be an int"),
+        ("--trainer.logger=TensorBoardLogger", "tensorboard"),
+        ("--checkpoint.monitor=val/nothing", "checkpoint.monitor is val/nothing, and evaluation.metrics is .'sliced_w"),
+        ("--ckpt_path=last", "--ckpt_path is last.*give a file"),
+        ("--ckpt_path=nowhere.ckpt", "there is no file nowhere.ckpt"),
+        ("--init_from=nowhere", "there is no model nowhere in the zoo"),
+    ],
+)
+def test_an_option_that_cannot_be_used(option, message, refused):
+    if "TensorBoard" in option and any(map(has, ("tensorboard", "tensorboardX"))):
+        pytest.skip("TensorBoard is installed")
+    assert re.search(message, refused("fit", *DCGAN_DIGITS, option))
+
+
+def has(package: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(package) is not None
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--model.image_size=30", "image_size 30 is no multiple of 32"),
+        ("--model.image_size=64", r"\(1, 32, 32\), and DCGAN takes \(1, 64, 64\); use --data.image_size 64 or --mod"),
+        ("--model.channels=3", r"are \(1, 32, 32\), and DCGAN takes \(3, 32, 32\); use --model.channels 1$"),
+        ("--data.batch_size=0", "batch_size is 0; expected at least 1"),
+        ("--data.batch_size=5000", "1437 training images make no batch of 5000.*--data.batch_size to at most 1437"),
+        ("--evaluation.metrics=[parzen_ll] --checkpoint.monitor=val/parzen_ll", "parzen_ll got 360 samples"),
+    ],
+)
+def test_sizes_that_do_not_fit(args, message, refused):
+    options = ["--model.width=2", "--trainer.limit_train_batches=1", "--trainer.max_epochs=1", "--run.mode=disabled"]
+    assert re.search(message, refused("fit", *DCGAN_DIGITS, *options, *args.split()))
+
+
+def test_labels_that_do_not_fit(refused):
+    options = ["--config=cgan_mnist", "--data=Digits", "--data.image_size=28", "--model.num_classes=9"]
+    message = refused("fit", *options, *QUIET, "--trainer.logger=false")
+    assert message.startswith("Digits has 10 classes, and CGAN takes 9")
+
+
+def test_no_data_and_no_network(refused, monkeypatch, here):
+    def no_network(root: Path) -> None:
+        raise OSError("Name or service not known")
+
+    monkeypatch.setattr(data.mnist, "download", no_network)
+    message = refused("fit", "--config=gan_mnist", f"--data.root={here}", "--trainer.logger=false", *QUIET)
+    assert message.startswith(f"no MNIST in {here}") and "--data.root DIR" in message and "not known" in message
+
+
+def test_nothing_to_test(refused):
+    for command in ("test", "validate", "predict"):
+        assert refused(command, *DCGAN_DIGITS).startswith(f"no weights to {command}; give --ckpt_path FILE")
+
+
+# ---- checkpoints
+
+
+def test_a_checkpoint_that_cannot_be_resumed(checkpoint, refused, here):
+    small = [option for option in SMALL if "width" not in option]
+    message = refused("fit", *small, f"--ckpt_path={checkpoint}")
+    assert "was trained with width=2, and the config says 32" in message and "--init_from" in message
+    message = refused("fit", "--config=gan_mnist", f"--ckpt_path={checkpoint}")
+    assert message.endswith("is a checkpoint of DCGAN, and the config's model is GAN")
+    cut = here / "cut.ckpt"
+    cut.write_bytes(checkpoint.read_bytes()[:-1000])
+    assert f"{cut} is cut short" in refused("fit", *SMALL, f"--ckpt_path={cut}")
+    cut.write_bytes(b"")
+    assert str(cut) in refused("test", *SMALL, f"--ckpt_path={cut}")
+
+
+def test_figures_and_images_of_a_checkpoint(checkpoint, here, capsys):
+    main(["test", *SMALL, f"--ckpt_path={checkpoint}"])
+    shown = capsys.readouterr().out
+    assert "test/sliced_wasserstein" in shown and "test/sliced_wasserstein_real" in shown
+    main(["validate", *SMALL, f"--init_from={checkpoint}"])
+    assert "val/sliced_wasserstein" in capsys.readouterr().out
+    main(["predict", *SMALL, f"--ckpt_path={checkpoint}", "--trainer.limit_predict_batches=1"])
+    assert len(list((here / "predictions").glob("*.png"))) == 360
+    assert {path.name for path in here.iterdir()} == {"predictions"}
+
+
+def test_weights_alone_are_taken_from_another_run(checkpoint):
+    fit(f"--init_from={checkpoint}", "--trainer.max_steps=1", "--model.lr=1e-30", "--run.mode=disabled")
+    given, last = (torch.load(path, weights_only=True) for path in (checkpoint, only_checkpoint("last.ckpt")))
+    assert last["global_step"] == 1
+    weights = "generator.1.weight"
+    assert torch.equal(given["state_dict"][weights], last["state_dict"][weights])
+
+
+def only_checkpoint(name: str) -> Path:
+    return run_folder(Path()) / "checkpoints" / name
+
+
+# ---- Lightning's switches
+
+
+@pytest.mark.parametrize(
+    ("options", "files"),
+    [
+        (["--trainer.logger=false"], {"checkpoints/last.ckpt", "checkpoints/00000003.ckpt", "samples/00000003.png"}),
+        (["--trainer.logger=CSVLogger"], {"metrics.csv", "config.yaml", "last.ckpt", "00000003.ckpt", "00000003.png"}),
+        (["--trainer.enable_checkpointing=false", "--run.mode=disabled"], {"config.yaml", "00000003.png"}),
+        (["--trainer.fast_dev_run=true"], set()),
+    ],
+)
+def test_switches_of_the_trainer(options, files, here):
+    fit(*options, "--trainer.max_epochs=1")
+    written = {str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()}
+    written = {path for path in written if "/wandb/" not in path and not path.endswith("hparams.yaml")}
+    assert {path if path in files else Path(path).name for path in written} == files
+
+
+def test_a_short_run_leaves_a_checkpoint_though_it_was_never_validated():
+    fit("--trainer.max_steps=2", "--trainer.check_val_every_n_epoch=5", "--run.mode=disabled")
+    assert torch.load(only_checkpoint("last.ckpt"), weights_only=True)["global_step"] == 2
+
+
+def test_the_last_checkpoint_is_the_last_though_an_earlier_one_is_better(monkeypatch):
+    values = iter([1.0, 2.0, 3.0])
+    monkeypatch.setattr(
+        cli.EvaluateImages, "_figures", lambda self, trainer: {"sliced_wasserstein": torch.tensor(next(values))}
+    )
+    fit("--trainer.max_epochs=3", "--run.mode=disabled")
+    folder = only_checkpoint("").parent
+    assert sorted(path.name for path in folder.joinpath("checkpoints").iterdir()) == ["00000003.ckpt", "last.ckpt"]
+    assert torch.load(only_checkpoint("last.ckpt"), weights_only=True)["global_step"] == 9
+
+
+def test_a_progress_bar_can_be_had(capsys):
+    options = [option for option in SMALL if "progress" not in option]
+    main(["fit", *options, "--trainer.max_epochs=1", "--run.mode=disabled"])
+    captured = capsys.readouterr()
+    assert "Epoch 0" in captured.out + captured.err and "train/loss_g" in captured.out + captured.err
+
+
+def test_a_bug_is_not_taken_for_bad_input(monkeypatch):
+    def broken(self, num, generator=None):
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(DCGAN, "prior", broken)
+    with pytest.raises(ValueError, match="a bug") as raised:
+        fit("--run.mode=disabled")
+    assert not isinstance(raised.value, InputError)
+
+
+# ---- help
+
+
+def test_help_and_version_need_neither_torch_nor_lightning():
+    script = (
+        "import sys, time; start = time.perf_counter(); from lightning_gans.__main__ import main; main(['--help']);"
+        "main(['--version']); took = time.perf_counter() - start;"
+        "heavy = {'torch', 'lightning', 'wandb', 'numpy'} & set(sys.modules); assert not heavy, heavy;"
+        "assert took < 3, took"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert all(name in done.stdout for name in ("fit", "sample", "zoo", *assets.config_names()))
+
+
+def test_fit_explains_its_options(capsys):
+    for args, expected in ((["fit", "--help"], "--run.project"), (["fit", "--model.help=DCGAN"], "--model.preset")):
+        with pytest.raises(SystemExit) as stop:
+            main(args)
+        assert not stop.value.code and expected in capsys.readouterr().out
+
+
+# ---- signals
+
+
+def start(*args: str) -> subprocess.Popen:
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    return subprocess.Popen(
+        [sys.executable, "-m", "lightning_gans", "fit", *SMALL, "--trainer.max_epochs=-1", *args],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(pattern: str, process: subprocess.Popen, seconds: float = 90) -> Path:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and process.poll() is None:
+        for path in Path().glob(pattern):
+            return path
+        time.sleep(0.1)
+    process.kill()
+    raise AssertionError(f"no {pattern}: {process.communicate()[0][-2000:]}")
+
+
+def children(process: subprocess.Popen) -> list[int]:
+    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True)
+    return [int(line.split()[0]) for line in found.stdout.splitlines() if "lightning_gans" in line]
+
+
+def wait_until_gone(pid: int, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
+        if not state or state.startswith("Z"):
+            return
+        time.sleep(0.1)
+    os.kill(pid, signal.SIGKILL)
+    raise AssertionError(f"process {pid} goes on")
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on():
+    process = start()
+    wait_for("runs/lightning_gans/*/checkpoints/last.ckpt", process)
+    process.send_signal(signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "Traceback" not in said
+    (command,) = re.findall(r"Resume with: lightning-gans (.*)", said)
+    before = torch.load(only_checkpoint("interrupted.ckpt"), weights_only=True)["global_step"]
+    main([*command.split(), f"--trainer.max_steps={before + 4}"])
+    last = torch.load(only_checkpoint("last.ckpt"), weights_only=True)  # there is one run folder only
+    assert last["global_step"] == before + 4
+
+
+def test_sigterm_to_one_of_two_processes_stops_both_with_one_checkpoint():
+    process = start("--trainer.devices=2", "--trainer.limit_train_batches=20")
+    wait_for("runs/lightning_gans/*/checkpoints/last.ckpt", process)
+    (child,) = children(process)
+    os.kill(child, signal.SIGTERM)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 143, said
+    wait_until_gone(child)
+    assert [path.name for path in Path().glob("runs/lightning_gans/*/checkpoints/i*")] == ["interrupted.ckpt"]
+    assert torch.load(only_checkpoint("interrupted.ckpt"), weights_only=True)["global_step"] > 0
