@@ -262,6 +262,8 @@ class StopOnSignal(Callback):
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         for number in self.exit_codes:  # later than Lightning's own, which would save in the middle of a step
             self.previous[number] = signal.signal(number, self._receive)
+        if trainer.received_sigterm:  # while everything was set up
+            self.received = self.exit_codes[signal.SIGTERM]
 
     def _receive(self, number: int, frame: Any) -> None:
         self.received = self.exit_codes[number]

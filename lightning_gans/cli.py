@@ -166,6 +166,8 @@ class Command(LightningCLI):
                 f"--ckpt_path is {path}, and this run has no checkpoint yet; give a file, such as"
                 " runs/lightning_gans/NAME/checkpoints/last.ckpt"
             )
+        if Path(path).suffix != ".ckpt":
+            raise InputError(f"--ckpt_path is {path}; expected a .ckpt file: weights of the zoo go to --init_from")
         found, model = zoo.fetch(path), config.model
         name = model.class_path.rpartition(".")[2]
         if found.model != name:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import yaml
 from lightning import Callback, LightningModule, Trainer
@@ -16,8 +16,11 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lightning_gans.callbacks import EvaluateImages, LogSamples, run_folder
+from lightning_gans.errors import InputError
 
 AXIS = "generator_updates"
+Mode = Literal["auto", "online", "offline", "disabled"]
+MODES = get_args(Mode)
 
 
 class RunLogger(WandbLogger):
@@ -37,13 +40,15 @@ class RunLogger(WandbLogger):
         name: str = "run",
         project: str = "lightning_gans",
         folder: str = "runs",
-        mode: Literal["auto", "online", "offline", "disabled"] = "auto",
+        mode: Mode = "auto",
         id: str | None = None,
         tags: list[str] | None = None,
     ) -> None:
         import wandb
 
         mode = os.environ.get("WANDB_MODE", mode)
+        if mode not in MODES:
+            raise InputError(f"WANDB_MODE is {mode}; expected {', '.join(MODES)}")
         if mode == "auto":
             mode = "online" if rank_zero_only.rank == 0 and wandb.login(prompt=False) else "offline"
         settings = wandb.Settings(silent=mode != "online", console="off" if mode != "online" else "auto")

@@ -97,6 +97,7 @@ def test_a_name_that_is_not_known(args, message, refused):
         ("--trainer.logger=TensorBoardLogger", "tensorboard"),
         ("--checkpoint.monitor=val/nothing", "checkpoint.monitor is val/nothing, and evaluation.metrics is .'sliced_w"),
         ("--ckpt_path=last", "--ckpt_path is last.*give a file"),
+        ("--ckpt_path=dcgan_digits", "--ckpt_path is dcgan_digits; expected a .ckpt file: .*--init_from"),
         ("--ckpt_path=nowhere.ckpt", "there is no file nowhere.ckpt"),
         ("--init_from=nowhere", "there is no model nowhere in the zoo"),
     ],
@@ -142,6 +143,11 @@ def test_no_data_and_no_network(refused, monkeypatch, here):
     monkeypatch.setattr(data.mnist, "download", no_network)
     message = refused("fit", "--config=gan_mnist", f"--data.root={here}", "--trainer.logger=false", *QUIET)
     assert message.startswith(f"no MNIST in {here}") and "--data.root DIR" in message and "not known" in message
+
+
+def test_a_mode_in_the_environment_that_wandb_does_not_know(refused, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "sometimes")
+    assert refused("fit", *DCGAN_DIGITS) == "WANDB_MODE is sometimes; expected auto, online, offline, disabled"
 
 
 def test_nothing_to_test(refused):
