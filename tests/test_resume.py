@@ -11,6 +11,9 @@ from tiny_runs import PAPERS, Log, SaveAfter, TinyImages, build, fit, state
 from lightning_gans.models import ControlGAN
 from lightning_gans.module import AdversarialModule
 
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.*callbacks used to create the checkpoint.*", "ignore:.*no pre-optimization state.*"
+)
 EPOCHS, BATCHES = 3, 4
 LENGTH = dict(max_steps=-1, max_epochs=EPOCHS, limit_val_batches=1)
 

@@ -2,6 +2,7 @@ import pytest
 import torch
 from tiny_runs import CLASSES, Log, TinyImages, build, fit, parameter_count, weights
 
+from lightning_gans.errors import InputError
 from lightning_gans.models import CGAN
 
 
@@ -11,11 +12,16 @@ def test_parameter_counts():
     assert parameter_count(model.discriminator) == 1_224_351
 
 
-def test_prior_is_uniform_on_the_unit_cube():
+def test_priors():
     z = CGAN((1, 4, 4)).prior(10_000)
     assert z.shape == (10_000, 100)
     assert 0 <= z.min() < 1e-4 and 1 - 1e-4 < z.max() <= 1
     assert z.mean().item() == pytest.approx(0.5, abs=0.002)
+    z = CGAN((1, 4, 4), latent="unit_variance").prior(10_000)
+    assert 1.732 < z.max() < 1.7321 and -1.7321 < z.min() < -1.732  # sqrt 3
+    assert z.var().item() == pytest.approx(1, abs=0.005)
+    with pytest.raises(InputError, match="latent is 'normal'; expected unit_cube or unit_variance"):
+        CGAN((1, 4, 4), latent="normal")
 
 
 def test_the_label_changes_the_image():
