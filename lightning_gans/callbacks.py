@@ -227,7 +227,8 @@ class StopAtNonFiniteLoss(Callback):
         bad = {player: int(batch) for player, batch in zip(module.players, first, strict=True) if batch >= 0}
         if not bad:
             return
-        player = min(bad, key=bad.get)
+        order = [p for p in module.update_order if p in bad] or list(bad)  # the first one infects the others
+        player = min(order, key=bad.get)
         where = f"the loss of {type(module).__name__}'s {module.networks[player]} is not finite at batch {bad[player]}"
         raise NonFiniteLoss(self.message(trainer, where))
 

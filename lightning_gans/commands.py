@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
@@ -29,7 +29,7 @@ def main(argv: Sequence[str]) -> None:
 
     Raises:
         InputError: for anything given that cannot be used.
-        SystemExit: 1 if ``zoo verify`` has found a problem; argparse's own.
+        SystemExit: 1 if ``zoo verify`` has found a problem; 0 after ``--help``.
     """
     arguments = _parser().parse_args(_joined(argv))
     arguments.run(arguments)
@@ -44,8 +44,15 @@ def _joined(argv: Sequence[str]) -> list[str]:
     return words
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; {self.prog} --help tells more")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="lightning-gans", description="Sample from trained models, and manage them.")
+    parser = _Parser(prog="lightning-gans", description="Sample from trained models, and manage them.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     sample = commands.add_parser(

@@ -53,6 +53,7 @@ class AdversarialModule(LightningModule):
         self.automatic_optimization = False
         self.noise_seed: int | None = None
         self.clip_norms: dict[str, float | None] = {}
+        self.update_order: list[str] = []
         self.register_buffer(
             "nonfinite_batch", torch.full((len(self.players),), -1, dtype=torch.long), persistent=False
         )
@@ -125,7 +126,10 @@ class AdversarialModule(LightningModule):
 
     def _remember_nonfinite(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         """Note on the device, without waiting for it, the first batch whose loss is not finite."""
-        index = self.players.index(self._player(optimizer.optimizer))
+        player = self._player(optimizer.optimizer)
+        if player not in self.update_order:
+            self.update_order.append(player)
+        index = self.players.index(player)
         seen = self.nonfinite_batch[index]
         self.nonfinite_batch[index] = torch.where(loss.detach().isfinite() | (seen >= 0), seen, self.batches_seen)
 
@@ -167,6 +171,13 @@ class AdversarialModule(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.log("generator_updates", float(self.global_step))
+
+    def on_validation_epoch_start(self) -> None:
+        """Average what batch norm has seen over the ranks, so that all evaluate, and rank 0 saves, the same network."""
+        if self.trainer.world_size > 1:
+            for name, buffer in self.named_buffers():
+                if name.endswith(("running_mean", "running_var")):
+                    buffer.copy_(self.trainer.strategy.reduce(buffer, reduce_op="mean"))
 
     def on_validation_epoch_end(self) -> None:
         self.log("generator_updates", float(self.global_step))

@@ -76,10 +76,16 @@ class RunLogger(WandbLogger):
 
 
 class LastCheckpoint(ModelCheckpoint):
-    """``last.ckpt`` after every epoch, whatever the monitored figure says, so that no training is lost."""
+    """``last.ckpt`` at every validation, whatever the monitored figure says, and at the end of training."""
 
     def __init__(self) -> None:
-        super().__init__(filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+        super().__init__(filename="last", enable_version_counter=False)
+
+    def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
+        super().on_train_end(trainer, module)
+        if not trainer.fast_dev_run:
+            self.best_model_path = str(Path(self.dirpath, "last.ckpt"))
+            trainer.save_checkpoint(self.best_model_path)
 
 
 class SaveConfigToRun(SaveConfigCallback):

@@ -211,7 +211,23 @@ def test_the_readme_is_rewritten(tmp_path):
     assert readme.read_text().count("noise` |") == 3
 
 
-@pytest.mark.parametrize("arguments", [["sample", "--help"], ["zoo", "--help"], ["zoo", "export", "--help"], ["zoo"]])
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["zoo"], "required: COMMAND; lightning-gans zoo --help tells more"),
+        (["zoo", "lst"], "invalid choice: 'lst'"),
+        (["sample"], "required: NAME; lightning-gans sample --help tells more"),
+        (["sample", "x_y", "--num", "few"], "argument --num: invalid int value: 'few'"),
+        (["sample", "x_y", "--nmu", "3"], "unrecognized arguments: --nmu 3"),
+    ],
+)
+def test_wrong_arguments_are_one_line(arguments, told):
+    with pytest.raises(InputError) as raised:
+        commands.main(arguments)
+    assert told in str(raised.value) and "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("arguments", [["sample", "--help"], ["zoo", "--help"], ["zoo", "export", "--help"]])
 def test_help_does_not_wait_for_torch(arguments):
     code = (
         "import sys\nfrom lightning_gans import commands\n"

@@ -7,7 +7,10 @@ the length of the momentum's rise, the simultaneous update with k = 1, the outpu
 the real batch.
 
 Departures from the paper: none known. "Mapped to a second, combined hidden layer of dimensionality 1200" is read
-literally, as an affine layer on the concatenation of the 200 and 1000 units.
+literally, as an affine layer on the concatenation of the 200 and 1000 units. G's dropout stays on when sampling, as it
+carries most of the noise: without it a trained G makes one image per class (Parzen log-likelihood of -68 instead of
+111 nats after 12,500 updates). Its masks are drawn with z, and are part of the latents, so that latents decide the
+image.
 """
 
 from __future__ import annotations
@@ -28,21 +31,23 @@ from lightning_gans.module import AdversarialModule
 
 
 class Generator(nn.Module):
-    """Latents (B, Z) and label rows (B, K) to images (B, D) in [0, 1]."""
+    """Latents (B, Z + 2400), of which the last are dropout masks, and label rows (B, K) to images (B, D) in [0, 1]."""
 
-    def __init__(self, latent_dim: int, num_classes: int, pixels: int, dropout: float) -> None:
+    hidden = (1200, 1200)
+
+    def __init__(self, latent_dim: int, num_classes: int, pixels: int) -> None:
         super().__init__()
-        self.dropout = dropout
         self.latent = nn.Linear(latent_dim, 200)
         self.label = nn.Linear(num_classes, 1000)
-        self.combined = nn.Linear(1200, 1200)
+        self.combined = nn.Linear(200 + 1000, 1200)
         self.output = nn.Linear(1200, pixels)
         uniform_weights(self, 0.05)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
-        h = torch.cat([self.latent(z), self.label(label)], 1).relu()
-        h = self.combined(dropout(h, self.dropout, self.training)).relu()
-        return self.output(dropout(h, self.dropout, self.training)).sigmoid()
+        z, mask1, mask2 = z.split([self.latent.in_features, *self.hidden], 1)
+        h = torch.cat([self.latent(z), self.label(label)], 1).relu() * mask1
+        h = self.combined(h).relu() * mask2
+        return self.output(h).sigmoid()
 
 
 class Discriminator(nn.Module):
@@ -68,10 +73,8 @@ class CGAN(AdversarialModule):
     Args:
         image_shape: (C, H, W).
         num_classes: K.
-        latent_dim: Z.
-        latent: ``unit_cube`` is uniform on (0, 1), the paper's word; ``unit_variance`` uniform on (-sqrt 3, sqrt 3),
-            what the authors of the GAN trained with.
-        generator_dropout: Share of G's hidden units dropped while training.
+        latent_dim: Z, uniform in the unit hypercube.
+        generator_dropout: Share of G's hidden units that are dropped, while sampling too.
         loss: ``non_saturating`` as the GAN was trained with, or ``minimax``, the equation of both papers.
         lr: Learning rate of both networks at the start.
         lr_decay: The rate is divided by this at every update ...
@@ -86,7 +89,6 @@ class CGAN(AdversarialModule):
         image_shape: tuple[int, int, int] = (1, 28, 28),
         num_classes: int = 10,
         latent_dim: int = 100,
-        latent: Literal["unit_cube", "unit_variance"] = "unit_cube",
         generator_dropout: float = 0.5,
         loss: Literal["non_saturating", "minimax"] = "non_saturating",
         lr: float = 0.1,
@@ -98,20 +100,22 @@ class CGAN(AdversarialModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        if latent not in ("unit_cube", "unit_variance"):
-            raise InputError(f"latent is {latent!r}; expected unit_cube or unit_variance")
+        if not 0 <= generator_dropout < 1:
+            raise InputError(f"generator_dropout is {generator_dropout}; expected a share from 0 up to, not with, 1")
         self.num_classes = num_classes
-        self.generator = Generator(latent_dim, num_classes, math.prod(image_shape), generator_dropout)
+        self.generator = Generator(latent_dim, num_classes, math.prod(image_shape))
         self.discriminator = Discriminator(math.prod(image_shape), num_classes)
         self.loss = adversarial_loss(loss)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         device = generator.device if generator else self.device
         z = torch.rand(num, self.hparams.latent_dim, generator=generator, device=device)
-        return z if self.hparams.latent == "unit_cube" else (2 * z - 1) * math.sqrt(3)
+        keep = 1 - self.hparams.generator_dropout
+        masks = torch.rand(num, sum(self.generator.hidden), generator=generator, device=device) < keep
+        return torch.cat([z, masks / keep], 1)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
-        """Latents (B, Z) and label rows (B, K) to images (B, C, H, W) in [-1, 1]."""
+        """Latents (B, Z + 2400) of ``prior`` and label rows (B, K) to images (B, C, H, W) in [-1, 1]."""
         return 2 * self.generator(z, label).unflatten(1, self.hparams.image_shape) - 1
 
     def generate(self, batch: ImageBatch) -> Tensor:

@@ -55,7 +55,7 @@ def sizes(image_size: int) -> list[int]:
     if side[-1] != 4 or len(side) < 3:
         raise InputError(
             f"image_size {image_size} does not halve down to 4 (it gives {', '.join(map(str, side))});"
-            " use 28, 32, 64 or 128, for example with --data.image_size 64"
+            " use 28, 32, 64 or 128, for example"
         )
     return side
 
@@ -201,20 +201,24 @@ class DCGAN(AdversarialModule):
         train_d = not self.preset.in_turns or self.batches_seen % 2 == 1
         with torch.set_grad_enabled(train_g):
             fake = self.generate(batch)
+        losses = {}
 
         if train_d:
             with self.toggled_optimizer(optimizer_d):
                 loss_d = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach()))
                 penalty = self.penalty(real, fake)
                 self.descend(optimizer_d, loss_d + penalty)
-            self.log_dict({"train/loss_d": loss_d, "train/penalty": penalty}, prog_bar=True)
+            losses["train/loss_d"] = loss_d
+            if self.hparams.penalty != "none":
+                losses["train/penalty"] = penalty
 
         if train_g:
             with self.toggled_optimizer(optimizer_g):
                 logits_real = self.discriminator(real) if self.loss.needs_real else None
                 loss_g = self.loss.generator(self.discriminator(fake), logits_real)
                 self.descend(optimizer_g, loss_g)
-            self.log("train/loss_g", loss_g, prog_bar=True)
+            losses["train/loss_g"] = loss_g
+        self.log_dict(losses, prog_bar=True)
 
     def penalty(self, real: Tensor, fake: Tensor) -> Tensor | float:
         """The weighted gradient penalty of the hyper-parameters; 0 without one."""

@@ -129,7 +129,7 @@ class Card:
             raise InputError(f"{where}: {wrong}; correct it in {path}")
         absent = missing(fields, text)
         if absent:
-            raise InputError(f"{where}: nothing is given for {', '.join(absent)}; fill it in in {path}")
+            raise InputError(f"{where}: nothing is given for {', '.join(absent)}; fill it in, in {path}")
         given = {field: value for field, value in fields.items() if value is not None}
         card = cls(
             **given
