@@ -83,7 +83,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: Trainer, module: LightningModule) -> None:
         super().on_train_end(trainer, module)
-        if not trainer.fast_dev_run:
+        if not trainer.fast_dev_run and self._last_global_step_saved != trainer.global_step:
             self.best_model_path = str(Path(self.dirpath, "last.ckpt"))
             trainer.save_checkpoint(self.best_model_path)
 

@@ -176,4 +176,6 @@ class LatentsOfImages(Callback):
         pixels = batch.image.flatten(1)
         directions = torch.randn(pixels.shape[1], module.hparams.latent_dim, generator=torch.Generator().manual_seed(1))
         z = pixels @ directions / pixels.shape[1] ** 0.5
+        masks = sum(getattr(module.generator, "hidden", ()))  # of cGAN's G: nothing is dropped
+        z = torch.nn.functional.pad(z, (0, masks), value=1.0)
         module.prior = lambda num, generator=None: z

@@ -13,20 +13,20 @@ def test_parameter_counts():
 
 
 def test_priors():
-    z = CGAN((1, 4, 4)).prior(10_000)
-    assert z.shape == (10_000, 100)
+    z, masks = CGAN((1, 4, 4)).prior(1_000).split([100, 2_400], 1)
     assert 0 <= z.min() < 1e-4 and 1 - 1e-4 < z.max() <= 1
-    assert z.mean().item() == pytest.approx(0.5, abs=0.002)
-    z = CGAN((1, 4, 4), latent="unit_variance").prior(10_000)
-    assert 1.732 < z.max() < 1.7321 and -1.7321 < z.min() < -1.732  # sqrt 3
-    assert z.var().item() == pytest.approx(1, abs=0.005)
-    with pytest.raises(InputError, match="latent is 'normal'; expected unit_cube or unit_variance"):
-        CGAN((1, 4, 4), latent="normal")
+    assert z.mean().item() == pytest.approx(0.5, abs=0.005)
+    assert masks.unique().tolist() == [0, 2]
+    assert masks.mean().item() == pytest.approx(1, abs=0.005)
+    assert CGAN((1, 4, 4), generator_dropout=0.2).prior(100)[:, 100:].unique().tolist() == [0, 1.25]
+    assert CGAN((1, 4, 4), generator_dropout=0.0).prior(100)[:, 100:].unique().tolist() == [1]
+    with pytest.raises(InputError, match="generator_dropout is 1; expected a share from 0 up to, not with, 1"):
+        CGAN((1, 4, 4), generator_dropout=1)
 
 
 def test_the_label_changes_the_image():
     model = build("cgan")
-    z = torch.rand(1, 4).expand(CLASSES, -1)
+    z = model.prior(1).expand(CLASSES, -1)
     images = model.sample_from(z, torch.eye(CLASSES))
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert (images[one] - images[other]).abs().max() > 0.01
@@ -43,15 +43,21 @@ def test_the_discriminator_looks_at_the_label():
 def test_dropout(monkeypatch):
     seen = []
     monkeypatch.setattr("lightning_gans.models.cgan.dropout", lambda x, p, training: seen.append((p, training)) or x)
-    model = build("cgan")
-    label = torch.eye(CLASSES)[:1]
-    model.generator(torch.zeros(1, 4), label)
-    assert seen == [(0.5, True)] * 2
-    model.discriminator(torch.zeros(1, 1024), label)
-    assert seen[2:] == [(0.2, True), (0.5, True), (0.5, True)]
-    seen.clear()
-    model.sample(1)
-    assert seen == [(0.5, False)] * 2
+    build("cgan").discriminator(torch.zeros(1, 1024), torch.eye(CLASSES)[:1])
+    assert seen == [(0.2, True), (0.5, True), (0.5, True)]
+
+
+def test_masks_drop_units_of_both_hidden_layers():
+    network = build("cgan").generator
+    z, label = torch.rand(1, 4), torch.eye(CLASSES)[:1]
+    nothing = network(torch.cat([z, torch.zeros(1, 2_400)], 1), label)
+    torch.testing.assert_close(nothing, network.output.bias.sigmoid()[None])
+    first_only = torch.cat([z, torch.zeros(1, 1_200), torch.ones(1, 1_200)], 1)
+    from_biases = network.output(network.combined.bias.relu())[None].sigmoid()
+    torch.testing.assert_close(network(first_only, label), from_biases)
+    h = torch.cat([network.latent(z), network.label(label)], 1).relu()
+    expected = network.output(2 * network.combined(2 * h).relu()).sigmoid()
+    torch.testing.assert_close(network(torch.cat([z, torch.full((1, 2_400), 2.0)], 1), label), expected)
 
 
 def test_learning_rate_of_the_paper():
@@ -64,7 +70,7 @@ def test_one_step_by_hand(monkeypatch):
     """Both networks get the labels of the real batch, and both gradients are taken at the same parameters."""
     monkeypatch.setattr("lightning_gans.models.cgan.dropout", lambda x, p, training: x)
     monkeypatch.setattr("lightning_gans.models.cgan.bias_to_mean_image", lambda module: None)
-    z = torch.rand(4, 4)
+    z = torch.cat([torch.rand(4, 4), torch.ones(4, 2_400)], 1)
     monkeypatch.setattr(CGAN, "prior", lambda self, num, generator=None: z)
     model, data = build("cgan"), TinyImages(batch_size=4, count=4)
     order = torch.tensor([3, 1, 0, 2])
