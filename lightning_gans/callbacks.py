@@ -282,7 +282,7 @@ class StopOnSignal(Callback):
         if code:
             path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
             path = trainer.strategy.broadcast(path)
-            trainer.save_checkpoint(path)
+            trainer.save_checkpoint(path, weights_only=False)  # the optimizers' state too
             config = run_folder(trainer) / "config.yaml"
             options = f"lightning-gans fit --config {config}" if config.is_file() else "the same command and"
             resume = f"{options} --ckpt_path {path}"

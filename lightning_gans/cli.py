@@ -179,11 +179,6 @@ class Command(LightningCLI):
                     f" the same value (--model.{key}), or start anew from its weights with --init_from {path}"
                 )
 
-    def _run_subcommand(self, subcommand: str) -> None:
-        given = self._get(self.config_init, "weights_only", default=True)
-        self.config_init[subcommand]["weights_only"] = given is not False  # Lightning's default unpickles
-        super()._run_subcommand(subcommand)
-
     def before_fit(self) -> None:
         self._check_monitor()
         self._start_from_weights()

@@ -85,7 +85,7 @@ class LastCheckpoint(ModelCheckpoint):
         super().on_train_end(trainer, module)
         if not trainer.fast_dev_run and self._last_global_step_saved != trainer.global_step:
             self.best_model_path = str(Path(self.dirpath, "last.ckpt"))
-            trainer.save_checkpoint(self.best_model_path)
+            trainer.save_checkpoint(self.best_model_path, weights_only=False)  # the optimizers' state too
 
 
 class SaveConfigToRun(SaveConfigCallback):
