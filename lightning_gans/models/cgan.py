@@ -8,9 +8,8 @@ the real batch.
 
 Departures from the paper: none known. "Mapped to a second, combined hidden layer of dimensionality 1200" is read
 literally, as an affine layer on the concatenation of the 200 and 1000 units. G's dropout stays on when sampling, as it
-carries most of the noise: without it a trained G makes one image per class (Parzen log-likelihood of -68 instead of
-111 nats after 12,500 updates). Its masks are drawn with z, and are part of the latents, so that latents decide the
-image.
+carries most of the noise: without it a trained G makes one image per class. Its masks are drawn with z, and are part of
+the latents, so that latents decide the image.
 """
 
 from __future__ import annotations

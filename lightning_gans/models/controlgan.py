@@ -69,8 +69,7 @@ class Generator(nn.Module):
 class AutoencodingDiscriminator(nn.Sequential):
     """Images (B, C, H, W) in [-1, 1] to their reconstructions.
 
-    Linear at its end, as in BEGAN: with a tanh, D stays at black on images that are mostly black (L(x) of 0.26 on MNIST
-    from the first updates to the 1,500th).
+    Linear at its end, as in BEGAN: with a tanh, D stays at black on images that are mostly black, such as MNIST's.
     """
 
     def __init__(self, image_size: int, channels: int, width: int) -> None:
