@@ -4,12 +4,13 @@ The MNIST experiment (section 4.1).
 
 Not stated in the paper: taken from the GAN that it extends (``gan.py``): initialisation, dropout of 0.2 on D's image,
 the length of the momentum's rise, the simultaneous update with k = 1, the output bias. Both networks get the labels of
-the real batch.
+the real batch. "Mapped to a second, combined hidden layer of dimensionality 1200" is read literally, as an affine layer
+on the concatenation of the 200 and 1000 units.
 
-Departures from the paper: none known. "Mapped to a second, combined hidden layer of dimensionality 1200" is read
-literally, as an affine layer on the concatenation of the 200 and 1000 units. G's dropout stays on when sampling, as it
-carries most of the noise: without it a trained G makes one image per class. Its masks are drawn with z, and are part of
-the latents, so that latents decide the image.
+Departures from the paper:
+
+- G's dropout stays on when sampling, as it carries most of the noise: without it a trained G makes one image per class.
+  Its masks are drawn with z, and are part of the latents, so that latents decide the image.
 """
 
 from __future__ import annotations
