@@ -1,4 +1,5 @@
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -290,3 +291,19 @@ def test_the_command_line_stops_at_a_loss_that_is_not_finite(here, capsys):
     (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("lightning-gans")]
     assert line.startswith("lightning-gans: error: the loss of DCGAN's") and "is not finite at batch 0" in line
     assert main.__module__ == "lightning_gans.__main__"
+
+
+def test_the_network_that_went_first_is_named():
+    """D's infinite loss infects G within the same batch."""
+    module = SimpleNamespace(
+        players=("g", "d"),
+        networks={"g": "generator", "d": "discriminator"},
+        update_order=["d", "g"],
+        nonfinite_batch=torch.tensor([4, 4]),
+    )
+    run = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor), checkpoint_callbacks=[])
+    with pytest.raises(NonFiniteLoss, match="discriminator is not finite at batch 4"):
+        StopAtNonFiniteLoss().check(run, module)
+    module.nonfinite_batch = torch.tensor([3, 4])
+    with pytest.raises(NonFiniteLoss, match="generator is not finite at batch 3"):
+        StopAtNonFiniteLoss().check(run, module)

@@ -360,3 +360,16 @@ def test_the_first_batch_of_a_loss_that_is_not_finite_is_kept():
         3,
         2,
     ]  # G's loss has C's in it, D gets such a G's images a batch later
+
+
+def test_batch_norm_is_averaged_over_processes_to_evaluate():
+    """So that all validate, and the first saves, the same network; the reduction is replaced by adding 1."""
+    module = build("dcgan_torch")
+    before = state(module)
+    module._trainer = SimpleNamespace(
+        world_size=2, strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor + (reduce_op == "mean"))
+    )
+    module.on_validation_epoch_start()
+    averaged = {key for key, tensor in state(module).items() if not torch.equal(tensor, before[key])}
+    assert averaged == {key for key in before if "running_" in key} != set()
+    assert all(torch.equal(state(module)[key], before[key] + 1) for key in averaged)
