@@ -17,3 +17,15 @@ class ImageBatch(NamedTuple):
 
     image: Tensor
     label: Tensor
+
+
+class AudioBatch(NamedTuple):
+    """Clips with their labels.
+
+    Attributes:
+        audio: (B, C, T), in [-1, 1] once on the device (int16 while on its way there).
+        label: (B,) class indices; zeros where there are none.
+    """
+
+    audio: Tensor
+    label: Tensor
