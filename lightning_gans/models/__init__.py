@@ -4,5 +4,7 @@ from lightning_gans.models.cgan import CGAN
 from lightning_gans.models.controlgan import ControlGAN
 from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
+from lightning_gans.models.specgan import SpecGAN
+from lightning_gans.models.wavegan import WaveGAN
 
-__all__ = ["CGAN", "DCGAN", "GAN", "ControlGAN"]
+__all__ = ["CGAN", "DCGAN", "GAN", "ControlGAN", "SpecGAN", "WaveGAN"]

@@ -1,0 +1,247 @@
+"""Adversarial Audio Synthesis, Donahue, McAuley & Puckette 2019, https://arxiv.org/abs/1802.04208.
+
+This file is SpecGAN, which makes spectrograms and inverts them; WaveGAN, of the same paper, is in ``wavegan.py``.
+
+Not stated in the paper: taken from the authors' code (https://github.com/chrisdonahue/wavegan): TensorFlow's SAME
+padding, Glorot initialisation with zero biases, (time, frequency) as the order of the axes, 16 iterations of Griffin
+and Lim's method from a phase of zero, the optimizers of the three other losses.
+
+Departures from the paper:
+
+- ``inversion`` is ``normalized`` by default: the authors' inverse transform leaves the sum of the windows in, which
+  makes the gain swing between 0.5 and 1 every 128 samples. ``official`` does the same as theirs.
+- The statistics of the features are computed when training begins and kept with the weights.
+- ``batch_norm`` with ``wgan_gp`` is refused in training: the penalty is per example, and batch norm joins the examples.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu, pad, relu
+
+from lightning_gans.audio import griffin_lim, stft
+from lightning_gans.data.batches import AudioBatch
+from lightning_gans.errors import InputError
+from lightning_gans.losses import gradient_penalty
+from lightning_gans.models.wavegan import START, LossName, initialize, recipe, same_padding
+from lightning_gans.module import AdversarialModule
+
+LENGTH = 16384
+N_FFT, HOP_LENGTH = 256, 128
+SIDE = LENGTH // HOP_LENGTH
+BINS = N_FFT // 2 + 1
+CLIP = 3.0
+"""Standard deviations that become 1."""
+KERNEL, STRIDE, LAYERS = 5, 2, 5
+
+MODES = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution (B, C, H, W) to (B, C', H / stride, W / stride) with SAME padding."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(pad(x, 2 * same_padding(self.kernel_size[0], self.stride[0])))
+
+
+class SameConvTranspose2d(nn.ConvTranspose2d):
+    """Transposed convolution (B, C, H, W) to (B, C', 2 H, 2 W), the gradient of a SAME convolution."""
+
+    def __init__(self, c_in: int, c_out: int, mode: str) -> None:
+        super().__init__(c_in, c_out, KERNEL, STRIDE, padding=(KERNEL - STRIDE) // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)[..., : x.shape[-2] * STRIDE, : x.shape[-1] * STRIDE]
+
+
+class ResizeConv2d(SameConv2d):
+    """Interpolation to twice the size, then a SAME convolution: (B, C, H, W) to (B, C', 2 H, 2 W)."""
+
+    def __init__(self, c_in: int, c_out: int, mode: str) -> None:
+        super().__init__(c_in, c_out, KERNEL)
+        self.mode = MODES[mode]
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(interpolate(x, scale_factor=float(STRIDE), mode=self.mode))
+
+
+class Generator(nn.Module):
+    """Latents (B, Z) to spectrograms (B, 1, 128, 128) in [-1, 1], time before frequency."""
+
+    def __init__(self, width: int, latent_dim: int, upsampling: str, batch_norm: bool) -> None:
+        super().__init__()
+        c = [width * 2**i for i in reversed(range(LAYERS))]
+        up = SameConvTranspose2d if upsampling == "zeros" else ResizeConv2d
+        self.project = nn.Linear(latent_dim, START * c[0])
+        self.up = nn.ModuleList(up(*size, upsampling) for size in zip(c, [*c[1:], 1], strict=True))
+        self.norm = nn.ModuleList(nn.BatchNorm2d(size, eps=1e-3, momentum=0.01) for size in c if batch_norm)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.project(z).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)  # TensorFlow's order of the units
+        for i, up in enumerate(self.up):
+            h = up(relu(self.norm[i](h) if self.norm else h))
+        return h.tanh()
+
+
+class Discriminator(nn.Module):
+    """Spectrograms (B, 1, 128, 128) to logits (B, 1)."""
+
+    def __init__(self, width: int, batch_norm: bool) -> None:
+        super().__init__()
+        c = [1, *(width * 2**i for i in range(LAYERS))]
+        self.down = nn.ModuleList(SameConv2d(c[i], c[i + 1], KERNEL, STRIDE) for i in range(LAYERS))
+        self.norm = nn.ModuleDict(
+            {
+                str(i): nn.BatchNorm2d(c[i + 1], eps=1e-3, track_running_stats=False)
+                for i in range(1, LAYERS)
+                if batch_norm
+            }
+        )
+        self.output = nn.Linear(START * c[-1], 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = x
+        for i, down in enumerate(self.down):
+            h = down(h)
+            h = leaky_relu(self.norm[str(i)](h) if str(i) in self.norm else h, 0.2)
+        return self.output(h.permute(0, 2, 3, 1).flatten(1))  # TensorFlow's order of the units
+
+
+class SpecGAN(AdversarialModule):
+    """The GAN of spectrograms: 16384 samples of mono audio as a picture of 128 frames and 128 frequencies.
+
+    A batch is a critic update; every ``n_critic`` batches a generator update follows.
+
+    Args:
+        sample_rate: In Hz; says how to play what is generated.
+        width: d, the model dimension; channels of the layers nearest to the spectrogram.
+        latent_dim: Z, uniform on (-1, 1).
+        upsampling: ``zeros`` is transposed convolution; the others interpolate before a convolution.
+        batch_norm: In both networks. Not with ``wgan_gp``.
+        loss: ``wgan_gp``, ``wgan`` (with clipped weights), ``lsgan`` or ``dcgan``.
+        n_critic: Critic updates per generator update.
+        penalty_weight: lambda of ``wgan_gp``.
+        lr: Learning rate of both networks; that of the loss when not given.
+        inversion: Of spectrograms to samples; see the head of this file.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int = 16000,
+        width: int = 64,
+        latent_dim: int = 100,
+        upsampling: Literal["zeros", "nearest", "linear", "cubic"] = "zeros",
+        batch_norm: bool = False,
+        loss: LossName = "wgan_gp",
+        n_critic: int = 5,
+        penalty_weight: float = 10.0,
+        lr: float | None = None,
+        inversion: Literal["normalized", "official"] = "normalized",
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        self.recipe = recipe(loss)
+        for name, value, known in (
+            ("upsampling", upsampling, ("zeros", *MODES)),
+            ("inversion", inversion, ("normalized", "official")),
+        ):
+            if value not in known:
+                raise InputError(f"unknown {name} {value!r}; expected {', '.join(known)}")
+        self.audio_shape, self.sample_rate = (1, LENGTH), sample_rate
+        self.generator = Generator(width, latent_dim, upsampling, batch_norm)
+        self.discriminator = Discriminator(width, batch_norm)
+        # Per frequency, of the logarithm of the magnitudes in the training set; a deviation of 0 is not yet known.
+        self.register_buffer("mean", torch.zeros(BINS))
+        self.register_buffer("std", torch.zeros(BINS))
+        initialize(self)
+
+    # ---- features
+
+    def features(self, audio: Tensor) -> Tensor:
+        """Audio (B, 1, T) to normalised log magnitudes (B, 1, 128, 128) in [-1, 1], time before frequency."""
+        x = (log_magnitude(audio) - self.mean) / self.std / CLIP
+        return x[..., : BINS - 1].clamp(-1, 1)
+
+    def invert(self, x: Tensor) -> Tensor:
+        """Spectrograms (B, 1, 128, 128) to audio (B, 1, T) by 16 iterations; the highest frequency is at its mean."""
+        log = pad(x.float(), (0, 1)) * CLIP * self.std + self.mean
+        magnitude = log.exp().transpose(-1, -2)
+        return griffin_lim(magnitude, N_FFT, HOP_LENGTH, LENGTH, normalized=self.hparams.inversion == "normalized")
+
+    def on_fit_start(self) -> None:
+        """Compute the statistics of the features, unless they came with the weights."""
+        super().on_fit_start()
+        if self.std.count_nonzero() == 0:
+            self.measure()
+
+    @torch.no_grad()
+    def measure(self) -> None:
+        """Mean and (population) standard deviation of each frequency over all frames of the training set."""
+        data = self.trainer.datamodule
+        total = torch.zeros(3, BINS, dtype=torch.float64, device=self.device)
+        for batch in data.reference_dataloader():
+            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
+            log = log_magnitude(batch.audio).double().flatten(0, -2)  # (B L, F)
+            total += torch.stack([torch.full_like(total[0], len(log)), log.sum(0), log.square().sum(0)])
+        count, first, second = self.trainer.strategy.reduce(total, reduce_op="sum")
+        mean = first / count
+        std = (second / count - mean.square()).clamp(min=0).sqrt()
+        self.mean.copy_(mean)
+        self.std.copy_(torch.where(std > 1e-4, std, 1.0))  # a frequency that never changes: its feature is 0
+
+    # ---- the GAN
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit" and self.hparams.batch_norm and self.recipe.penalized:
+            raise InputError(
+                "batch_norm does not go with loss wgan_gp, whose penalty is per example; leave it out, or use wgan,"
+                " lsgan or dcgan"
+            )
+
+    def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
+        device = generator.device if generator else self.device
+        return 2 * torch.rand(num, self.hparams.latent_dim, generator=generator, device=device) - 1
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Latents (B, Z) to audio (B, 1, T)."""
+        return self.invert(self.generator(z))
+
+    def generate(self, batch: AudioBatch) -> Tensor:
+        return self(self.prior(len(batch.audio)))
+
+    def training_step(self, batch: AudioBatch, batch_idx: int) -> None:
+        optimizer_g, optimizer_d = self.optimizers()
+        real, loss = self.features(batch.audio), self.recipe.loss
+
+        with torch.no_grad():
+            fake = self.generator(self.prior(len(real)))
+        with self.toggled_optimizer(optimizer_d):
+            loss_d = loss.discriminator(self.discriminator(real), self.discriminator(fake))
+            penalty = 0.0
+            if self.recipe.penalized:
+                penalty = gradient_penalty(self.discriminator, real, fake)
+                self.log("train/penalty", penalty)
+            self.descend(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
+            if self.recipe.clip:
+                torch._foreach_clamp_min_(list(self.discriminator.parameters()), -self.recipe.clip)
+                torch._foreach_clamp_max_(list(self.discriminator.parameters()), self.recipe.clip)
+        self.log("train/loss_d", loss_d, prog_bar=True)
+
+        if (self.batches_seen + 1) % self.hparams.n_critic == 0:
+            with self.toggled_optimizer(optimizer_g):
+                loss_g = loss.generator(self.discriminator(self.generator(self.prior(len(real)))))
+                self.descend(optimizer_g, loss_g)
+            self.log("train/loss_g", loss_g, prog_bar=True)
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        lr = self.hparams.lr or self.recipe.lr
+        return [self.recipe.optimizer(network.parameters(), lr=lr) for network in (self.generator, self.discriminator)]
+
+
+def log_magnitude(audio: Tensor) -> Tensor:
+    """Audio (..., T) to the natural logarithm of its magnitudes (..., L, F)."""
+    return (stft(audio, N_FFT, HOP_LENGTH).abs() + 1e-6).log().transpose(-1, -2)
