@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-
-import torch
-from torch import Tensor
-
-from lightning_gans.data.files import SUFFIXES, ImageFiles
-from lightning_gans.data.images import ImageDataModule, missing
+from lightning_gans.data.files import SUFFIXES, ImageFiles, folder_classes, in_hash_order
+from lightning_gans.data.images import ImageDataModule
 from lightning_gans.data.lists import Box, read_attributes, read_boxes
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.data.resizing import resized_images
+from lightning_gans.data.splits import missing
 from lightning_gans.errors import InputError
 
 
@@ -97,7 +93,7 @@ class ImageFolder(ImageDataModule):
             kinds = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
             what = "image" if files else f"folder {h.folder}"
             raise InputError(missing(what, f"{kinds} in {path} and its sub-folders", self.root))
-        names = sorted(files.stamps, key=lambda name: hashlib.sha256(name.encode()).digest())
+        names = in_hash_order(files.stamps)
         crops: list[Box] | int | None = h.crop
         if h.boxes:
             boxes = read_boxes(path / h.boxes, h.boxes_margin, h.boxes_where)
@@ -111,19 +107,11 @@ class ImageFolder(ImageDataModule):
             label = table.label[[row[name] for name in names]]
             self.num_classes, self.class_names = len(table.names), table.names
         else:
-            label = self._classes(names)
+            label, classes = folder_classes(names)
+            if classes:
+                self.num_classes, self.class_names = len(classes), classes
         if not names:
             raise InputError(f"no image of {path} is both in {h.boxes} and in {h.attribute_file}")
         if h.boxes:
             crops = [boxes[name] for name in names]
         return ImagesInMemory(resized_images(files, names, crops, h.image_size, h.channels), label)
-
-    def _classes(self, names: list[str]) -> Tensor:
-        """(N,) indices of the sub-folders, zeros where there are fewer than two or images beside them."""
-        folders = [name.split("/")[0] if "/" in name else "" for name in names]
-        classes = sorted(set(folders))
-        if len(classes) < 2 or "" in classes:
-            return torch.zeros(len(names), dtype=torch.long)
-        self.num_classes, self.class_names = len(classes), classes
-        index = {name: i for i, name in enumerate(classes)}
-        return torch.tensor([index[folder] for folder in folders])

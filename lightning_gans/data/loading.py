@@ -1,17 +1,19 @@
-"""Loaders over images in memory: a batch is one indexing operation, and a resumed run goes on with the next batch."""
+"""Loaders whose batch is one indexing operation, and that go on with the next batch when a run is resumed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from lightning_gans.data.batches import ImageBatch
+from lightning_gans.data.batches import AudioBatch, ImageBatch
 from lightning_gans.errors import InputError
+
+Batch = TypeVar("Batch", ImageBatch, AudioBatch)
 
 
 class ImagesInMemory(Dataset):
@@ -57,6 +59,18 @@ class ResumableSampler(DistributedSampler):
         return iter(indices[self.skip.get(self.epoch, 0) :])
 
 
+class EpochSampler(ResumableSampler):
+    """Adds the epoch times the number of examples, for data sets that draw something anew in each epoch.
+
+    They take ``index`` apart with ``divmod(index, len(dataset))``, so that what they draw needs no state, be it after
+    a resume or in a loader process.
+    """
+
+    def __iter__(self) -> Iterator[int]:
+        offset = self.epoch * len(self.dataset)
+        return (offset + index for index in super().__iter__())
+
+
 class ResumableLoader(DataLoader):
     """Tells Lightning, by the names of these methods, that resuming in mid-epoch is taken care of.
 
@@ -87,19 +101,21 @@ def position(trainer: Trainer) -> tuple[int, int]:
     return epochs.processed, batches.current.processed
 
 
-def even_batch_size(images: int, world_size: int, batch_size: int) -> int:
+def even_batch_size(examples: int, world_size: int, batch_size: int) -> int:
     """The smallest batch size, from the given one up, at which all ranks have equally many batches of their shares.
 
     Where processes talk to each other in every batch (a synchronised log, gathered features), one that has a batch more
     would wait forever.
     """
-    share = images // world_size
-    if images % world_size:
+    share = examples // world_size
+    if examples % world_size:
         while share % batch_size == 0:
             batch_size += 1
     return batch_size
 
 
-def as_batch(batch: ImageBatch | list[ImageBatch]) -> ImageBatch:
+def as_batch(batch: Batch | list[Batch]) -> Batch:
     """Collate: the batch itself where the data set made one, else its examples stacked."""
-    return batch if isinstance(batch, ImageBatch) else ImageBatch(*map(torch.stack, zip(*batch, strict=True)))
+    if isinstance(batch, (ImageBatch, AudioBatch)):
+        return batch
+    return type(batch[0])(*map(torch.stack, zip(*batch, strict=True)))

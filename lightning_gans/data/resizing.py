@@ -6,11 +6,7 @@ serve them, its name is a hash of all that went in, and the operating system sha
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-import tempfile
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,20 +17,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_gans.data.files import NAMED, ImageFiles
+from lightning_gans.data.caching import cache_path, read_ahead, threads, written_whole
+from lightning_gans.data.files import ImageFiles, describe_broken
 from lightning_gans.data.lists import Box
 from lightning_gans.errors import InputError
 
 FORMAT = 1
 """Raise it when the same files and settings give other pixels, so that old caches are left alone."""
 CHUNK = 64
-
-
-def cache_folder() -> Path:
-    """Where resized images are kept: ``$LIGHTNING_GANS_CACHE/images``, else in the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get("LIGHTNING_GANS_CACHE") or user_cache_path("lightning_gans")).expanduser() / "images"
 
 
 def resized_images(
@@ -62,65 +52,41 @@ def resized_images(
     shape = (len(names), channels, size, size)
     boxes = crops if crops is None or isinstance(crops, int) else [tuple(box) for box in crops]
     stamps = [(name, *files.stamps[name]) for name in names]
-    key = hashlib.sha256(json.dumps([FORMAT, str(files.root.resolve()), stamps, boxes, shape]).encode()).hexdigest()
-    path = cache_folder() / f"{key[:32]}.uint8"
+    path = cache_path("images", ".uint8", FORMAT, str(files.root.resolve()), stamps, boxes, shape)
     if not path.is_file():
-        try:
-            _fill(path, shape, files, names, crops)
-        except OSError as error:
-            raise InputError(
-                f"cannot write {math.prod(shape) / 1e6:.0f} MB of resized images to {path.parent} ({error.strerror});"
-                " set LIGHTNING_GANS_CACHE to a folder with enough space"
-            ) from error
-    if hasattr(os, "posix_fadvise"):
-        with path.open("rb") as file:  # begin to read it now, in order, not page by page as batches are drawn
-            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+        with written_whole(path, math.prod(shape), "resized images") as temporary:
+            _fill(temporary, shape, files, names, crops)
+    read_ahead(path)
     return torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8).view(shape)
 
 
 def _fill(
     path: Path, shape: tuple[int, ...], files: ImageFiles, names: Sequence[str], crops: Sequence[Box] | int | None
 ) -> None:
-    """Write a cache file, which appears under its name when it is complete."""
+    """Write the pixels into a file that has their size."""
     from tqdm import tqdm
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    try:
-        _reserve(handle, math.prod(shape))
-        pixels = np.memmap(temporary, np.uint8, "r+", shape=shape)
-        broken: dict[str, str] = {}
-        lock = threading.Lock()
-        bar = tqdm(total=len(names), desc="resizing images", unit="", delay=2, leave=False)
+    pixels = np.memmap(path, np.uint8, "r+", shape=shape)
+    broken: dict[str, str] = {}
+    lock = threading.Lock()
+    bar = tqdm(total=len(names), desc="resizing images", unit="", delay=2, leave=False)
 
-        def work(start: int) -> None:
-            chunk = range(start, min(start + CHUNK, len(names)))
-            for index in chunk:
-                crop = crops if crops is None or isinstance(crops, int) else crops[index]
-                try:
-                    pixels[index] = decode(files.read(names[index]), crop, shape[-1], shape[1])
-                except Exception as error:  # decoders raise many kinds; each is reported, and with its file
-                    broken[names[index]] = " ".join(str(error).split()) or type(error).__name__
-            with lock:
-                bar.update(len(chunk))
+    def work(start: int) -> None:
+        chunk = range(start, min(start + CHUNK, len(names)))
+        for index in chunk:
+            crop = crops if crops is None or isinstance(crops, int) else crops[index]
+            try:
+                pixels[index] = decode(files.read(names[index]), crop, shape[-1], shape[1])
+            except Exception as error:  # decoders raise many kinds; each is reported, and with its file
+                broken[names[index]] = " ".join(str(error).split()) or type(error).__name__
+        with lock:
+            bar.update(len(chunk))
 
-        with bar, ThreadPoolExecutor(_threads()) as pool:
-            list(pool.map(work, range(0, len(names), CHUNK)))
-        if broken:
-            raise InputError(_broken(files.root, broken))
-        pixels.flush()
-        os.replace(temporary, path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
-
-
-def _reserve(handle: int, size: int) -> None:
-    """Give an open file its size and close it; a full disk is an error here, and a crash in a mapped file."""
-    with os.fdopen(handle, "wb") as file:
-        if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)
+    with bar, ThreadPoolExecutor(threads()) as pool:
+        list(pool.map(work, range(0, len(names), CHUNK)))
+    if broken:
+        raise InputError(f"{describe_broken('image', files.root, broken)}; replace or remove them")
+    pixels.flush()
 
 
 def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.ndarray:
@@ -173,13 +139,3 @@ def _region(crop: Box | int | None, width: int, height: int) -> tuple[int, int, 
             raise ValueError(f"its {width}x{height} pixels are smaller than the crop of {side}")
         left, top = round((width - side) / 2), round((height - side) / 2)
     return left, top, left + side, top + side
-
-
-def _broken(root: Path, broken: dict[str, str]) -> str:
-    listed = [f"{name} ({reason})" for name, reason in sorted(broken.items())[:NAMED]]
-    more = " ..." if len(broken) > NAMED else ""
-    return f"{len(broken)} image file(s) in {root} cannot be used: {', '.join(listed)}{more}; replace or remove them"
-
-
-def _threads() -> int:
-    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -18,7 +18,7 @@ from lightning import Callback, Trainer
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from lightning_gans.data.batches import ImageBatch
-from lightning_gans.data.images import ImagesInMemory, as_batch
+from lightning_gans.data.loading import ImagesInMemory, as_batch
 from lightning_gans.models import CGAN, DCGAN, GAN, ControlGAN
 
 STEPS, WARMUP, ROUNDS = 12, 3, 3

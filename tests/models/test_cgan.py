@@ -74,7 +74,7 @@ def test_one_step_by_hand(monkeypatch):
     monkeypatch.setattr(CGAN, "prior", lambda self, num, generator=None: z)
     model, data = build("cgan"), TinyImages(batch_size=4, count=4)
     order = torch.tensor([3, 1, 0, 2])
-    monkeypatch.setattr("lightning_gans.data.images.ResumableSampler.__iter__", lambda self: iter(order.tolist()))
+    monkeypatch.setattr("lightning_gans.data.loading.ResumableSampler.__iter__", lambda self: iter(order.tolist()))
     real, label = (data.splits["train"].image[order] / 255).flatten(1), torch.eye(CLASSES)[torch.arange(4) % 3][order]
 
     fake = model.generator(z, label)

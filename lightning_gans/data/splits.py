@@ -1,0 +1,162 @@
+"""What all DataModules share: the folder of data sets, and loaders of splits that shard, shuffle and can resume."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from lightning import LightningDataModule
+from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
+from torch.utils.data import DataLoader, Dataset, DistributedSampler
+
+from lightning_gans.data.loading import ResumableLoader, ResumableSampler, as_batch, even_batch_size, position
+from lightning_gans.errors import InputError
+
+
+def data_root(root: str | Path | None) -> Path:
+    """Where data sets lie: the given folder, else ``$LIGHTNING_GANS_DATA``, else ``data`` in the current folder."""
+    return Path(root or os.environ.get("LIGHTNING_GANS_DATA") or "data").expanduser()
+
+
+def missing(what: str, looked_for: str, root: Path, brings: str = "") -> str:
+    """What to say where a data set is not there: what is missing, where it was looked for, what brings it."""
+    return (
+        f"no {what} in {root.resolve()}: looked for {looked_for}; give the folder of data sets with --data.root DIR or"
+        f" the environment variable LIGHTNING_GANS_DATA{brings}"
+    )
+
+
+def download_once(root: Path, fetch: Callable[[], object], message: str) -> None:
+    """Run a downloader while no other node does, into a folder that they may share.
+
+    Args:
+        root: Folder of data sets, made if it is not there.
+        fetch: Downloads, or finds that another node has done so.
+        message: What to say if it fails.
+
+    Raises:
+        InputError: if it fails, with the reason.
+    """
+    from filelock import FileLock
+
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        with FileLock(root / ".lightning_gans_download.lock"):
+            fetch()
+    except Exception as error:  # whatever the downloader's libraries raise: no network, quota, no disk space
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{message} (the download failed: {reason})") from error
+
+
+class SplitDataModule(LightningDataModule):
+    """Base of the data sets: a subclass sets ``splits`` in ``setup``.
+
+    Args:
+        root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
+        batch_size: Training examples per step and process.
+        eval_batch_size: Examples per batch of validation and test.
+        num_workers: Loader processes. 0 is fastest, since a batch is one indexing operation.
+
+    Attributes:
+        splits: ``train``, ``val`` and ``test`` data sets that hand out whole batches.
+        num_classes: K, or None for examples without labels.
+        class_names: K names, or None.
+        things: What the examples are, for messages.
+        sampler: Of the training examples.
+
+    Raises:
+        InputError: for a size that is not positive.
+    """
+
+    splits: dict[str, Any]
+    num_classes: int | None = None
+    class_names: list[str] | None = None
+    things: ClassVar[str]
+    sampler: ClassVar[type[ResumableSampler]] = ResumableSampler
+
+    def __init__(self, root: str | None, batch_size: int, eval_batch_size: int, num_workers: int = 0) -> None:
+        super().__init__()
+        require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
+        if num_workers < 0:
+            raise InputError(f"num_workers is {num_workers}; expected 0 or more")
+        self.root = data_root(root)
+        self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
+
+    # ---- loaders
+
+    def train_dataloader(self) -> DataLoader:
+        """Whole batches only; after a resume it goes on behind the last batch that was trained on."""
+        dataset, (world_size, rank) = self.splits["train"], self._place()
+        if len(dataset) < self.batch_size * world_size:
+            raise InputError(
+                f"{len(dataset)} training {self.things} make no batch of {self.batch_size} on {world_size} process(es);"
+                f" lower --data.batch_size to at most {len(dataset) // world_size}, or use more {self.things}"
+            )
+        epoch, batches = position(self.trainer) if self.trainer else (0, 0)
+        sampler = self.sampler(
+            dataset,
+            epoch,
+            batches * self.batch_size,
+            num_replicas=world_size,
+            rank=rank,
+            shuffle=True,
+            drop_last=True,
+            seed=seed(),
+        )
+        return self._loader(ResumableLoader, dataset, self.batch_size, sampler, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._evaluation_loader("val")
+
+    def test_dataloader(self) -> DataLoader:
+        return self._evaluation_loader("test")
+
+    def predict_dataloader(self) -> DataLoader:
+        return self._evaluation_loader("test")
+
+    def reference_dataloader(self) -> DataLoader:
+        """Training examples in order, for figures that compare real data with real data."""
+        return self._evaluation_loader("train")
+
+    def _evaluation_loader(self, split: str) -> DataLoader:
+        """Every example once, on whichever rank: padding to equal shares would count some twice."""
+        dataset, (world_size, rank) = self.splits[split], self._place()
+        if len(dataset) < world_size:
+            raise InputError(f"{len(dataset)} {split} {self.things} for {world_size} processes; use fewer processes")
+        sampler = UnrepeatedDistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
+        batch_size = even_batch_size(len(dataset), world_size, self.eval_batch_size)
+        return self._loader(DataLoader, dataset, batch_size, sampler)
+
+    def _loader(
+        self, kind: type[DataLoader], dataset: Dataset, batch_size: int, sampler: DistributedSampler, **options: Any
+    ) -> DataLoader:
+        return kind(
+            dataset,
+            batch_size=batch_size,  # by keyword: Lightning builds the loader anew to predict
+            sampler=sampler,
+            collate_fn=as_batch,
+            num_workers=self.num_workers,
+            # not persistent: those are restarted when anybody else begins to go through the loader in mid-epoch
+            persistent_workers=False,
+            pin_memory=torch.cuda.is_available(),
+            **options,
+        )
+
+    def _place(self) -> tuple[int, int]:
+        """The number of processes and this one's rank; without a Trainer, as in a notebook, it is alone."""
+        return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
+
+
+def require_positive(**sizes: int) -> None:
+    """Raise ``InputError`` that names the first size below 1."""
+    for name, value in sizes.items():
+        if value < 1:
+            raise InputError(f"{name} is {value}; expected at least 1")
+
+
+def seed() -> int:
+    """What ``seed_everything`` was given; 0 without it, since all ranks have to shuffle alike."""
+    return int(os.environ.get("PL_GLOBAL_SEED", 0))
