@@ -1,4 +1,4 @@
-"""Metrics, pictures, speed, and the safety of a run: what happens around a paper's training step."""
+"""Pictures and sounds, speed, and the safety of a run: what happens around a paper's training step."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any, ClassVar
 
 import torch
 from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
-from torchmetrics import Metric
 
+from lightning_gans.audio import write_wav
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import IMAGE_METRICS, ImageMetricName
+from lightning_gans.media import clips_picture, write_clips
+
+IMAGES, CLIPS = 64, 8
+"""How many ``val/samples`` shows."""
 
 
 def run_folder(trainer: Trainer) -> Path:
@@ -25,138 +29,82 @@ def run_folder(trainer: Trainer) -> Path:
     return Path(logger.save_dir or trainer.default_root_dir, str(logger.name), str(logger.version))
 
 
-class EvaluateImages(Callback):
-    """Compares what the generator makes with the images of the validation or test set.
-
-    While testing, each figure comes with that of real training images in place of the generated ones
-    (``test/fid_lenet_real``): what a perfect generator would get.
-
-    Args:
-        metrics: Names of the figures, logged as ``val/NAME`` and ``test/NAME``.
-    """
-
-    def __init__(self, metrics: list[ImageMetricName] | None = None) -> None:
-        self.names = list(metrics or [])
-        for name in self.names:
-            if name not in IMAGE_METRICS:
-                raise InputError(f"unknown metric {name!r}; expected some of {', '.join(IMAGE_METRICS)}")
-        self.metrics: dict[str, Metric] = {}
-        self.history: list[tuple[int, dict[str, float]]] = []
-
-    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.metrics = {name: IMAGE_METRICS[name]().to(module.device) for name in self.names}
-
-    def on_validation_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
-    ) -> None:
-        for metric in self.metrics.values():
-            metric.update(batch.image, outputs.float(), batch.label)
-
-    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        if trainer.sanity_checking and trainer.num_sanity_val_steps != float("inf"):
-            return  # a few batches make no figure; num_sanity_val_steps: -1 looks at all
-        values = self._figures(trainer)
-        self.history.append((trainer.global_step, {name: float(value) for name, value in values.items()}))
-        self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True, prog_bar=True)
-
-    def _figures(self, trainer: Trainer) -> dict[str, Tensor]:
-        """Those of this validation; one that a part of the validation set is too small for is left out."""
-        values = {}
-        for name, metric in self.metrics.items():
-            try:
-                values[name] = metric.compute().float()
-            except InputError as error:
-                if sum(trainer.num_val_batches) == len(trainer.val_dataloaders):
-                    raise
-                monitoring = [c for c in trainer.checkpoint_callbacks if c.monitor == f"val/{name}"]
-                instead = ", and the checkpoint is that of the latest validation" if monitoring else ""
-                rank_zero_warn(f"val/{name} is left out, as limit_val_batches is set{instead}: {error}")
-                for checkpoint in monitoring:
-                    checkpoint.monitor = None
-                self.names = [other for other in self.names if other != name]
-        return values
-
-    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.metrics = {}
-        for name in self.names:
-            self.metrics[name] = IMAGE_METRICS[name]().to(module.device)
-            self.metrics[f"{name}_real"] = IMAGE_METRICS[name]().to(module.device)
-        for metric in self.metrics.values():
-            if hasattr(metric, "calibrate"):
-                for batch in self._images(trainer, module, "val_dataloader"):
-                    metric.calibrate(batch.image)
-        self.real = self._images(trainer, module, "reference_dataloader")
-
-    def on_test_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
-    ) -> None:
-        real = next(self.real, None)
-        for name in self.names:
-            self.metrics[name].update(batch.image, outputs.float(), batch.label)
-            if real is not None:
-                self.metrics[f"{name}_real"].update(batch.image, *(part[: len(batch.image)] for part in real))
-
-    def on_test_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
-        values = {f"test/{name}": metric.compute().float() for name, metric in self.metrics.items()}
-        self.log_dict(values, sync_dist=True)
-
-    def _images(self, trainer: Trainer, module: LightningModule, loader: str) -> Any:
-        """Batches of another loader of the DataModule, scaled and on the device."""
-        data = trainer.datamodule
-        for batch in getattr(data, loader)():
-            batch = data.transfer_batch_to_device(batch, module.device, 0)
-            yield data.on_after_batch_transfer(batch, 0)
-
-
 class LogSamples(Callback):
-    """A grid of samples from the same latents at each validation: a PNG beside the run, and ``val/samples`` in W&B.
+    """Samples from the same latents at each validation: files beside the run, and ``val/samples`` in W&B.
 
-    With classes, a column shows one class.
+    Images make one grid, where with classes a column shows one class. Sounds are wav files, with the classes in turn,
+    and a picture of their waveforms and spectrograms, ``val/spectrograms`` in W&B.
 
     Args:
-        num: Images in the grid, without classes.
+        num: How many, instead of 64 images or 8 clips; image models with classes make a square of them all the same.
         seed: Seed of the latents.
     """
 
-    def __init__(self, num: int = 64, seed: int = 0) -> None:
+    def __init__(self, num: int | None = None, seed: int = 0) -> None:
+        if num is not None and num < 1:
+            raise InputError(f"samples.num is {num}; expected at least 1")
         self.num, self.seed = num, seed
         self.label: Tensor | None = None
         self.latest: Path | None = None
+        self.clips: Path | None = None
 
     def on_validation_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
         if self.label is None and module.num_classes and batch.label.dim() == 2:
-            self.label = batch.label[: self.num].float()
+            self.label = batch.label[: self.num or IMAGES].float()
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         if not trainer.is_global_zero or trainer.state.fn != "fit" or trainer.fast_dev_run:
             return
+        self.latest = run_folder(trainer) / "samples" / f"{trainer.global_step:08d}.png"
+        self.latest.parent.mkdir(parents=True, exist_ok=True)
+        logger = None if trainer.sanity_checking or not hasattr(trainer.logger, "log_image") else trainer.logger
+        if logger:
+            logger.log_metrics({"generator_updates": float(trainer.global_step)})
+        if getattr(module, "sample_rate", None):
+            self._sounds(trainer, module, logger)
+        else:
+            self._images(module, logger)
+
+    def _images(self, module: LightningModule, logger: Logger | None) -> None:
         from torchvision.transforms.functional import to_pil_image
         from torchvision.utils import make_grid
 
         by_class = module.num_classes if module.num_classes and self.label is None else None
-        num = len(self.label) if self.label is not None else by_class**2 if by_class else self.num
+        num = len(self.label) if self.label is not None else by_class**2 if by_class else self.num or IMAGES
         images = module.sample(num, self.label, seed=self.seed)
         grid = make_grid(images.float().cpu(), by_class or 8, normalize=True, value_range=(-1, 1))
         grid = to_pil_image((grid * 255).round().byte())
-        self.latest = run_folder(trainer) / "samples" / f"{trainer.global_step:08d}.png"
-        self.latest.parent.mkdir(parents=True, exist_ok=True)
         grid.save(self.latest)
-        if hasattr(trainer.logger, "log_image") and not trainer.sanity_checking:
-            trainer.logger.log_metrics({"generator_updates": float(trainer.global_step)})
-            trainer.logger.log_image("val/samples", [grid])  # a tensor would be stretched to the full range
+        if logger:
+            logger.log_image("val/samples", [grid])  # a tensor would be stretched to the full range
+
+    def _sounds(self, trainer: Trainer, module: LightningModule, logger: Logger | None) -> None:
+        classes = module.num_classes or 0
+        audio = module.sample(self.num or max(CLIPS, classes), seed=self.seed)
+        self.clips = self.latest.with_suffix("")
+        files = write_clips(self.clips, audio, module.sample_rate)
+        picture = clips_picture(audio, module.sample_rate)
+        picture.save(self.latest)
+        if logger:
+            names = getattr(trainer.datamodule, "class_names", None) or range(classes)
+            captions = [f"{file.stem}: {names[i % classes]}" if classes else file.stem for i, file in enumerate(files)]
+            logger.log_audio("val/samples", [str(file) for file in files], caption=captions)
+            logger.log_image("val/spectrograms", [picture])
 
 
 class SavePredictions(Callback):
-    """Writes what ``predict`` generates as numbered PNG files, which other tools can score."""
+    """Writes what ``predict`` generates as numbered PNG or wav files, which other tools can score."""
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         self.folder = run_folder(trainer) / "predictions"
+        self.sample_rate = getattr(module, "sample_rate", None)
+        self.noun = "clips" if self.sample_rate else "images"
         if stage == "predict" and self.folder.is_dir() and any(self.folder.iterdir()):
             raise InputError(
-                f"{self.folder} holds files already, and the images of two models must not mix; move them away, or"
-                " choose another folder with --trainer.default_root_dir DIR"
+                f"{self.folder} holds files already, and the {self.noun} of two models must not mix; move them away,"
+                " or choose another folder with --trainer.default_root_dir DIR"
             )
 
     def on_predict_start(self, trainer: Trainer, module: LightningModule) -> None:
@@ -169,17 +117,23 @@ class SavePredictions(Callback):
     ) -> None:
         from torchvision.utils import save_image
 
-        for image in outputs.float().cpu():
-            number = self.count * trainer.world_size + trainer.global_rank
-            save_image(image, self.folder / f"{number:08d}.png", normalize=True, value_range=(-1, 1))
+        for fake in outputs.float().cpu():
+            path = self.folder / f"{self.count * trainer.world_size + trainer.global_rank:08d}"
+            if self.sample_rate:
+                write_wav(path.with_suffix(".wav"), fake, self.sample_rate)
+            else:
+                save_image(fake, path.with_suffix(".png"), normalize=True, value_range=(-1, 1))
             self.count += 1
 
     def on_predict_end(self, trainer: Trainer, module: LightningModule) -> None:
-        rank_zero_info(f"{self.count * trainer.world_size} images in {self.folder}")
+        rank_zero_info(f"{self.count * trainer.world_size} {self.noun} in {self.folder}")
 
 
 class Throughput(Callback):
-    """``perf/samples_per_second`` over all ranks, between two lines of the log and without waiting for the device."""
+    """``perf/samples_per_second`` over all ranks, between two lines of the log and without waiting for the device.
+
+    For sounds ``perf/audio_seconds_per_second`` too.
+    """
 
     def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
         self.since, self.count = time.perf_counter(), 0
@@ -191,7 +145,10 @@ class Throughput(Callback):
         self.count += len(batch[0]) * trainer.world_size
         if (module.batches_seen + 1) % trainer.log_every_n_steps == 0:
             now = time.perf_counter()
-            self.log("perf/samples_per_second", self.count / (now - self.since))
+            speed = self.count / (now - self.since)
+            self.log("perf/samples_per_second", speed)
+            if getattr(module, "sample_rate", None):
+                self.log("perf/audio_seconds_per_second", speed * batch.audio.shape[-1] / module.sample_rate)
             self.since, self.count = now, 0
 
 

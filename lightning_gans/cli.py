@@ -21,15 +21,9 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 import lightning_gans.data
 import lightning_gans.models
 from lightning_gans import assets, zoo
-from lightning_gans.callbacks import (
-    EvaluateImages,
-    LogSamples,
-    SavePredictions,
-    StopAtNonFiniteLoss,
-    StopOnSignal,
-    Throughput,
-)
+from lightning_gans.callbacks import LogSamples, SavePredictions, StopAtNonFiniteLoss, StopOnSignal, Throughput
 from lightning_gans.errors import InputError, closest
+from lightning_gans.evaluation import Evaluate
 from lightning_gans.module import AdversarialModule
 from lightning_gans.tracking import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
 
@@ -105,7 +99,7 @@ class Command(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--init_from", type=str | None, help="Start from a zoo model, or a checkpoint's weights.")
         parser.add_class_arguments(RunLogger, "run", instantiate=False)
-        parser.add_lightning_class_args(EvaluateImages, "evaluation")
+        parser.add_lightning_class_args(Evaluate, "evaluation")
         parser.add_lightning_class_args(LogSamples, "samples")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults({"checkpoint.filename": "{step:08d}", "checkpoint.auto_insert_metric_name": False})

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lightning_gans.module import AdversarialModule
-
 SIGNED = ("--strength", "--label")
-Labels = list[tuple[int, ...]] | None
-"""For each sample in turn, the entries of its label row that are 1; None for one label after the other."""
 
 
 def main(argv: Sequence[str]) -> None:
@@ -57,16 +49,28 @@ def _parser() -> argparse.ArgumentParser:
 
     sample = commands.add_parser(
         "sample",
-        help="write a picture of generated images",
-        description="Write a grid of images that a trained model generates; with --interpolate a walk between them.",
+        help="write a picture of generated images, or generated sounds",
+        description="Write a grid of images that a trained model generates; with --interpolate a walk between them. A"
+        " model of sound writes a folder of wav files with their latents and a picture of their waveforms and"
+        " spectrograms; with --interpolate one wav file.",
         epilog="examples: lightning-gans sample dcgan_mnist --num 64 --seed 1 --output grid.png; lightning-gans sample"
         " controlgan_mnist --label 7 --strength -1,0,0.5,1,2; lightning-gans sample dcgan_faces --interpolate 9;"
-        " lightning-gans sample dcgan_faces --arithmetic 1,2,3-4,5,6+7,8,9",
+        " lightning-gans sample dcgan_faces --arithmetic 1,2,3-4,5,6+7,8,9; lightning-gans sample wavegan_fsdd --num 16"
+        " --output digits; lightning-gans sample wavegan_fsdd --interpolate 8 --output walk.wav",
     )
     sample.add_argument("name", metavar="NAME", help="a model of the zoo, or a .safetensors or .ckpt file")
-    sample.add_argument("--num", type=int, help="how many latents (default: 64; 10 with --strength, 5 to interpolate)")
-    sample.add_argument("--seed", type=int, default=0, help="of the latents; the same on every device (default: 0)")
-    sample.add_argument("--output", type=Path, help=".png, or .gif with --interpolate (default: NAME.png)")
+    sample.add_argument(
+        "--num",
+        type=int,
+        help="how many latents (default: 64 images or 16 sounds; 10 with --strength, 5 to interpolate)",
+    )
+    sample.add_argument("--seed", type=int, help="of the latents; the same on every device (default: 0)")
+    sample.add_argument(
+        "--output",
+        type=Path,
+        help=".png, or .gif with --interpolate (default: NAME.png); for sound a folder without sounds (default: NAME),"
+        " or .wav with --interpolate (default: NAME.wav)",
+    )
     sample.add_argument(
         "--label",
         metavar="L[,L...]",
@@ -87,7 +91,13 @@ def _parser() -> argparse.ArgumentParser:
         "--arithmetic",
         metavar="A-B+C",
         help="lists of seeds, such as 1,2,3-4,5,6+7,8,9: the means of their latents, added; rows A, B, C (the mean"
-        " last), then the result and variations of it",
+        " last), then the result and variations of it; for sound a, b, c and result.wav, of the means alone",
+    )
+    what.add_argument(
+        "--latents",
+        type=Path,
+        metavar="FILE.safetensors",
+        help="generate from the latents, and label rows, that an earlier call has written beside its sounds",
     )
     sample.set_defaults(run=_sample)
 
@@ -114,6 +124,12 @@ def _parser() -> argparse.ArgumentParser:
     readme = add("readme", _readme, "write the table of results into the README")
     readme.add_argument("--file", type=Path, default=Path("README.md"), help="default: README.md")
     return parser
+
+
+def _sample(arguments: argparse.Namespace) -> None:
+    from lightning_gans import sampling
+
+    sampling.sample(arguments)
 
 
 # ---- zoo
@@ -146,163 +162,3 @@ def _export(arguments: argparse.Namespace) -> None:
 def _readme(arguments: argparse.Namespace) -> None:
     zoo.write_readme(arguments.file)
     print(f"the table of {len(zoo.names())} models is in {arguments.file}")
-
-
-# ---- sample
-
-
-def _sample(arguments: argparse.Namespace) -> None:
-    output = arguments.output or Path(f"{Path(arguments.name).stem}.png")
-    suffixes = (".png", ".gif") if arguments.interpolate is not None else (".png",)
-    if output.suffix not in suffixes:
-        raise InputError(
-            f"the output is {output}; expected a file name that ends in .png, or in .gif with --interpolate"
-        )
-    for name, least in (("num", 1), ("columns", 1)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} is {value}; expected at least {least}")
-    labels = _labels(arguments.label)
-    strengths = _numbers(arguments.strength, float, "--strength") if arguments.strength is not None else None
-    terms = _terms(arguments.arithmetic) if arguments.arithmetic is not None else None
-
-    module = zoo.load(arguments.name, _device(arguments.device))
-    if terms:
-        images, columns = _arithmetic(module, terms, labels)
-    elif arguments.interpolate is not None:
-        images, columns = _walk(module, arguments, labels, gif=output.suffix == ".gif")
-    elif strengths:
-        images, columns = _strengths(module, arguments, labels, strengths)
-    else:
-        num = arguments.num or 64
-        images = module.sample_from(module.latents(num, arguments.seed), _rows(module, num, labels))
-        in_turn = labels is None and module.num_classes and module.num_classes <= 16
-        columns = module.num_classes if in_turn else round(num**0.5)
-
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if output.suffix == ".gif":
-        _write_gif(images, output)
-    else:
-        from torchvision.utils import save_image
-
-        save_image(images, output, nrow=arguments.columns or columns, normalize=True, value_range=(-1, 1))
-    print(f"{len(images)} images of {arguments.name} are in {output}")
-
-
-def _strengths(
-    module: AdversarialModule,
-    arguments: argparse.Namespace,
-    labels: Labels,
-    strengths: list[float],
-) -> tuple[Tensor, int]:
-    """One row of the grid per strength, the same latents in every row."""
-    import torch
-
-    if not module.linear_labels:
-        raise InputError(
-            f"--strength is for models whose labels may hold any number, such as controlgan_mnist; a"
-            f" {type(module).__name__} knows only whole labels, so leave it out"
-        )
-    num = arguments.num or 10
-    z, rows = module.latents(num, arguments.seed), _rows(module, num, labels)
-    return module.sample_from(z.repeat(len(strengths), 1), torch.cat([strength * rows for strength in strengths])), num
-
-
-def _walk(module: AdversarialModule, arguments: argparse.Namespace, labels: Labels, gif: bool) -> tuple[Tensor, int]:
-    """A row per pair of neighbouring latents, with a label for each row; all of them in sequence for a GIF."""
-    import torch
-
-    from lightning_gans.latents import interpolate
-
-    num, steps = 5 if arguments.num is None else arguments.num, arguments.interpolate
-    if num < 2:
-        raise InputError(f"--num is {num}; an interpolation needs at least 2 latents")
-    if gif and module.num_classes and (labels is None or len(labels) > 1):
-        raise InputError("a .gif of a conditional model keeps one label all along; give one with --label")
-    latents = module.latents(num, arguments.seed)
-    legs = [interpolate(*pair, steps) for pair in pairwise(latents)]
-    if gif:  # a walk does not stop where two legs meet
-        legs = [legs[0], *(leg[1:] for leg in legs[1:])]
-    rows = _rows(module, len(legs), labels)
-    if rows is not None:
-        rows = torch.cat([row.expand(len(leg), -1) for row, leg in zip(rows, legs, strict=True)])
-    return module.sample_from(torch.cat(legs), rows), steps
-
-
-def _arithmetic(module: AdversarialModule, terms: list[list[int]], labels: Labels) -> tuple[Tensor, int]:
-    """Rows for the three terms, each with its mean last; then two rows of the result and variations of it."""
-    import torch
-
-    from lightning_gans.latents import arithmetic
-
-    if module.num_classes and (labels is None or len(labels) > 1):
-        raise InputError("--arithmetic with a conditional model keeps one label for all images; give one with --label")
-    drawn = [torch.cat([module.latents(1, seed) for seed in seeds]) for seeds in terms]
-    columns = len(terms[0]) + 1
-    result = arithmetic(*drawn)
-    # Uniform noise of a quarter around the result: figure 7 of DCGAN.
-    noise = torch.rand(2 * columns - 1, len(result), generator=torch.Generator().manual_seed(0)).to(result) * 0.5 - 0.25
-    z = torch.cat([*(torch.cat([term, term.mean(0, True)]) for term in drawn), result[None], result + noise])
-    return module.sample_from(z, _rows(module, len(z), labels)), columns
-
-
-def _labels(given: str | None) -> Labels:
-    """Read ``7``, ``0,1,2`` or ``20+31``."""
-    if given is None:
-        return None
-    return [tuple(_numbers(part, int, "--label", "+")) for part in given.split(",")]
-
-
-def _rows(module: AdversarialModule, num: int, labels: Labels) -> Tensor | None:
-    """(num, K) label rows."""
-    import torch
-
-    if labels is None:
-        return module.label_rows(num)
-    for several in [label for label in labels if len(label) > 1]:
-        if not module.linear_labels and module.num_classes:
-            raise InputError(
-                f"--label {'+'.join(map(str, several))} sets several entries; a {type(module).__name__} takes one"
-            )
-    rows = [sum(module.label_rows(1, entry) for entry in label) for label in labels]
-    return torch.cat([rows[index % len(rows)] for index in range(num)])
-
-
-def _numbers(given: str, kind: type, option: str, separator: str = ",") -> list:
-    try:
-        return [kind(part) for part in given.split(separator)]
-    except ValueError:
-        noun = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"{option} is given {given}; expected {noun} separated by {separator}") from None
-
-
-def _terms(given: str) -> list[list[int]]:
-    positive, minus, rest = given.partition("-")
-    negative, plus, base = rest.partition("+")
-    if not (minus and plus):
-        raise InputError(f"--arithmetic is {given}; expected three lists of seeds, such as 1,2,3-4,5,6+7,8,9")
-    terms = [_numbers(term, int, "--arithmetic") for term in (positive, negative, base)]
-    if len({len(term) for term in terms}) > 1:
-        raise InputError(f"--arithmetic is {given}; expected equally many seeds in the three lists")
-    return terms
-
-
-def _device(given: str | None) -> str:
-    import torch
-
-    if given is None:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.empty(0, device=given)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).partition("\n")[0]
-        raise InputError(f"--device {given} cannot be used here ({reason}); leave it out, or give cpu") from None
-    return given
-
-
-def _write_gif(images: Tensor, output: Path) -> None:
-    """A frame per image, without end, ten a second."""
-    from torchvision.transforms.functional import to_pil_image
-
-    frames = [to_pil_image(image) for image in ((images.cpu() + 1) / 2).clamp(0, 1)]
-    frames[0].save(output, save_all=True, append_images=frames[1:], duration=100, loop=0)

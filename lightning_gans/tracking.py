@@ -15,8 +15,9 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
-from lightning_gans.callbacks import EvaluateImages, LogSamples, run_folder
+from lightning_gans.callbacks import LogSamples, run_folder
 from lightning_gans.errors import InputError
+from lightning_gans.evaluation import Evaluate
 
 AXIS = "generator_updates"
 Mode = Literal["auto", "online", "offline", "disabled"]
@@ -124,8 +125,8 @@ class ReportRun(Callback):
                 name = "to resume" if isinstance(callback, LastCheckpoint) else "checkpoint"
                 lines += [(name, callback.best_model_path)]
             elif isinstance(callback, LogSamples):
-                lines += [("picture", callback.latest)]
-            elif isinstance(callback, EvaluateImages) and callback.history:
+                lines += [("picture", callback.latest), ("clips", callback.clips)]
+            elif isinstance(callback, Evaluate) and callback.history:
                 (first_step, first), (last_step, last) = callback.history[0], callback.history[-1]
                 for name in last:
                     lines.append(

@@ -9,10 +9,9 @@ from PIL import Image
 from small_run import fit, run_folder
 from torch import Tensor
 
-from lightning_gans import callbacks
+from lightning_gans import callbacks, evaluation
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import (
-    EvaluateImages,
     LogSamples,
     NonFiniteLoss,
     SavePredictions,
@@ -23,6 +22,7 @@ from lightning_gans.data import Digits
 from lightning_gans.data.images import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError
+from lightning_gans.evaluation import Evaluate
 from lightning_gans.metrics import LabelAccuracy, ParzenLogLikelihood, SlicedWasserstein, parzen
 from lightning_gans.models import CGAN, GAN
 
@@ -75,6 +75,13 @@ def here(tmp_path, monkeypatch):
     return tmp_path
 
 
+class ParzenOf20(ParzenLogLikelihood):
+    """For as few images as there are here."""
+
+    def __init__(self) -> None:
+        super().__init__(num_samples=20)
+
+
 class Keep(callbacks.Callback):
     """Notes what was generated, batch by batch."""
 
@@ -92,7 +99,7 @@ class Keep(callbacks.Callback):
 
 def test_validation_figures_are_the_metrics_of_what_was_generated():
     data, keep, model = Noise(), Keep(), tiny()
-    run = trainer(EvaluateImages(["sliced_wasserstein"]), keep)
+    run = trainer(Evaluate(["sliced_wasserstein"]), keep)
     run.validate(model, data, verbose=False)
     by_hand = SlicedWasserstein()
     by_hand.update(scaled(data, "val"), torch.cat(keep.fakes))
@@ -102,7 +109,7 @@ def test_validation_figures_are_the_metrics_of_what_was_generated():
 
 def test_test_figures_stand_beside_those_of_real_images():
     data, keep, model = Noise(), Keep(), tiny()
-    run = trainer(EvaluateImages(["sliced_wasserstein"]), keep)
+    run = trainer(Evaluate(["sliced_wasserstein"]), keep)
     run.test(model, data, verbose=False)
     real = SlicedWasserstein()
     real.update(scaled(data, "test"), scaled(data, "train")[:30])
@@ -115,9 +122,9 @@ def test_test_figures_stand_beside_those_of_real_images():
 
 
 def test_the_width_of_the_parzen_window_comes_from_validation_images_in_a_test_alone(monkeypatch):
-    monkeypatch.setitem(callbacks.IMAGE_METRICS, "parzen_ll", lambda: ParzenLogLikelihood(num_samples=20))
+    monkeypatch.setitem(evaluation.METRICS, "parzen_ll", ParzenOf20)
     data, keep, model = Noise(), Keep(), tiny()
-    run = trainer(EvaluateImages(["parzen_ll"]), keep)
+    run = trainer(Evaluate(["parzen_ll"]), keep)
     run.validate(model, data, verbose=False)
     rows = [parzen.unit_rows(images) for images in (scaled(data, "val"), torch.cat(keep.fakes))]
     tried = parzen.parzen_log_likelihood(*rows, parzen.SIGMAS).mean(1)
@@ -136,7 +143,7 @@ def test_the_width_of_the_parzen_window_comes_from_validation_images_in_a_test_a
 def test_label_accuracy_of_real_images_takes_as_many_labels_as_images():
     """The last batch is short: 360 test images in batches of 100."""
     data = Digits(eval_batch_size=100)
-    run = trainer(EvaluateImages(["label_accuracy"]))
+    run = trainer(Evaluate(["label_accuracy"]))
     model = CGAN(image_shape=(1, 32, 32), latent_dim=3)
     run.test(model, data, verbose=False)
     by_hand = LabelAccuracy()
@@ -147,10 +154,10 @@ def test_label_accuracy_of_real_images_takes_as_many_labels_as_images():
 
 
 def test_a_figure_that_a_limited_validation_cannot_give_is_left_out(monkeypatch):
-    monkeypatch.setitem(callbacks.IMAGE_METRICS, "parzen_ll", lambda: ParzenLogLikelihood(num_samples=20))
+    monkeypatch.setitem(evaluation.METRICS, "parzen_ll", ParzenOf20)
     checkpoint = callbacks_of_cli("val/parzen_ll")
     run = trainer(
-        EvaluateImages(["parzen_ll", "sliced_wasserstein"]),
+        Evaluate(["parzen_ll", "sliced_wasserstein"]),
         checkpoint,
         limit_val_batches=2,
         enable_checkpointing=True,
@@ -165,7 +172,7 @@ def test_a_figure_that_a_limited_validation_cannot_give_is_left_out(monkeypatch)
 
 def test_a_figure_that_the_whole_set_cannot_give_is_an_error():
     with pytest.raises(InputError, match="parzen_ll got 20 samples"):
-        trainer(EvaluateImages(["parzen_ll"])).validate(tiny(), Noise(), verbose=False)
+        trainer(Evaluate(["parzen_ll"])).validate(tiny(), Noise(), verbose=False)
 
 
 def callbacks_of_cli(monitor: str):

@@ -221,7 +221,7 @@ def test_a_short_run_leaves_a_checkpoint_though_it_was_never_validated():
 def test_the_last_checkpoint_is_the_last_though_an_earlier_one_is_better(monkeypatch):
     values = iter([1.0, 2.0, 3.0])
     monkeypatch.setattr(
-        cli.EvaluateImages, "_figures", lambda self, trainer: {"sliced_wasserstein": torch.tensor(next(values))}
+        cli.Evaluate, "_figures", lambda self, trainer: {"sliced_wasserstein": torch.tensor(next(values))}
     )
     fit("--trainer.max_epochs=3", "--run.mode=disabled")
     folder = only_checkpoint("").parent

@@ -1,0 +1,185 @@
+"""Figures of what is generated, at each validation and in a test beside those of real data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+from torchmetrics import Metric
+
+from lightning_gans.errors import InputError
+from lightning_gans.metrics import METRICS, MetricName
+
+LOADERS = {"train": "reference_dataloader", "val": "val_dataloader"}
+SUFFIXES = {"train": "_real", "test": "_real_test"}
+"""Of the figure that real data of a split gets in place of what is generated."""
+
+
+class Evaluate(Callback):
+    """Compares what the generator makes with the images or sounds of the validation or test set.
+
+    While testing, each figure comes with that of real training data in place of what was generated
+    (``test/fid_lenet_real``), and some with that of the test data (``test/nn_self_real_test``): what a perfect
+    generator would get. Of sounds the whole training set is taken, but for figures that depend on how many there are,
+    which get as many, evenly spread; of images the first ones, as many as there are test images.
+
+    Args:
+        metrics: Names of the figures, logged as ``val/NAME`` and ``test/NAME``.
+        repeats: How many to generate for each real example, where that lowers the variance of a figure; those that
+            depend on how many there are see one for each.
+    """
+
+    def __init__(self, metrics: list[MetricName] | None = None, repeats: int = 1) -> None:
+        self.names = list(metrics or [])
+        for name in self.names:
+            if name not in METRICS:
+                raise InputError(f"unknown metric {name!r}; expected some of {', '.join(METRICS)}")
+        if repeats < 1:
+            raise InputError(f"evaluation.repeats is {repeats}; expected at least 1")
+        self.repeats = repeats
+        self.metrics: dict[str, Metric] = {}
+        self.history: list[tuple[int, dict[str, float]]] = []
+
+    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        kind, noun = ("audio", "sounds") if getattr(module, "sample_rate", None) else ("image", "images")
+        fitting = [name for name, metric in METRICS.items() if metric.kind == kind]
+        wrong = [name for name in self.names if name not in fitting]
+        if wrong and stage != "predict":
+            raise InputError(
+                f"evaluation.metrics has {', '.join(wrong)}, and {type(module).__name__} makes {noun}; those of"
+                f" {noun} are {', '.join(fitting)}"
+            )
+
+    # ---- validation
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.metrics = {name: new(name, module) for name in self.names}
+        # Not on validation data, which is what the figures are of.
+        self._calibrate(trainer, module, [name for name in self.names if METRICS[name].calibration != "val"])
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
+    ) -> None:
+        self._update(trainer, module, outputs, batch)
+
+    def on_validation_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        if trainer.sanity_checking and trainer.num_sanity_val_steps != float("inf"):
+            return  # a few batches make no figure; num_sanity_val_steps: -1 looks at all
+        values = self._figures(trainer)
+        self.history.append((trainer.global_step, {name: float(value) for name, value in values.items()}))
+        self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True, prog_bar=True)
+
+    def _figures(self, trainer: Trainer) -> dict[str, Tensor]:
+        """Those of this validation; one that a part of the validation set is too small for is left out."""
+        values = {}
+        for name, metric in self.metrics.items():
+            try:
+                values[name] = metric.compute().float()
+            except InputError as error:
+                if sum(trainer.num_val_batches) == len(trainer.val_dataloaders):
+                    raise
+                monitoring = [c for c in trainer.checkpoint_callbacks if c.monitor == f"val/{name}"]
+                instead = ", and the checkpoint is that of the latest validation" if monitoring else ""
+                rank_zero_warn(f"val/{name} is left out, as limit_val_batches is set{instead}: {error}")
+                for checkpoint in monitoring:
+                    checkpoint.monitor = None
+                self.names = [other for other in self.names if other != name]
+        return values
+
+    # ---- test
+
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.metrics = {}
+        for name in self.names:
+            for suffix in ("", *(SUFFIXES[split] for split in METRICS[name].references)):
+                self.metrics[name + suffix] = new(name, module)
+        self._calibrate(trainer, module, self.names)
+        self.count = 0
+        self.paired = batches(trainer, module, "train")
+
+    def on_test_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
+    ) -> None:
+        self._update(trainer, module, outputs, batch)
+        self.count += len(batch[0])
+        paired = [name for name in self._referring_to("train") if METRICS[name].kind == "image"]
+        train = next(self.paired, None) if paired else None
+        for name in paired if train is not None else []:
+            self.metrics[name + SUFFIXES["train"]].update(batch[0], *(part[: len(batch[0])] for part in train))
+        for name in self._referring_to("test"):
+            self.metrics[name + SUFFIXES["test"]].update(batch[0], batch[0], batch.label)
+
+    def on_test_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
+        unpaired = [name for name in self._referring_to("train") if METRICS[name].kind == "audio"]
+        if unpaired:
+            total = len(trainer.datamodule.reference_dataloader().sampler)  # on this rank
+            start = 0
+            for batch in batches(trainer, module, "train"):
+                chosen = spread(start, len(batch[0]), total, self.count)
+                for name in unpaired:
+                    parts = [part[chosen] if METRICS[name].one_per_example else part for part in batch]
+                    if len(parts[0]):
+                        self.metrics[name + SUFFIXES["train"]].update(None, *parts)
+                start += len(batch[0])
+        values = {f"test/{name}": metric.compute().float() for name, metric in self.metrics.items()}
+        self.log_dict(values, sync_dist=True)
+
+    def _referring_to(self, split: str) -> list[str]:
+        return [name for name in self.names if split in METRICS[name].references]
+
+    # ---- both
+
+    def _update(self, trainer: Trainer, module: LightningModule, first: Tensor, batch: Any) -> None:
+        """Judge the fakes that the step has made and, where it pays, further ones for the same examples."""
+        several = [name for name in self.names if not METRICS[name].one_per_example]
+        for name in self.names:
+            self.metrics[name].update(batch[0], first.float(), batch.label)
+        for _ in range(self.repeats - 1 if several else 0):
+            with trainer.precision_plugin.forward_context():
+                fake = module.generate(batch)
+            for name in several:
+                self.metrics[name].update(batch[0], fake.float(), batch.label)
+
+    def _calibrate(self, trainer: Trainer, module: LightningModule, names: list[str]) -> None:
+        """Show the metrics that ask for it all batches of another split, which is read once."""
+        for split in LOADERS:
+            metrics = [
+                metric
+                for name in names
+                for suffix in ("", *SUFFIXES.values())
+                if METRICS[name].calibration == split
+                and (metric := self.metrics.get(name + suffix)) is not None
+                and hasattr(metric, "calibrate")
+            ]
+            for batch in batches(trainer, module, split) if metrics else ():
+                for metric in metrics:
+                    metric.calibrate(batch[0])
+
+
+def new(name: str, module: LightningModule) -> Metric:
+    """An empty metric on the module's device."""
+    options = {"sample_rate": module.sample_rate} if METRICS[name].kind == "audio" else {}
+    return METRICS[name](**options).to(module.device)
+
+
+def batches(trainer: Trainer, module: LightningModule, split: str) -> Iterator[Any]:
+    """This rank's batches of a split of the DataModule in order, scaled and on the device."""
+    data = trainer.datamodule
+    for batch in getattr(data, LOADERS[split])():
+        batch = data.transfer_batch_to_device(batch, module.device, 0)
+        yield data.on_after_batch_transfer(batch, 0)
+
+
+def spread(start: int, size: int, total: int, count: int) -> list[int]:
+    """Which of the examples ``start`` to ``start + size`` belong to ``count`` ones evenly spread over ``total``.
+
+    Data sets lie in the order of their classes or speakers, of which the first ones would be a few.
+
+    Returns:
+        Indices from 0 to ``size``, exclusive.
+    """
+    count = min(count, total)
+    return [i for i in range(size) if (start + i) * count // total != (start + i + 1) * count // total]
