@@ -1,8 +1,10 @@
 """Data sets as LightningDataModules."""
 
+from lightning_gans.data.audio_folder import AudioFolder
 from lightning_gans.data.celeba import CelebA
 from lightning_gans.data.digits import Digits
 from lightning_gans.data.folder import ImageFolder
 from lightning_gans.data.mnist import MNIST
+from lightning_gans.data.sc09 import SC09
 
-__all__ = ["MNIST", "CelebA", "Digits", "ImageFolder"]
+__all__ = ["MNIST", "SC09", "AudioFolder", "CelebA", "Digits", "ImageFolder"]

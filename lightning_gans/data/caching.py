@@ -56,8 +56,11 @@ def written_whole(path: Path, size: int, what: str) -> Iterator[Path]:
 
 
 def read_ahead(path: Path) -> None:
-    """Begin to read a file into memory now, in order, not page by page as batches are drawn."""
-    if hasattr(os, "posix_fadvise"):
+    """Begin to read a file that fits into memory now, in order, not page by page as batches are drawn."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if path.stat().st_size < memory / 2:
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 

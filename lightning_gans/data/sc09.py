@@ -1,0 +1,142 @@
+"""SC09: the ten digits of Speech Commands (Warden 2018, https://arxiv.org/abs/1804.03209), CC BY 4.0."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+
+from lightning_gans.data.clips import AudioDataModule, Normalize
+from lightning_gans.data.files import walk
+from lightning_gans.data.splits import download_once, missing
+from lightning_gans.errors import InputError
+
+WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+SAMPLE_RATE = 16000
+OFFICIAL = {
+    "v0.01": {"train": 18_620, "val": 2_494, "test": 2_552},
+    "v0.02": {"train": 31_158, "val": 3_643, "test": 4_107},
+}
+"""Files of the ten digits in each part. The two versions are not comparable: WaveGAN's paper used v0.01."""
+LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
+
+
+class SC09(AudioDataModule):
+    """Spoken digits, one per clip of at most a second; each is followed by zeros.
+
+    Looked for in ``root/SpeechCommands/speech_commands_v0.0X`` (torchaudio's layout), in
+    ``root/speech_commands_v0.0X``, and in ``root``; where there are none, torchaudio downloads all 35 words (30 in
+    v0.01) into the first. The official lists say which files are for validation and testing; the rest is for training.
+
+    Args:
+        root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
+        version: Of Speech Commands.
+        complete: False takes the files that are there; True insists on the official number of each part.
+        length: T, samples of a clip at 16 kHz.
+        normalize: ``peak_file`` scales each file so that its loudest sample is 1, ``peak_slice`` each clip.
+        batch_size: Training clips per step and process.
+        eval_batch_size: Clips per batch of validation and test.
+        num_workers: Loader processes; 0 is fastest, since decoding is done once.
+    """
+
+    num_classes = 10
+    class_names = WORDS
+
+    def __init__(
+        self,
+        root: str | None = None,
+        version: Literal["v0.01", "v0.02"] = "v0.02",
+        complete: bool = True,
+        length: int = 16384,
+        normalize: Normalize = "none",
+        batch_size: int = 64,
+        eval_batch_size: int = 100,
+        num_workers: int = 0,
+    ) -> None:
+        super().__init__(
+            root, batch_size, eval_batch_size, length, SAMPLE_RATE, normalize=normalize, num_workers=num_workers
+        )
+        if version not in OFFICIAL:
+            raise InputError(f"version is {version}; expected {' or '.join(OFFICIAL)}")
+        self.save_hyperparameters(logger=False)
+        self.version, self.complete = version, complete
+
+    def prepare_data(self) -> None:
+        """Download where nothing is there, and fill the cache, on one process."""
+        if self._find() is None:
+            download_once(self.root, lambda: download(self.root, self.version), self._missing())
+        folder, stamps, _ = self._files()
+        self._decoded(folder, stamps)
+
+    def setup(self, stage: str) -> None:
+        if hasattr(self, "splits"):
+            return
+        folder, stamps, parts = self._files()
+        sounds = self._decoded(folder, stamps)
+        self._report(sounds, folder)
+        label = torch.tensor([WORDS.index(name.split("/")[0]) for name in sounds.names])
+        if not self.complete:
+            there = ", ".join(f"{len(rows)} {split}" for split, rows in parts.items())
+            rank_zero_info(f"SC09 {self.version}: not the complete set, but the files of {folder}: {there}")
+        self.splits = self._split(sounds, label, parts, "first")
+
+    def _find(self) -> Path | None:
+        name = f"speech_commands_{self.version}"
+        for folder in (self.root / "SpeechCommands" / name, self.root / name, self.root):
+            if any((folder / word).is_dir() for word in WORDS):
+                return folder
+        return None
+
+    def _files(self) -> tuple[Path, dict[str, tuple[int, int]], dict[str, np.ndarray]]:
+        """The folder, size and time of its digits, and the rows of each part."""
+        folder = self._find()
+        if folder is None:
+            raise InputError(self._missing())
+        stamps = {
+            f"{word}/{name}": stamp
+            for word in WORDS
+            if (folder / word).is_dir()
+            for name, stamp in walk(folder / word, (".wav",)).items()
+        }
+        part = {name: split for split, file in LISTS.items() for name in _read_list(folder / file)}
+        split = np.array([part.get(name, "train") for name in stamps])
+        parts = {name: np.flatnonzero(split == name) for name in OFFICIAL[self.version]}
+        counts = {name: len(rows) for name, rows in parts.items()}
+        if self.complete and counts != OFFICIAL[self.version]:
+            raise InputError(
+                f"{folder} has {_listed(counts)} files of the ten digits; expected {_listed(OFFICIAL[self.version])} in"
+                f" {self.version}; fetch it again, name another version with --data.version, or take what is there with"
+                " --data.complete false"
+            )
+        return folder, stamps, parts
+
+    def _missing(self) -> str:
+        name = f"speech_commands_{self.version}"
+        looked_for = f"the folders zero to nine in SpeechCommands/{name}, in {name} and in the folder itself"
+        return missing(
+            f"Speech Commands {self.version}",
+            looked_for,
+            self.root,
+            f", or connect to the network once to download http://download.tensorflow.org/data/{name}.tar.gz",
+        )
+
+
+def download(root: Path, version: str) -> None:
+    """Fetch and extract with torchaudio, which checks the archive's SHA-256."""
+    from torchaudio.datasets import SPEECHCOMMANDS
+
+    SPEECHCOMMANDS(str(root), url=f"speech_commands_{version}", download=True)
+
+
+def _read_list(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8").split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read ({error}); it comes with Speech Commands, fetch it again") from error
+
+
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count:,} {split}" for split, count in counts.items())

@@ -1,0 +1,122 @@
+"""Windows of sounds as examples: which ones there are, and data sets that hand them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lightning_gans.data.batches import AudioBatch
+from lightning_gans.data.sounds import Sounds
+
+Slicing = Literal["first", "random", "consecutive"]
+FIT_SHARE = 0.9
+"""From this share of files that fit into the window on, the rest may be cut off."""
+LONG_SHARE = 0.5
+
+
+def choose_slicing(length: np.ndarray, window: int) -> tuple[Slicing, str]:
+    """Which windows to take of files of these lengths, and why.
+
+    Args:
+        length: (N,) samples.
+        window: T, samples of an example.
+    """
+    fit = np.mean(length <= window)
+    if fit >= FIT_SHARE:
+        return "first", f"{_percent(fit)} of the files fit into the window"
+    long = np.mean(length >= 2 * window)
+    if long >= LONG_SHARE:
+        return "consecutive", f"{_percent(long)} of the files hold two windows or more"
+    return "random", f"only {_percent(fit)} of the files fit into the window, and {_percent(long)} hold two or more"
+
+
+def windows_per_file(length: np.ndarray, window: int, hop: int, pad_end: bool) -> np.ndarray:
+    """How many consecutive windows each file gives.
+
+    Args:
+        length: (N,) samples.
+        window: T, samples of an example.
+        hop: Samples from one window to the next.
+        pad_end: Fill up the last window with zeros, so that no sample is lost; without it a short tail is.
+    """
+    beyond = length - window
+    if pad_end:
+        return 1 + -(-np.maximum(beyond, 0) // hop)
+    return np.where(beyond >= 0, 1 + beyond // hop, 0)
+
+
+class AudioClips(Dataset):
+    """Windows of decoded files, as int16; hands out whole batches.
+
+    Indices of ``len`` and more stand for later epochs: ``epoch * len + index`` (see ``EpochSampler``).
+
+    Args:
+        sounds: Decoded files.
+        rows: (N,) which of them.
+        label: (N,) their classes.
+        window: T, samples of an example; shorter files are followed by zeros.
+        slicing: ``first`` has one example per file, its beginning. ``random`` has one per file, whose place is a
+            function of the seed, the epoch and the example. ``consecutive`` has all windows a hop apart.
+        hop: Samples from one consecutive window to the next; T when not given.
+        pad_end: Of consecutive windows, fill up the last with zeros, so that no sample is lost.
+        seed: Of the random windows.
+    """
+
+    def __init__(
+        self,
+        sounds: Sounds,
+        rows: np.ndarray,
+        label: Tensor,
+        window: int,
+        slicing: Slicing = "first",
+        hop: int | None = None,
+        pad_end: bool = False,
+        seed: int = 0,
+    ) -> None:
+        self.sounds, self.window, self.slicing, self.seed = sounds, window, slicing, seed
+        length, hop = sounds.length[rows], hop or window
+        if slicing == "consecutive":
+            count = windows_per_file(length, window, hop, pad_end)
+        else:
+            count = np.ones_like(length)
+        example = np.repeat(np.arange(len(rows)), count)
+        self.file = rows[example]
+        self.label = label[torch.from_numpy(example)]
+        self.begin = hop * (np.arange(len(example)) - np.repeat(np.cumsum(count) - count, count))
+
+    def __len__(self) -> int:
+        return len(self.file)
+
+    def __getitem__(self, index: int | slice) -> AudioBatch:
+        if isinstance(index, slice):
+            return self.__getitems__(range(len(self))[index])
+        return AudioBatch(*(part[0] for part in self.__getitems__([index])))
+
+    def __getitems__(self, indices: Sequence[int]) -> AudioBatch:
+        channels = self.sounds.channels
+        audio = np.zeros((len(indices), channels, self.window), np.int16)
+        epochs, examples = np.divmod(np.asarray(indices, np.int64), len(self))
+        for row, (epoch, example) in enumerate(zip(epochs, examples, strict=True)):
+            file = self.file[example]
+            start, length = self.sounds.start[file], self.sounds.length[file]
+            begin = self._begin(epoch, example, length)
+            sound = self.sounds.samples[start : start + channels * length].reshape(channels, length)
+            clip = sound[:, begin : begin + self.window]
+            audio[row, :, : clip.shape[1]] = clip
+        return AudioBatch(torch.from_numpy(audio), self.label[torch.from_numpy(examples)])
+
+    def _begin(self, epoch: int, example: int, length: int) -> int:
+        if self.slicing != "random":
+            return self.begin[example]
+        # a generator of its own for each: no state to save, and the same windows on any rank and in any process
+        generator = np.random.default_rng((self.seed, epoch, example))
+        return generator.integers(max(length - self.window, 0), endpoint=True)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
