@@ -17,6 +17,7 @@ from torch.nn.functional import fold, pad
 from lightning_gans.errors import InputError
 
 INT16_SCALE = 32767
+LEAST_ENVELOPE = 0.1
 
 
 def stft(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
@@ -56,9 +57,10 @@ def istft(spectrum: Tensor, n_fft: int, hop_length: int, length: int, normalized
         n_fft: Samples of a frame.
         hop_length: Samples from one frame to the next.
         length: T, samples to return.
-        normalized: Divide by the sum of the squared windows, which inverts ``stft`` exactly but for the first sample,
-            where the window is zero. False leaves the sum in, so that the gain swings between 0.5 and 1 within each
-            hop of half a frame.
+        normalized: Divide by the sum of the squared windows, which inverts ``stft`` exactly but for the first fifth of
+            a frame: where that sum is below ``LEAST_ENVELOPE``, the result fades in, since a spectrum that belongs to
+            no signal would click. False leaves the sum in, so that the gain swings between 0.5 and 1 within each hop
+            of half a frame.
 
     Returns:
         (..., length).
@@ -69,7 +71,7 @@ def istft(spectrum: Tensor, n_fft: int, hop_length: int, length: int, normalized
         audio = overlap_add(frames.flatten(0, -3) if frames.dim() > 2 else frames[None], hop_length)
         if normalized:
             envelope = overlap_add(window.square()[None, :, None].expand(1, -1, frames.shape[-1]), hop_length)
-            audio = audio / envelope.clamp(min=1e-8)
+            audio = audio / envelope.clamp(min=LEAST_ENVELOPE)
         return pad(audio, (0, max(0, length - audio.shape[-1])))[..., :length].reshape(*spectrum.shape[:-2], length)
 
 

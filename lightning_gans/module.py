@@ -202,7 +202,7 @@ class AdversarialModule(LightningModule):
             seed: The same seed gives the same latents on every device; None for new ones at each call.
 
         Returns:
-            (num, C, H, W) images in [-1, 1], on the module's device.
+            (num, C, H, W) images in [-1, 1], or (num, C, T) audio, on the module's device.
 
         Raises:
             InputError: for a label out of range, or one given to a paper without labels.
@@ -262,11 +262,13 @@ class AdversarialModule(LightningModule):
 
 
 def check_data(module: AdversarialModule, data: Any) -> None:
-    """Compare what a module takes with what a DataModule says of its images; what it does not say is not compared.
+    """Compare what a module takes with what a DataModule says of its examples; what it does not say is not compared.
 
     Raises:
         InputError: if they differ, with both figures and the options that change them.
     """
+    _check_kind(module, data)
+    _check_audio(module, data)
     h, model, given = module.hparams, type(module).__name__, getattr(data, "image_shape", None)
     square = (h.channels, h.image_size, h.image_size) if {"channels", "image_size"} <= set(h) else None
     taken = h.get("image_shape") or square
@@ -290,6 +292,37 @@ def check_data(module: AdversarialModule, data: Any) -> None:
                 f"{type(data).__name__} has {classes} classes, and {model} takes {module.num_classes}; use"
                 f" --model.num_classes {classes}"
             )
+
+
+def _check_kind(module: AdversarialModule, data: Any) -> None:
+    for kind, other in (("audio", "images"), ("image", "audio")):
+        if hasattr(data, f"{kind}_shape") and hasattr(module, "audio_shape") != (kind == "audio"):
+            raise InputError(
+                f"{type(data).__name__} is a data set of {'audio' if kind == 'audio' else 'images'}, and"
+                f" {type(module).__name__} makes {other}; give --data or --model of the same kind"
+            )
+
+
+def _check_audio(module: AdversarialModule, data: Any) -> None:
+    taken, given = getattr(module, "audio_shape", None), getattr(data, "audio_shape", None)
+    if taken is None or given is None:
+        return
+    model, source = type(module).__name__, type(data).__name__
+    if tuple(given) != tuple(taken):
+        fixes = [
+            f"--data.{name} {t}" + (f" or --model.{name} {g}" if name in module.hparams else "")
+            for name, g, t in zip(("channels", "length"), given, taken, strict=True)
+            if g != t
+        ]
+        raise InputError(
+            f"the clips of {source} have {given[0]} channel(s) of {given[1]} samples, and {model} makes {taken[0]} of"
+            f" {taken[1]}; use {' and '.join(fixes)}"
+        )
+    if data.sample_rate != module.sample_rate:
+        raise InputError(
+            f"the clips of {source} have {data.sample_rate} Hz, and {model} is for {module.sample_rate}; use"
+            f" --data.sample_rate {module.sample_rate} or --model.sample_rate {data.sample_rate}"
+        )
 
 
 def _uncounted() -> None:

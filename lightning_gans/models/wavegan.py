@@ -94,11 +94,11 @@ def strides_for(length: int) -> tuple[int, ...]:
         while rest % stride == 0 and rest > 1:
             strides, rest = [*strides, stride], rest // stride
     if rest != 1 or length % START or not strides:
-        near = [n for n in range(max(2 * START, length // 2), 2 * length + 2 * START) if _divides(n)]
-        below, above = max((n for n in near if n < length), default=near[0]), min(n for n in near if n > length)
+        near = [n for n in range(length // 2, 2 * length + 3 * START) if _divides(n) and n != length]
+        closest = sorted({*[n for n in near if n < length][-1:], *[n for n in near if n > length][:2]})[:2]
         raise InputError(
-            f"length {length} is not {START} times a product of the strides 2 to 5; use {below} or {above}, or give"
-            " strides"
+            f"length {length} is not {START} times a product of the strides 2 to 5; use"
+            f" {' or '.join(map(str, closest))}, or give strides"
         )
     return tuple(strides)
 

@@ -1,0 +1,104 @@
+import numpy as np
+import pytest
+import torch
+from tiny_runs import parameter_count
+
+from lightning_gans.errors import InputError
+from lightning_gans.models import SpecGAN
+from lightning_gans.models.specgan import SameConv2d, SameConvTranspose2d, log_magnitude
+
+
+def tiny(**options: object) -> SpecGAN:
+    model = SpecGAN(**dict(width=1, latent_dim=4) | options)
+    model.mean.fill_(-5.0)
+    model.std.fill_(2.0)
+    return model
+
+
+@pytest.mark.parametrize("upsampling", ["zeros", "nearest", "linear", "cubic"])
+def test_parameter_counts(upsampling):
+    with torch.device("meta"):
+        model = SpecGAN(upsampling=upsampling)
+    assert (parameter_count(model.generator), parameter_count(model.discriminator)) == (19_065_345, 17_427_969)
+
+
+@pytest.mark.parametrize("upsampling", ["zeros", "nearest", "linear", "cubic"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_shapes(upsampling, batch_norm):
+    model = tiny(upsampling=upsampling, batch_norm=batch_norm)
+    z = model.prior(2)
+    assert model.generator(z).shape == (2, 1, 128, 128)
+    assert model(z).shape == (2, 1, 16384)
+    assert model.discriminator(model.generator(z)).shape == (2, 1)
+    with pytest.raises(InputError, match="unknown upsampling 'lin'; expected zeros, nearest, linear, cubic"):
+        SpecGAN(upsampling="lin")
+
+
+def same_matrix(side: int) -> np.ndarray:
+    """Which pixel each of five taps of a SAME convolution with stride 2 reads: (side / 2, side, 5)."""
+    matrix = np.zeros((side // 2, side, 5))
+    for step in range(side // 2):
+        for tap in range(5):
+            if 0 <= 2 * step + tap - 1 < side:  # three pixels of padding, one of them in front
+                matrix[step, 2 * step + tap - 1, tap] = 1
+    return matrix
+
+
+def test_convolutions_are_tensorflows():
+    rng = np.random.default_rng(0)
+    kernel, x, small = rng.normal(size=(5, 5)), rng.normal(size=(8, 12)), rng.normal(size=(4, 6))
+    rows, columns = same_matrix(8), same_matrix(12)
+    down = SameConv2d(1, 1, 5, 2, bias=False).double()
+    down.weight.data = torch.from_numpy(kernel)[None, None]
+    expected = np.einsum("ihk,jwl,kl,hw->ij", rows, columns, kernel, x)
+    assert np.abs(down(torch.from_numpy(x)[None, None])[0, 0].detach().numpy() - expected).max() < 1e-12
+    up = SameConvTranspose2d(1, 1, "zeros").double()
+    up.weight.data, up.bias.data = torch.from_numpy(kernel)[None, None], torch.zeros(1, dtype=torch.float64)
+    expected = np.einsum("ihk,jwl,kl,ij->hw", rows, columns, kernel, small)
+    assert np.abs(up(torch.from_numpy(small)[None, None])[0, 0].detach().numpy() - expected).max() < 1e-12
+
+
+# ---- features
+
+
+def test_features_by_hand():
+    """A tone at bin 16 with the magnitude 64: half the window's sum of 128."""
+    model = tiny()
+    tone = torch.sin(2 * torch.pi * 1000 / 16000 * torch.arange(16384))[None, None]
+    x = model.features(tone)
+    assert x.shape == (1, 1, 128, 128)  # time, frequency
+    expected = (np.log(64 + 1e-6) + 5) / 2 / 3
+    assert expected > 1
+    assert x[0, 0, 60, 16] == 1  # clipped
+    assert model.features(tone / 100)[0, 0, 60, 16].item() == pytest.approx((np.log(0.64 + 1e-6) + 5) / 6, abs=1e-4)
+    quiet = model.features(torch.zeros(1, 1, 16384))
+    assert torch.equal(quiet, torch.full_like(quiet, -1))  # log(1e-6) is 4.4 deviations below the mean
+
+
+def test_the_inverse_of_the_features():
+    """Spectrograms in, and out again, but for what Griffin and Lim's method cannot reach."""
+    torch.manual_seed(0)
+    model = tiny()
+    t = torch.arange(16384) / 16000
+    audio = (torch.sin(2 * torch.pi * 500 * t) * torch.sin(2 * torch.pi * 2 * t))[None, None] * 0.05
+    x = model.features(audio)
+    again = model.invert(x)
+    assert again.shape == audio.shape
+    loud = x > 0
+    assert (model.features(again) - x)[loud].abs().mean() < 0.05
+
+
+def test_the_highest_frequency_is_at_its_mean():
+    model = tiny()
+    with torch.no_grad():
+        model.mean[-1] = 2.0
+    flat = model.invert(torch.full((1, 1, 128, 128), -1.0))
+    spectrum = log_magnitude(flat)[0, 0, 20:-20].mean(0)
+    assert spectrum[-1] > spectrum[:-8].max() + 4
+
+
+def test_official_inversion_swings():
+    torch.manual_seed(0)
+    x = torch.rand(1, 1, 128, 128) - 0.5
+    one, other = (tiny(inversion=kind).invert(x) for kind in ("normalized", "official"))
+    assert one.square().mean() > 1.2 * other.square().mean()
