@@ -4,6 +4,7 @@ A folder is the registry: a card ``<paper>_<dataset>.md`` and a weights file bes
 """
 
 from lightning_gans.zoo.cards import Card
+from lightning_gans.zoo.imports import import_checkpoint, import_entry
 from lightning_gans.zoo.release import Exported, config, export, verify
 from lightning_gans.zoo.sources import card, local, names
 from lightning_gans.zoo.tables import listing, results_table, write_readme
@@ -16,6 +17,8 @@ __all__ = [
     "config",
     "export",
     "fetch",
+    "import_checkpoint",
+    "import_entry",
     "init_from",
     "listing",
     "load",

@@ -16,7 +16,7 @@ from lightning_gans import assets
 from lightning_gans.errors import InputError
 from lightning_gans.zoo import sources
 from lightning_gans.zoo.cards import NAME, OPTIONAL, SCHEMA, missing, split
-from lightning_gans.zoo.weights import build, fetch, halved, write
+from lightning_gans.zoo.weights import Weights, build, fetch, halved, write
 
 
 class Exported(NamedTuple):
@@ -40,9 +40,7 @@ def export(checkpoint: str | Path, output_dir: str | Path, name: str | None = No
         InputError: for a checkpoint that cannot be loaded or has weights that are not finite, a bad name, or a card
             that exists and describes other weights.
     """
-    name = name or Path(checkpoint).stem
-    if not NAME.fullmatch(name):
-        raise InputError(f"{name} cannot name a model of the zoo; give --name <paper>_<dataset>, such as dcgan_mnist")
+    name = checked_name(name or Path(checkpoint).stem)
     weights = fetch(checkpoint)
     module = build(weights)
     released = tuple(getattr(module, "released_networks", ("generator",)))
@@ -58,18 +56,33 @@ def export(checkpoint: str | Path, output_dir: str | Path, name: str | None = No
                 f"{checkpoint}: {key} is not finite{' in float16' if half else ''}; export an earlier checkpoint"
                 + (", or with --float32" if half else "")
             )
+    return write_entry(replace(weights, networks=released, state=state), module, output_dir, name)
 
+
+def checked_name(name: str) -> str:
+    """The name, if it can name a model of the zoo."""
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name} cannot name a model of the zoo; give --name <paper>_<dataset>, such as dcgan_mnist")
+    return name
+
+
+def write_entry(weights: Weights, module: Any, output_dir: str | Path, name: str) -> Exported:
+    """Write a weights file and, where there is none, the skeleton of its card.
+
+    Args:
+        weights: What is written, but for the hyper-parameters.
+        module: Built from the weights; it has the defaults of the arguments that they leave out.
+        output_dir: Made if need be.
+        name: ``<paper>_<dataset>``.
+
+    Raises:
+        InputError: for a card that exists and describes other weights.
+    """
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     file, card_file = folder / f"{name}.safetensors", folder / f"{name}.md"
     part = file.with_name(f"{file.name}.part")
-    data = write(
-        part,
-        # From the module: with the defaults of the arguments that the checkpoint leaves out.
-        replace(
-            weights, hparams=_arguments(module), networks=released, state=state, version=lightning_gans.__version__
-        ),
-    )
+    data = write(part, replace(weights, hparams=_arguments(module), version=lightning_gans.__version__))
     digest = hashlib.sha256(data).hexdigest()
     if card_file.exists():
         fields, text = split(card_file)

@@ -1,0 +1,94 @@
+"""From another project's checkpoint to a module of this package, or to a file and the skeleton of a card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import lightning_gans
+from lightning_gans.errors import InputError, closest
+from lightning_gans.zoo.release import Exported, checked_name, write_entry
+from lightning_gans.zoo.weights import Weights, build
+
+if TYPE_CHECKING:
+    from lightning_gans.module import AdversarialModule
+
+
+def import_checkpoint(
+    format: str,
+    checkpoint: str | Path,
+    stats: str | Path | None = None,
+    length: int | None = None,
+    sample_rate: int = 16000,
+) -> AdversarialModule:
+    """Make a module from a checkpoint of another project.
+
+    Args:
+        format: The project: ``wavegan`` for the TensorFlow code of WaveGAN's and SpecGAN's authors.
+        checkpoint: A file, or what the names of its files have in common (``PREFIX`` of ``PREFIX.index``).
+        stats: SpecGAN: a .npz with ``mean`` and ``std`` of the 129 bins.
+        length: WaveGAN with six layers: 32768 or 65536 samples.
+        sample_rate: In Hz.
+
+    Returns:
+        The module in evaluation mode. ``untrained_networks`` names what the checkpoint did not hold, such as the
+        discriminator, and which therefore has random weights.
+
+    Raises:
+        InputError: for an unknown format, and for files, variables and options that do not fit.
+    """
+    return build(_read(format, checkpoint, stats, length, sample_rate)).eval()
+
+
+def import_entry(
+    format: str,
+    checkpoint: str | Path,
+    output: str | Path,
+    name: str | None = None,
+    stats: str | Path | None = None,
+    length: int | None = None,
+    sample_rate: int = 16000,
+) -> Exported:
+    """Write what ``import_checkpoint`` makes: every network, in float32, so that nothing is lost.
+
+    ``export`` makes of this file the smaller one for a release.
+
+    Args:
+        format: As for ``import_checkpoint``, as are ``checkpoint``, ``stats``, ``length`` and ``sample_rate``.
+        checkpoint: See there.
+        output: A ``.safetensors`` file, or a folder; made if need be.
+        name: ``<paper>_<dataset>``; the stem of the file when not given.
+        stats: See there.
+        length: See there.
+        sample_rate: See there.
+
+    Raises:
+        InputError: as ``import_checkpoint``, for a bad name, and for a card that exists and describes other weights.
+    """
+    output = Path(output)
+    folder = output
+    if output.suffix == ".safetensors":
+        if name not in (None, output.stem):
+            raise InputError(f"--output names the file {output} and --name is {name}; leave one of them out")
+        folder, name = output.parent, output.stem
+    name = checked_name(name or Path(checkpoint).name)
+    weights = _read(format, checkpoint, stats, length, sample_rate)
+    return write_entry(weights, build(weights), folder, name)
+
+
+def _read(
+    format: str, checkpoint: str | Path, stats: str | Path | None, length: int | None, sample_rate: int
+) -> Weights:
+    from lightning_gans.importers import IMPORTERS
+
+    if format not in IMPORTERS:
+        raise InputError(f"there is no format {format}; {closest(format, list(IMPORTERS))}")
+    if sample_rate < 1:
+        raise InputError(f"--sample_rate is {sample_rate}; expected the Hz of the audio that the model was trained on")
+    imported = IMPORTERS[format](
+        Path(checkpoint), stats=Path(stats) if stats else None, length=length, sample_rate=sample_rate
+    )
+    for key, value in imported.state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(f"{checkpoint}: what becomes {key} is not finite; choose an earlier checkpoint")
+    return Weights(str(checkpoint), *imported, version=lightning_gans.__version__)
