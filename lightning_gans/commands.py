@@ -121,6 +121,28 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder, made if need be")
     export.add_argument("--name", help="<paper>_<dataset> (default: the checkpoint's file name)")
     export.add_argument("--float32", action="store_true", help="do not store matrices and kernels as float16")
+    importing = add(
+        "import", _import, "make a weights file and the skeleton of its card from another project's checkpoint"
+    )
+    importing.add_argument(
+        "--format", required=True, metavar="PROJECT", help="wavegan: TensorFlow checkpoints of WaveGAN's authors"
+    )
+    importing.add_argument(
+        "--checkpoint",
+        type=Path,
+        required=True,
+        metavar="PREFIX",
+        help="what the names of its files begin with",
+    )
+    importing.add_argument(
+        "--output", type=Path, required=True, metavar="FILE|DIR", help=".safetensors file or folder, made if need be"
+    )
+    importing.add_argument("--name", help="<paper>_<dataset> (default: the file name of the output)")
+    importing.add_argument(
+        "--stats", type=Path, metavar="FILE.npz", help="mean and std of the 129 bins, which SpecGAN needs"
+    )
+    importing.add_argument("--length", type=int, help="samples of a clip, where the checkpoint leaves it open")
+    importing.add_argument("--sample_rate", type=int, default=16000, help="in Hz (default: 16000)")
     readme = add("readme", _readme, "write the table of results into the README")
     readme.add_argument("--file", type=Path, default=Path("README.md"), help="default: README.md")
     return parser
@@ -152,9 +174,15 @@ def _verify(_: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    weights, card, missing = zoo.export(
-        arguments.checkpoint, arguments.output, arguments.name, half=not arguments.float32
-    )
+    _report(zoo.export(arguments.checkpoint, arguments.output, arguments.name, half=not arguments.float32))
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    _report(zoo.import_entry(**{key: value for key, value in vars(arguments).items() if key != "run"}))
+
+
+def _report(exported: zoo.Exported) -> None:
+    weights, card, missing = exported
     print(f"{weights} ({weights.stat().st_size / 1e6:.1f} MB)")
     print(f"{card}" + (f": fill in {', '.join(missing)}" if missing else ""))
 

@@ -65,9 +65,9 @@ def read(
     hparams = _hparams(prefix, model, up, variables, length) | {"sample_rate": sample_rate}
     networks = ("generator", "discriminator") if any(name.startswith("D/") for name in variables) else ("generator",)
 
-    shapes = {key: shape for key, shape in _shapes(model, hparams).items() if key.partition(".")[0] in networks}
+    shapes = {key: shape for key, shape in module_shapes(model, hparams).items() if key.partition(".")[0] in networks}
     names = {key: name for key in shapes if (name := variable_name(key, model, up))}
-    _check(prefix, model, variables, {name: _tensorflow_shape(shapes[key], name) for key, name in names.items()})
+    _check(prefix, model, variables, {name: tensorflow_shape(shapes[key], name) for key, name in names.items()})
     state = {key: _to_torch(variables[name], len(shapes[key])) for key, name in names.items()}
     # Batch norm's count of batches, which torch keeps and does not use at a fixed momentum.
     state |= {key: torch.zeros(shape, dtype=torch.long) for key, shape in shapes.items() if key not in names}
@@ -148,13 +148,13 @@ def _hparams(
     return hparams | {"length": length or lengths[0], "channels": channels, "post_filter": post_filter}
 
 
-def _shapes(model: str, hparams: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+def module_shapes(model: str, hparams: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of the module's state; nothing is allocated, and no random number drawn."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return {key: tuple(value.shape) for key, value in getattr(models, model)(**hparams).state_dict().items()}
 
 
-def _tensorflow_shape(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
+def tensorflow_shape(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
     """The shape of the variable that is stored as ``shape`` in torch."""
     turned = tuple(shape[KERNEL_AXES[len(shape)].index(axis)] for axis in range(len(shape)))
     # WaveGAN's transposed convolution is one of images that are one pixel high.

@@ -1,0 +1,51 @@
+import bundle_writer
+import numpy as np
+import pytest
+import torch
+from authors_wavegan import variables
+
+from lightning_gans import commands, models, zoo
+from lightning_gans.errors import InputError
+
+
+@pytest.fixture
+def prefix(tmp_path):
+    return bundle_writer.write_bundle(tmp_path / "sc09.ckpt", variables())
+
+
+def test_an_imported_file_holds_what_was_read(folder, prefix, tmp_path, capsys):
+    output = tmp_path / "new" / "wavegan_sc09.safetensors"
+    commands.main(
+        f"zoo import --format wavegan --checkpoint {prefix}.index --output {output} --sample_rate 8000".split()
+    )
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith(f"{output} (0.") and "wavegan_sc09.md: fill in config, data.name" in printed[1]
+    module, original = zoo.load(output), zoo.import_checkpoint("wavegan", prefix, sample_rate=8000)
+    assert isinstance(module, models.WaveGAN) and module.sample_rate == 8000 and module.untrained_networks == ()
+    assert dict(module.hparams) == dict(original.hparams)
+    assert all(torch.equal(value, original.state_dict()[key]) for key, value in module.state_dict().items())
+    assert torch.equal(module.sample(2, seed=3), original.sample(2, seed=3))
+
+
+def test_a_run_starts_from_an_imported_file(prefix, tmp_path):
+    weights = zoo.import_entry("wavegan", prefix, tmp_path, name="wavegan_sc09").weights
+    assert weights == tmp_path / "wavegan_sc09.safetensors"
+    fresh = models.WaveGAN(width=1, latent_dim=3)
+    assert zoo.init_from(fresh, weights) == []
+    expected = variables()["D/downconv_1/conv1d/kernel"]  # (k, in, out)
+    assert np.array_equal(fresh.discriminator.down[1].weight.detach().numpy(), expected.transpose(2, 1, 0))
+
+
+def test_an_import_can_be_exported_for_a_release(folder, prefix, tmp_path):
+    weights = zoo.import_entry("wavegan", prefix, tmp_path / "imported", name="wavegan_sc09").weights
+    released = zoo.export(weights, folder).weights
+    assert zoo.load(released).untrained_networks == ("discriminator",)
+    assert released.stat().st_size < weights.stat().st_size / 2
+
+
+def test_names_that_do_not_do(prefix, tmp_path):
+    with pytest.raises(InputError, match=r"sc09\.ckpt cannot name a model of the zoo; give --name <paper>_<dataset>"):
+        zoo.import_entry("wavegan", prefix, tmp_path)
+    with pytest.raises(InputError, match=r"names the file .*wavegan_a\.safetensors and --name is wavegan_b; leave one"):
+        zoo.import_entry("wavegan", prefix, tmp_path / "wavegan_a.safetensors", "wavegan_b")
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".data-00000-of-00001", ".index"]
