@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torch.nn.functional import adaptive_max_pool1d, pad
+from torch.nn.functional import adaptive_max_pool1d, adaptive_max_pool2d, pad
 
 from lightning_gans.audio import stft, write_wav
 from lightning_gans.errors import InputError
@@ -87,13 +87,10 @@ def _spectrograms(audio: Tensor, sample_rate: int) -> list[Image.Image]:
     spectrum = stft(pad(audio, (n_fft // 2, 0)), n_fft, hop_length)[..., :frames]  # (N, C, F, L)
     power = spectrum.abs().square().mean(1) / (n_fft / 4) ** 2  # a sine's peak is half the sum of the window
     share = ((10 * power.clamp(min=1e-12).log10() - FLOOR_DB) / (CEILING_DB - FLOOR_DB)).clamp(0, 1)
-    colours, steps = np.array(RAMP), np.linspace(0, 1, len(RAMP))
-    table = np.stack([np.interp(np.linspace(0, 1, 256), steps, colour) for colour in colours.T], 1)
-    drawn = []
-    for values in (share * 255).round().byte().flip(1).numpy():
-        levels = Image.fromarray(values).resize((WIDTH, SPECTROGRAM_HEIGHT), Image.Resampling.BILINEAR)
-        drawn.append(Image.fromarray(table.round().astype(np.uint8)[np.asarray(levels)]))
-    return drawn
+    share = adaptive_max_pool2d(share, (SPECTROGRAM_HEIGHT, WIDTH)).flip(1)  # a mean would dim tones
+    steps = np.linspace(0, 1, len(RAMP))
+    table = np.stack([np.interp(np.linspace(0, 1, 256), steps, colour) for colour in np.array(RAMP).T], 1)
+    return [Image.fromarray(pixels) for pixels in table.round().astype(np.uint8)[(share * 255).round().long().numpy()]]
 
 
 def write_clips(folder: Path, audio: Tensor, sample_rate: int, names: Sequence[str] | None = None) -> list[Path]:

@@ -1,0 +1,178 @@
+from itertools import pairwise
+
+import pytest
+import torch
+from lightning import Callback, Trainer
+from tiny_sounds import COUNTS, LENGTH, RATE, Noises, wavegan
+from torch import Tensor
+from torchmetrics import Metric
+
+from lightning_gans import evaluation
+from lightning_gans.data import Digits
+from lightning_gans.errors import InputError
+from lightning_gans.evaluation import Evaluate, spread
+from lightning_gans.metrics import AUDIO_METRICS, IMAGE_METRICS, Figure
+from lightning_gans.models import GAN
+
+
+class Heard(Figure, Metric):
+    """Notes what it was shown; its value is the mean of the fakes."""
+
+    full_state_update = False
+    kind, references = "audio", ("train", "test")
+
+    def __init__(self, sample_rate: int) -> None:
+        super().__init__()
+        self.sample_rate, self.fakes, self.labels, self.calibrated = sample_rate, [], [], []
+        self.add_state("total", torch.zeros(2), dist_reduce_fx="sum")
+
+    def update(self, real: Tensor | None, fake: Tensor, label: Tensor) -> None:
+        self.fakes.append(fake.clone())
+        self.labels.append(label.clone())
+        self.total += torch.stack([fake.mean((1, 2)).sum(), torch.tensor(float(len(fake)))])
+
+    def calibrate(self, real: Tensor) -> None:
+        self.calibrated.append(real.clone())
+
+    def compute(self) -> Tensor:
+        return self.total[0] / self.total[1]
+
+    def seen(self) -> Tensor:
+        return torch.cat(self.fakes)
+
+
+class HeardOnce(Heard):
+    one_per_example, calibration = True, "train"
+
+
+class HeardByTrain(Heard):
+    references = ("train",)
+
+
+@pytest.fixture(autouse=True)
+def metrics(monkeypatch, tmp_path):
+    for name, metric in (("heard", Heard), ("heard_once", HeardOnce), ("heard_by_train", HeardByTrain)):
+        monkeypatch.setitem(evaluation.METRICS, name, metric)
+    monkeypatch.chdir(tmp_path)
+
+
+class Keep(Callback):
+    """Notes what the step itself generates."""
+
+    def __init__(self) -> None:
+        self.fakes: list[Tensor] = []
+
+    def on_validation_batch_end(self, trainer, module, outputs, *_) -> None:
+        self.fakes.append(outputs)
+
+    on_test_batch_end = on_validation_batch_end
+
+
+def trainer(*callbacks: Callback, **options) -> Trainer:
+    quiet = dict(accelerator="cpu", enable_progress_bar=False, enable_model_summary=False, logger=False)
+    return Trainer(**quiet, enable_checkpointing=False, callbacks=list(callbacks), **options)
+
+
+def test_several_fakes_for_each_example_but_for_figures_that_depend_on_their_number():
+    evaluate, keep = Evaluate(["heard", "heard_once"], repeats=3), Keep()
+    run = trainer(evaluate, keep)
+    run.validate(wavegan(), Noises(), verbose=False)
+    several, once = (evaluate.metrics[name].seen() for name in ("heard", "heard_once"))
+    assert len(several) == 3 * COUNTS["val"] and torch.equal(once, torch.cat(keep.fakes))
+    assert torch.equal(several[:4], keep.fakes[0]) and torch.equal(several[12:14], keep.fakes[1])
+    assert len(several.unique(dim=0)) == len(several)
+    labels = torch.cat(evaluate.metrics["heard"].labels)
+    assert labels.tolist() == [0, 0, 1, 1] * 3 + [2, 2] * 3
+    assert run.callback_metrics["val/heard"] == pytest.approx(several.mean().item(), rel=1e-5)
+    assert evaluate.metrics["heard"].sample_rate == RATE
+
+
+def test_the_further_fakes_are_the_same_ones_at_each_validation():
+    seen = []
+    for _ in range(2):
+        evaluate = Evaluate(["heard"], repeats=2)
+        torch.randn(len(seen) + 1)
+        trainer(evaluate).validate(wavegan(), Noises(), verbose=False)
+        seen.append(evaluate.metrics["heard"].seen())
+    assert torch.equal(*seen)
+
+
+def test_further_fakes_come_from_the_network_in_evaluation_mode():
+    """Batch norm's running values would move otherwise."""
+    module = wavegan(batch_norm=True, loss="dcgan")
+    before = {name: buffer.clone() for name, buffer in module.named_buffers()}
+    trainer(Evaluate(["heard"], repeats=3)).validate(module, Noises(), verbose=False)
+    assert any("running_mean" in name for name in before)
+    assert all(torch.equal(buffer, before[name]) for name, buffer in module.named_buffers())
+
+
+def test_real_clips_of_both_sets_stand_beside_the_fakes():
+    evaluate, data = Evaluate(["heard", "heard_once", "heard_by_train"], repeats=2), Noises()
+    run = trainer(evaluate)
+    run.test(wavegan(), data, verbose=False)
+    assert set(run.callback_metrics) == {
+        *("test/heard", "test/heard_real", "test/heard_real_test"),
+        *("test/heard_once", "test/heard_once_real", "test/heard_once_real_test"),
+        *("test/heard_by_train", "test/heard_by_train_real"),
+    }
+    metrics, train, test = evaluate.metrics, data.audio("train"), data.audio("test")
+    for name in ("heard", "heard_by_train"):
+        assert torch.equal(metrics[f"{name}_real"].seen(), train)  # all 20, though there are 7 test clips
+        assert run.callback_metrics[f"test/{name}_real"] == pytest.approx(train.mean().item(), rel=1e-5)
+    assert len(metrics["heard"].seen()) == 14 and len(metrics["heard_once"].seen()) == 7
+    for name in ("heard", "heard_once"):
+        assert torch.equal(metrics[f"{name}_real_test"].seen(), test)
+    once = metrics["heard_once_real"]
+    assert torch.equal(once.seen(), train[[2, 5, 8, 11, 14, 17, 19]])  # the classes are 0-6, 7-13, 14-19
+    assert torch.equal(torch.cat(once.labels), torch.tensor([0, 0, 1, 1, 2, 2, 2]))
+
+
+def test_a_figure_is_calibrated_on_the_split_that_it_names():
+    evaluate, data = Evaluate(["heard", "heard_once"]), Noises()
+    run = trainer(evaluate)
+    run.validate(wavegan(), data, verbose=False)
+    assert evaluate.metrics["heard"].calibrated == []  # on validation clips there would be nothing to choose
+    assert torch.equal(torch.cat(evaluate.metrics["heard_once"].calibrated), data.audio("train"))
+    run.test(wavegan(), data, verbose=False)
+    for name in ("heard", "heard_real", "heard_real_test"):
+        assert torch.equal(torch.cat(evaluate.metrics[name].calibrated), data.audio("val"))
+    for name in ("heard_once", "heard_once_real", "heard_once_real_test"):
+        assert torch.equal(torch.cat(evaluate.metrics[name].calibrated), data.audio("train"))
+
+
+def test_the_figures_of_speech_run():
+    run = trainer(Evaluate(list(AUDIO_METRICS), repeats=2))
+    run.test(wavegan(), Noises(), verbose=False)
+    figures = run.callback_metrics
+    for name in AUDIO_METRICS:
+        assert {f"test/{name}", f"test/{name}_real", f"test/{name}_real_test"} <= set(figures)
+    assert figures["test/nn_train_real"] == 0 and figures["test/nn_train_real_test"] > 0
+    assert all(value.isfinite() for value in figures.values())
+
+
+@pytest.mark.parametrize("num", [1, 7, 19, 20, 30])
+def test_a_spread_takes_the_right_number_whatever_the_batches(num):
+    whole = spread(0, 20, 20, num)
+    assert len(whole) == min(num, 20)
+    gaps = {b - a for a, b in pairwise(whole)}
+    assert max(gaps, default=0) - min(gaps, default=0) <= 1
+    parts = [start + i for start, size in ((0, 8), (8, 8), (16, 4)) for i in spread(start, size, 20, num)]
+    assert parts == whole
+
+
+def test_a_figure_of_images_does_not_judge_sounds():
+    with pytest.raises(InputError, match=r"metrics has fid_lenet, and WaveGAN makes sounds; .* classifier_score_fsdd"):
+        trainer(Evaluate(["fid_lenet", "heard"])).validate(wavegan(), Noises(), verbose=False)
+    model = GAN((1, 32, 32), latent_dim=3, hidden=4, units=4)
+    with pytest.raises(InputError, match=r"nn_self, and GAN makes images; those of images are .*fid_lenet") as raised:
+        trainer(Evaluate(["nn_self"])).fit(model, Digits(batch_size=16))
+    assert "heard" not in str(raised.value)
+    assert set(IMAGE_METRICS) & set(AUDIO_METRICS) == set() and LENGTH == 256
+
+
+@pytest.mark.parametrize(
+    ("options", "message"), [(dict(repeats=0), "repeats is 0"), (dict(metrics=["x"]), "metric 'x'")]
+)
+def test_what_cannot_be_evaluated(options, message):
+    with pytest.raises(InputError, match=message):
+        Evaluate(**options)
