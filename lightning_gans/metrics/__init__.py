@@ -1,7 +1,9 @@
 """Figures of merit as torchmetrics.Metric: equal under one process and several.
 
 An image metric is made without arguments and takes ``update(real, fake, label)``: (B, C, H, W) in [-1, 1] and the
-labels that the fakes were made for, (B,) classes or (B, K) rows, or None where the metric needs none.
+labels that the fakes were made for, (B,) classes or (B, K) rows, or None where the metric needs none. An audio metric
+is made with ``sample_rate`` in Hz and takes (B, C, T) in [-1, 1] in the same way. What else they ask for stands in the
+attributes of ``Figure``.
 """
 
 from __future__ import annotations
@@ -11,11 +13,16 @@ from typing import Literal
 from torchmetrics import Metric
 
 from lightning_gans.metrics.fid import FIDInception, FIDLeNet
+from lightning_gans.metrics.figure import Figure
 from lightning_gans.metrics.label_accuracy import LabelAccuracy
+from lightning_gans.metrics.nearest import NearestSelf, NearestTrain
 from lightning_gans.metrics.parzen import ParzenLogLikelihood
 from lightning_gans.metrics.sliced_wasserstein import SlicedWasserstein
+from lightning_gans.metrics.speech import ClassifierScore, Confident, LabelEntropy
 
 ImageMetricName = Literal["fid_inception", "fid_lenet", "label_accuracy", "parzen_ll", "sliced_wasserstein"]
+AudioMetricName = Literal["classifier_score_fsdd", "confident_fsdd", "label_entropy_fsdd", "nn_self", "nn_train"]
+MetricName = Literal[ImageMetricName, AudioMetricName]
 
 IMAGE_METRICS: dict[str, type[Metric]] = {
     "fid_inception": FIDInception,
@@ -25,12 +32,32 @@ IMAGE_METRICS: dict[str, type[Metric]] = {
     "sliced_wasserstein": SlicedWasserstein,
 }
 
+AUDIO_METRICS: dict[str, type[Metric]] = {
+    "classifier_score_fsdd": ClassifierScore,
+    "confident_fsdd": Confident,
+    "label_entropy_fsdd": LabelEntropy,
+    "nn_self": NearestSelf,
+    "nn_train": NearestTrain,
+}
+
+METRICS: dict[str, type[Metric]] = {**IMAGE_METRICS, **AUDIO_METRICS}
+
 __all__ = [
+    "AUDIO_METRICS",
     "IMAGE_METRICS",
+    "METRICS",
+    "AudioMetricName",
+    "ClassifierScore",
+    "Confident",
     "FIDInception",
     "FIDLeNet",
+    "Figure",
     "ImageMetricName",
     "LabelAccuracy",
+    "LabelEntropy",
+    "MetricName",
+    "NearestSelf",
+    "NearestTrain",
     "ParzenLogLikelihood",
     "SlicedWasserstein",
 ]

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance  # the package above exports it with torch-fidelity only
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.figure import Figure
 from lightning_gans.metrics.lenet import SHA256, LeNet, load_lenet
 
 INCEPTION_VARIABLE = "LIGHTNING_GANS_INCEPTION"
@@ -38,7 +39,7 @@ class LeNetFeatures(nn.Module):
         return self.lenet.features(images)
 
 
-class FrechetDistance(FrechetInceptionDistance):
+class FrechetDistance(Figure, FrechetInceptionDistance):
     """torchmetrics' class with the package's ``update``; its sums are float64, so that two processes and one agree."""
 
     def prepare(self, images: Tensor) -> Tensor:

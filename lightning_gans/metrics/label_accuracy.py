@@ -9,10 +9,11 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.figure import Figure
 from lightning_gans.metrics.lenet import load_lenet
 
 
-class LabelAccuracy(Metric):
+class LabelAccuracy(Figure, Metric):
     """Share of generated digits that an independent classifier (``LeNet``) takes for the label they were made for.
 
     The mean over all images, in [0, 1]. It says nothing of variety: one good image per class scores 1.

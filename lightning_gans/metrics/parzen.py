@@ -11,6 +11,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.figure import Figure
 
 SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))
 """The ten log-spaced widths from 0.1 to 1 among which the authors' script chooses."""
@@ -18,7 +19,7 @@ SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))
 VALIDATION_IMAGES = 1_000
 
 
-class ParzenLogLikelihood(Metric):
+class ParzenLogLikelihood(Figure, Metric):
     """Mean log-likelihood in nats of test images under a Gaussian window on generated samples.
 
     The protocol of the GAN paper (Goodfellow et al. 2014, section 5; Breuleux et al. 2011) as its authors' script runs

@@ -10,11 +10,12 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.figure import Figure
 
 SEED = 0
 
 
-class SlicedWasserstein(Metric):
+class SlicedWasserstein(Figure, Metric):
     """Root of the mean, over random directions, of the squared Wasserstein-2 distance between the projected images.
 
     Directions are uniform on the unit sphere of all pixels and the same in every run (Rabin et al. 2012; the pyramid

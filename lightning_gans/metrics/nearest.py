@@ -1,0 +1,148 @@
+"""Distances of clips to their nearest neighbours: is there variety, and has the training set been learnt by heart?
+
+|D|self and |D|train of WaveGAN (Donahue et al. 2019, section 6.2, https://arxiv.org/abs/1802.04208), as the authors'
+script measures them: Euclidean distances of log-mel features of 128 frames and 128 bands. The paper gives them in units
+of what the real test set gets, which is logged beside them; the figures here are the plain distances.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from lightning_gans.audio import stft, tensorflow_mel_matrix
+from lightning_gans.errors import InputError
+from lightning_gans.metrics.figure import Figure
+from lightning_gans.metrics.parzen import dealt, exact_product
+from lightning_gans.metrics.speech_classifier import SAMPLE_RATE, latest, speech_clips
+
+MAX_CLIPS = 1_000
+N_FFT, HOP_LENGTH, N_MELS, F_MIN, F_MAX = 2048, 128, 128, 40.0, 7_800.0
+FLOOR = 1e-6
+CANDIDATES = 3
+
+
+@latest
+def nearest_features(clips: Tensor) -> Tensor:
+    """Log-mel features (B, 16384), float16, of clips (B, 16384) in [-1, 1].
+
+    The clips are first rounded to the 16-bit integers of a sound file and stay in that scale, as in the authors'
+    script: the floor of 1e-6 is then far below the rounding, and only exact zeros reach it.
+    """
+    samples = (clips.float() * 32768).round().clamp(-32768, 32767)
+    mel = tensorflow_mel_matrix(N_MELS, N_FFT // 2 + 1, SAMPLE_RATE, F_MIN, F_MAX).to(clips.device)
+    parts = [
+        (exact_product(stft(part, N_FFT, HOP_LENGTH).abs().mT, mel) + FLOOR).log().flatten(1).half()
+        for part in samples.split(64)
+    ]
+    return torch.cat(parts)
+
+
+def nearest_distances(queries: Tensor, parts: Iterable[Tensor], count: int) -> Tensor:
+    """Distances (N, count) of each query to its nearest rows, in rising order.
+
+    A matrix product finds the candidates of each part, and only theirs are differences taken: equal rows are exactly 0
+    apart, which the product alone would miss.
+
+    Args:
+        queries: (N, D).
+        parts: The rows, as several (M, D), M at least ``count`` in all.
+        count: How many to find, at most ``CANDIDATES``.
+    """
+    queries = queries.float()
+    best = queries.new_full((len(queries), count), float("inf"))
+    for part in parts:
+        rows = part.float()
+        closeness = 2 * exact_product(queries, rows.T) - rows.square().sum(1)
+        for candidate in closeness.topk(min(CANDIDATES, len(rows))).indices.T:
+            distance = (queries - rows[candidate]).norm(dim=1, keepdim=True)
+            best = torch.cat([best, distance], 1).sort(dim=1).values[:, :count]
+    return best
+
+
+class Nearest(Figure, Metric):
+    """Keeps the features of the first 1,000 clips, counted as Lightning deals them to processes.
+
+    Args:
+        sample_rate: Of the clips, in Hz.
+    """
+
+    full_state_update = False
+    higher_is_better = None  # the closer to the value of real data, the better
+    kind = "audio"
+    references = ("train", "test")
+    one_per_example = True
+    clips: list[Tensor]
+    sizes: Tensor
+
+    def __init__(self, sample_rate: int, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.sample_rate = sample_rate
+        self.add_state("clips", [], dist_reduce_fx="cat")
+        self.add_state("sizes", torch.zeros(1, dtype=torch.long), dist_reduce_fx=None)
+
+    def update(self, real: Tensor | None, fake: Tensor, label: Tensor | None = None) -> None:
+        """Add fakes (B, C, T) in [-1, 1]; the real clips and the labels do not matter."""
+        kept = speech_clips(fake, self.sample_rate)[: MAX_CLIPS - int(self.sizes)]
+        if len(kept):
+            self.clips.append(nearest_features(kept))
+            self.sizes += len(kept)
+
+    def chosen(self) -> Tensor:
+        """Features (N, D) of the clips to judge."""
+        return dealt(self.clips, self.sizes.flatten().tolist())[:MAX_CLIPS]
+
+
+class NearestSelf(Nearest):
+    """|D|self: mean distance of a clip to the nearest other one of the same set.
+
+    Low where the generator repeats itself. It grows as the set shrinks: compare sets of one size.
+    """
+
+    def compute(self) -> Tensor:
+        """The mean distance.
+
+        Raises:
+            InputError: with fewer than two clips.
+        """
+        clips = self.chosen()
+        if len(clips) < 2:
+            raise InputError(f"nn_self got {len(clips)} clip(s); it takes at least 2, and hundreds to mean much")
+        return nearest_distances(clips, clips.split(500), 2)[:, 1].mean()  # [:, 0] is the clip itself
+
+
+class NearestTrain(Nearest):
+    """|D|train: mean distance of a clip to the nearest one of the training set. Low where it is learnt by heart.
+
+    A set that is far from all speech also makes it high. The training clips' features stay in memory, 32 KiB a clip.
+    """
+
+    calibration = "train"
+    training: list[Tensor]
+
+    def __init__(self, sample_rate: int, **kwargs: Any) -> None:
+        super().__init__(sample_rate, **kwargs)
+        self.add_state("training", [], dist_reduce_fx="cat")
+
+    def calibrate(self, real: Tensor) -> None:
+        """Add this process's share of the training clips, (B, C, T) in [-1, 1]."""
+        self.training.append(nearest_features(speech_clips(real, self.sample_rate)))
+
+    def compute(self) -> Tensor:
+        """The mean distance.
+
+        Raises:
+            InputError: without clips of either kind.
+        """
+        if not len(self.training) or not len(self.clips):
+            missing = "training clips" if len(self.clips) else "clips to judge"
+            raise InputError(
+                f"nn_train got no {missing}; it takes those of a DataModule of sounds with a training and a test split:"
+                " leave it out here"
+            )
+        parts = self.training if isinstance(self.training, list) else self.training.split(500)
+        return nearest_distances(self.chosen(), parts, 1).mean()
