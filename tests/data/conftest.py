@@ -8,7 +8,7 @@ from PIL import Image
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of resized images of each test's own."""
+    """A cache of resized images of each test's own; that of sounds lies beside it."""
     monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("LIGHTNING_GANS_DATA", raising=False)
     return tmp_path / "cache" / "images"
@@ -23,5 +23,19 @@ def picture() -> Callable[..., None]:
         is_pixels = isinstance(colour, np.ndarray)
         image = Image.fromarray(colour) if is_pixels else Image.new(mode, size, colour)
         image.save(path, **({"quality": 100, "subsampling": 0} if path.suffix == ".jpg" else {}))
+
+    return write
+
+
+@pytest.fixture
+def sound() -> Callable[..., None]:
+    """Writes a sound file: samples (T,) or (T, C), or the given number of one value, in [-1, 1] or int16."""
+
+    def write(path: Path, samples: object, value: float = 0.25, rate: int = 16000, **options: object) -> None:
+        import soundfile
+
+        path.parent.mkdir(parents=True, exist_ok=True)
+        samples = np.full(samples, value) if isinstance(samples, int) else samples
+        soundfile.write(str(path), samples, rate, **options)
 
     return write

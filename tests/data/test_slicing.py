@@ -1,0 +1,109 @@
+"""Windows of sounds whose sample number t is t, so that a window shows where it begins."""
+
+import numpy as np
+import pytest
+import torch
+
+from lightning_gans.data.slicing import AudioClips, choose_slicing, windows_per_file
+from lightning_gans.data.sounds import Sounds
+
+WINDOW = 4
+
+
+def ramps(*lengths: int, channels: int = 1) -> Sounds:
+    """Files of 100 * file + t + 1, negative in the second channel."""
+    files = [100 * i + 1 + np.arange(length) for i, length in enumerate(lengths)]
+    files = [np.stack([file, -file][:channels]).astype(np.int16) for file in files]
+    start = np.cumsum([0, *(file.size for file in files)])[:-1]
+    return Sounds(
+        names=[str(i) for i in range(len(files))],
+        samples=np.concatenate([file.ravel() for file in files]),
+        start=start,
+        length=np.array(lengths),
+        channels=channels,
+        sample_rate=16000,
+        source_rates={16000: len(files)},
+        broken={},
+    )
+
+
+def clips(sounds: Sounds, slicing: str, rows: list[int] | None = None, **options) -> AudioClips:
+    rows = np.arange(len(sounds.names)) if rows is None else np.array(rows)
+    return AudioClips(sounds, rows, torch.from_numpy(rows) + 10, WINDOW, slicing, **options)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "slicing", "why"),
+    [
+        ([3] * 8 + [4, 40], "first", "90 % of the files fit into the window"),
+        ([3] * 8 + [5, 40], "random", "only 80 % of the files fit into the window, and 10 % hold two or more"),
+        ([3, 8], "consecutive", "50 % of the files hold two windows or more"),
+        ([3, 7], "random", "only 50 % of the files fit into the window, and 0 % hold two or more"),
+        ([5, 6, 7], "random", "only 0 % of the files fit"),
+    ],
+)
+def test_the_mode_follows_from_the_durations(lengths, slicing, why):
+    chosen, reason = choose_slicing(np.array(lengths), WINDOW)
+    assert chosen == slicing
+    assert reason.startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("hop", "pad_end", "expected"),
+    [
+        (4, False, [0, 0, 1, 1, 1, 2, 2]),
+        (4, True, [1, 1, 1, 2, 2, 2, 3]),
+        (2, False, [0, 0, 1, 1, 2, 3, 3]),
+        (2, True, [1, 1, 1, 2, 3, 3, 4]),
+    ],
+)
+def test_numbers_of_consecutive_windows(hop, pad_end, expected):
+    lengths = np.array([1, 3, 4, 5, 7, 8, 9])
+    assert windows_per_file(lengths, WINDOW, hop, pad_end).tolist() == expected
+
+
+def test_the_first_window_of_each_file():
+    data = clips(ramps(2, 4, 9), "first")
+    audio, label = data[:]
+    assert audio.dtype == torch.int16
+    assert audio.tolist() == [[[1, 2, 0, 0]], [[101, 102, 103, 104]], [[201, 202, 203, 204]]]
+    assert label.tolist() == [10, 11, 12]
+
+
+def test_channels_stay_apart():
+    audio = clips(ramps(6, 3, channels=2), "consecutive", hop=2, pad_end=True)[:].audio
+    assert audio.tolist() == [
+        [[1, 2, 3, 4], [-1, -2, -3, -4]],
+        [[3, 4, 5, 6], [-3, -4, -5, -6]],
+        [[101, 102, 103, 0], [-101, -102, -103, 0]],
+    ]
+
+
+def test_consecutive_windows():
+    data = clips(ramps(9, 3, 4), "consecutive")
+    assert data[:].audio[:, 0].tolist() == [[1, 2, 3, 4], [5, 6, 7, 8], [201, 202, 203, 204]]
+    assert data[:].label.tolist() == [10, 10, 12]
+    data = clips(ramps(9, 3, 4), "consecutive", rows=[1, 0], pad_end=True)
+    assert data[:].audio[:, 0].tolist() == [[101, 102, 103, 0], [1, 2, 3, 4], [5, 6, 7, 8], [9, 0, 0, 0]]
+    assert data[:].label.tolist() == [11, 10, 10, 10]
+    assert len(clips(ramps(3, 2), "consecutive")) == 0
+
+
+def test_random_windows_are_a_function_of_seed_epoch_and_example():
+    data = clips(ramps(13, 2, 13, 13), "random", seed=5)
+    epochs = [data.__getitems__(range(4 * epoch, 4 * epoch + 4)) for epoch in range(300)]
+    begins = torch.stack([batch.audio[:, 0, 0] for batch in epochs])  # (epochs, examples)
+    assert all(batch.label.tolist() == [10, 11, 12, 13] for batch in epochs)
+    for example in (0, 2, 3):
+        begin = begins[:, example] - (100 * example + 1)
+        assert begin.unique().tolist() == list(range(10))  # all places of 13 samples, and no other
+        assert begin.bincount().min() > 10  # of 30 on average
+    assert (epochs[7].audio[1, 0] == torch.tensor([101, 102, 0, 0])).all()  # shorter than the window
+    assert (epochs[7].audio[:, 0, 1] == epochs[7].audio[:, 0, 0] + 1).all()
+    assert not begins[:, 0].equal(begins[:, 2] - 200)
+    # asked for alone, in another order, or of another object
+    again = clips(ramps(13, 2, 13, 13), "random", seed=5)
+    assert again.__getitems__([30, 29])[0].equal(epochs[7].audio[[2, 1]])
+    assert again[31].audio.equal(epochs[7].audio[3])
+    other = clips(ramps(13, 2, 13, 13), "random", seed=6)
+    assert not other.__getitems__(range(400)).audio.equal(torch.cat([batch.audio for batch in epochs[:100]]))
