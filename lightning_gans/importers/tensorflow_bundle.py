@@ -78,9 +78,9 @@ def read_index(prefix: Path) -> tuple[int, dict[str, Entry]]:
         for _, handle in _entries(_block(content, _handle(content, position)[0], path)):
             table |= {key.decode(): value for key, value in _entries(_block(content, _handle(handle, 0)[0], path))}
         header = dict(_fields(table.pop("")))
-        if header.get(2, 0):
+        if _number(header, 2):
             raise InputError(f"{path} was written on a big-endian machine; write it again on another")
-        return header.get(1, 1), {name: _entry(value) for name, value in table.items()}
+        return _number(header, 1), {name: _entry(value) for name, value in table.items()}
     except (IndexError, KeyError, struct.error, TypeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); get it again") from None
 
@@ -171,9 +171,15 @@ def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
 def _entry(message: bytes) -> Entry:
     fields = dict(_fields(message))
     # Dimensions are field 2 of the shape, their size is field 1; what is zero is left out.
-    shape = tuple(dict(_fields(size)).get(1, 0) for number, size in _fields(fields.get(2, b"")) if number == 2)
-    numbers = (fields.get(number, 0) for number in (3, 4, 5, 6))
-    return Entry(fields.get(1, 0), shape, *numbers, sliced=7 in fields)
+    shape = tuple(_number(dict(_fields(size)), 1) for number, size in _fields(fields.get(2, b"")) if number == 2)
+    return Entry(_number(fields, 1), shape, *(_number(fields, number) for number in (3, 4, 5, 6)), sliced=7 in fields)
+
+
+def _number(fields: dict[int, int | bytes], number: int) -> int:
+    value = fields.get(number, 0)
+    if not isinstance(value, int):
+        raise TypeError(f"field {number} is no number")
+    return value
 
 
 # ---- the values

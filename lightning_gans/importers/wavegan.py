@@ -138,6 +138,7 @@ def _hparams(
     hparams = {
         "width": max(1, units // (START * 2 ** (layers - 1))),
         "latent_dim": latent_dim,
+        # Nearest neighbours: the authors' code refuses the other two modes that its command line offers for SpecGAN.
         "upsampling": "zeros" if up == "conv2d_transpose" else "nearest",
         "batch_norm": any("/batch_normalization/" in name for name in variables),
     }
@@ -209,7 +210,7 @@ def _statistics(prefix: Path, model: str, path: Path | None) -> dict[str, Tensor
     for name, values in statistics.items():
         if values.shape != (BINS,) or not np.isfinite(values).all() or (name == "std" and not (values > 0).all()):
             raise InputError(
-                f"--stats {path}: {name} has shape {values.shape} and values from {values.min():g} to"
-                f" {values.max():g}; expected {BINS} finite values, of std above 0"
+                f"--stats {path}: {name}, of shape {values.shape}, is not {BINS} finite values"
+                f"{' above 0' if name == 'std' else ''}; make the file as with {CONVERSION}"
             )
     return {name: torch.from_numpy(values) for name, values in statistics.items()}
