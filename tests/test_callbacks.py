@@ -3,6 +3,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
+import tiny_sounds
 import torch
 from lightning import Trainer
 from PIL import Image
@@ -23,6 +25,7 @@ from lightning_gans.data.images import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
+from lightning_gans.media import clips_picture
 from lightning_gans.metrics import LabelAccuracy, ParzenLogLikelihood, SlicedWasserstein, parzen
 from lightning_gans.models import CGAN, GAN
 
@@ -225,6 +228,70 @@ def test_predictions_are_written_once(here):
         trainer(SavePredictions()).predict(model, data)
 
 
+# ---- sounds
+
+
+def clips(folder: Path) -> np.ndarray:
+    """The files of a folder in order, (N, T) as 16-bit numbers; all at the rate of the data."""
+    read = [soundfile.read(path, dtype="int16") for path in sorted(folder.glob("*.wav"))]
+    assert {rate for _, rate in read} == {tiny_sounds.RATE}
+    return np.stack([samples for samples, _ in read])
+
+
+def as_16_bit(audio: Tensor) -> np.ndarray:
+    """What a file holds of (N, 1, T); the clips must differ for a comparison to mean anything."""
+    assert len(audio.unique(dim=0)) == len(audio) > 1
+    return (audio[:, 0].clamp(-1, 1) * 32767).round().short().numpy()
+
+
+def test_the_same_weights_give_the_same_clips(here):
+    model, samples = tiny_sounds.wavegan(n_critic=1), LogSamples()
+    run = trainer(samples)
+    run.fit(model, tiny_sounds.Noises())
+    assert samples.clips == here / "samples" / "00000005" and samples.latest == here / "samples" / "00000005.png"
+    assert [path.name for path in sorted(samples.clips.iterdir())] == [f"00{number}.wav" for number in range(8)]
+    written = clips(samples.clips)
+    assert np.array_equal(written, as_16_bit(model.sample(8, seed=0)))
+    shown = np.asarray(Image.open(samples.latest))
+    assert np.array_equal(shown, np.asarray(clips_picture(model.sample(8, seed=0), tiny_sounds.RATE)))
+    fixed = LogSamples()
+    torch.randn(3)
+    fixed.on_validation_end(run, model)
+    assert np.array_equal(clips(fixed.clips), written)
+    model.generator.project.bias.data += 1
+    fixed.on_validation_end(run, model)
+    assert not np.array_equal(clips(fixed.clips), written)
+
+
+def test_clips_show_the_classes_in_turn():
+    model, samples = tiny_sounds.wavegan(n_critic=1, num_classes=3), LogSamples(num=4, seed=3)
+    run = trainer(samples, limit_train_batches=1)
+    run.fit(model, tiny_sounds.Noises())
+    assert np.array_equal(clips(samples.clips), as_16_bit(model.sample(4, [0, 1, 2, 0], seed=3)))
+    of_nine = tiny_sounds.wavegan(num_classes=9)
+    other = LogSamples()
+    other.on_validation_end(run, of_nine)
+    assert len(clips(other.clips)) == 9  # every class once
+
+
+def test_predicted_sounds_are_written_once(here):
+    data, model = tiny_sounds.Noises(), tiny_sounds.wavegan()
+    run = trainer(SavePredictions())
+    made = torch.cat(run.predict(model, data))
+    files = sorted((here / "predictions").iterdir())
+    assert [file.name for file in files] == [f"{number:08d}.wav" for number in range(7)]
+    assert np.array_equal(clips(here / "predictions"), as_16_bit(made))
+    with pytest.raises(InputError, match=r"predictions holds files already.*the clips of two models.*default_root_dir"):
+        trainer(SavePredictions()).predict(model, data)
+
+
+def test_clips_that_are_not_finite_stop_the_run():
+    model = tiny_sounds.wavegan()
+    model.generator.project.bias.data[0] = torch.nan
+    with pytest.raises(InputError, match="not finite"):
+        trainer(LogSamples(), limit_train_batches=1).fit(model, tiny_sounds.Noises())
+
+
 # ---- speed
 
 
@@ -251,6 +318,13 @@ def test_samples_per_second_by_a_clock_of_ours(monkeypatch):
     run.fit(tiny(), Noise())
     assert float(run.callback_metrics["perf/samples_per_second"]) == pytest.approx(8 / 0.5)
     assert seen[1] == pytest.approx(8 / 0.5) and len(seen) == 10
+    assert "perf/audio_seconds_per_second" not in run.callback_metrics
+
+    run = trainer(Throughput(), Tick())
+    run.fit(tiny_sounds.wavegan(), tiny_sounds.Noises())
+    assert float(run.callback_metrics["perf/samples_per_second"]) == pytest.approx(4 / 0.5)
+    seconds = tiny_sounds.LENGTH / tiny_sounds.RATE
+    assert float(run.callback_metrics["perf/audio_seconds_per_second"]) == pytest.approx(4 / 0.5 * seconds)
 
 
 # ---- losses that are not finite

@@ -3,13 +3,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_sounds
 import torch
+import wandb
 import wandb_file
 import yaml
+from lightning import Trainer
 from PIL import Image
 from small_run import fit, messages, run_folder
 
 from lightning_gans.__main__ import main
+from lightning_gans.callbacks import LogSamples, Throughput
+from lightning_gans.tracking import ReportRun, RunLogger
 
 KEYS = {
     "train/loss_d",
@@ -140,3 +145,66 @@ def test_mode_disabled_writes_no_record(tmp_path, monkeypatch):
     fit("--run.mode=disabled", "--trainer.max_steps=1")
     assert not list(tmp_path.glob("runs/wandb/*run-*")) and run_folder(tmp_path).is_dir()
     assert "WANDB_API_KEY" not in os.environ
+
+
+# ---- sounds
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory):
+    """A finished run of a WaveGAN with three classes: two epochs of five updates."""
+    folder = tmp_path_factory.mktemp("heard")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        said = messages(patch)
+        logger = RunLogger("sounds", mode="offline")
+        trainer = Trainer(
+            accelerator="cpu",
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+            num_sanity_val_steps=0,
+            max_epochs=2,
+            log_every_n_steps=1,
+            logger=logger,
+            callbacks=[LogSamples(num=4), Throughput(), ReportRun()],
+        )
+        trainer.fit(tiny_sounds.wavegan(n_critic=1, num_classes=3), tiny_sounds.Noises())
+        wandb.finish()
+    return folder, said
+
+
+def test_clips_and_their_picture_are_recorded_along_generator_updates(heard):
+    rows = wandb_file.history(wandb_file.run_file(heard[0] / "runs"))
+    for name in ("val/samples", "val/spectrograms"):
+        assert [row["generator_updates"] for row in rows if f"{name}.count" in row] == [5, 10]
+    (clips, _) = [
+        {key.removeprefix("val/samples."): value for key, value in row.items() if key.startswith("val/samples.")}
+        for row in rows
+        if "val/samples.count" in row
+    ]
+    assert (clips["_type"], clips["count"]) == ("audio", 4)
+    assert clips["captions"] == ["000: hum", "001: hiss", "002: click", "003: hum"]
+    assert [row["generator_updates"] for row in rows if "perf/audio_seconds_per_second" in row] == list(range(1, 11))
+
+
+def test_the_recorded_clips_are_those_beside_the_run(heard):
+    media = heard[0] / "runs" / "wandb"
+    logged = sorted(path.read_bytes() for path in media.glob("offline-run-*/files/media/audio/val/samples_*.wav"))
+    beside = sorted(path.read_bytes() for path in (run_folder(heard[0]) / "samples").glob("*/*.wav"))
+    assert len(set(beside)) == 8 and logged == beside
+    pictures = [
+        {np.asarray(Image.open(path)).tobytes() for path in paths}
+        for paths in (
+            media.glob("offline-run-*/files/media/images/val/spectrograms_*.png"),
+            (run_folder(heard[0]) / "samples").glob("*.png"),
+        )
+    ]
+    assert len(pictures[0]) == 2 and pictures[0] == pictures[1]
+
+
+def test_the_end_says_where_the_clips_lie(heard):
+    (report,) = [text for text in heard[1] if "W&B" in text]
+    lines = dict(line.split(maxsplit=1) for line in report.replace("W&B run", "W&B").strip().splitlines())
+    assert (heard[0] / lines["picture"].strip()).is_file()
+    assert len(list((heard[0] / lines["clips"].strip()).glob("*.wav"))) == 4
