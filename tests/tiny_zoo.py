@@ -12,6 +12,7 @@ TINY = {
     "GAN": dict(image_shape=(1, 4, 4), latent_dim=3, hidden=8, units=4, pieces=2),
     "CGAN": dict(image_shape=(1, 4, 4), latent_dim=3),
     "ControlGAN": dict(image_size=28, channels=1, num_classes=10, labels="class", latent_dim=3, width=2),
+    "WaveGAN": dict(length=256, strides=(4, 4), width=2, latent_dim=3, sample_rate=8000),
 }
 FILLED = {
     "paper": {"title": "A Title", "arxiv": "1406.2661"},

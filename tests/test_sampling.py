@@ -1,0 +1,217 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import tiny_zoo
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from lightning_gans import assets, commands, zoo
+from lightning_gans.errors import InputError
+from lightning_gans.latents import interpolate
+from lightning_gans.media import clips_picture
+
+RATE = tiny_zoo.TINY["WaveGAN"]["sample_rate"]
+PAUSE = RATE // 4
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zoo")
+    tiny_zoo.entry(folder, "wavegan_noise", "WaveGAN")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(tiny_zoo.TINY, "WaveGAN", tiny_zoo.TINY["WaveGAN"] | {"num_classes": 3, "channels": 2})
+        tiny_zoo.entry(folder, "wavegan_classes", "WaveGAN")
+    tiny_zoo.entry(folder, "gan_noise", "GAN")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def here(released, tmp_path, monkeypatch):
+    monkeypatch.setattr(assets, "zoo", lambda: released)
+    monkeypatch.delenv("LIGHTNING_GANS_ZOO", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def sample(*arguments: str) -> None:
+    commands.main(["sample", *arguments, "--device", "cpu"])
+
+
+def names(folder: str) -> list[str]:
+    return sorted(path.name for path in Path(folder).iterdir())
+
+
+def clip(path: str | Path) -> np.ndarray:
+    """(T, C) as 16-bit numbers."""
+    samples, rate = soundfile.read(path, dtype="int16", always_2d=True)
+    assert rate == RATE and soundfile.info(path).subtype == "PCM_16"
+    return samples
+
+
+def as_16_bit(audio: torch.Tensor) -> np.ndarray:
+    """(C, T) to what its file holds."""
+    return (audio.clamp(-1, 1) * 32767).round().short().T.numpy()
+
+
+def test_a_folder_of_clips_with_latents_and_picture(capsys):
+    sample("wavegan_noise", "--num", "3", "--seed", "5", "--output", "new/folder")
+    assert capsys.readouterr().out == "3 clips of wavegan_noise are in new/folder\n"
+    assert names("new/folder") == ["000.wav", "001.wav", "002.wav", "latents.safetensors", "picture.png"]
+    model = zoo.load("wavegan_noise")
+    audio = model.sample(3, seed=5)
+    assert len(audio.unique(dim=0)) == 3
+    for number in range(3):
+        assert np.array_equal(clip(f"new/folder/00{number}.wav"), as_16_bit(audio[number]))
+    saved = load_file("new/folder/latents.safetensors")
+    assert set(saved) == {"z"} and torch.equal(saved["z"], model.latents(3, 5))
+    shown = np.asarray(Image.open("new/folder/picture.png"))
+    assert np.array_equal(shown, np.asarray(clips_picture(audio, RATE)))
+
+
+def test_without_options_it_is_16_clips_in_a_folder_beside_the_caller():
+    sample("wavegan_noise")
+    assert len(list(Path("wavegan_noise").glob("*.wav"))) == 16
+
+
+def test_a_picture_of_many_shows_the_first(capsys):
+    sample("wavegan_noise", "--num", "65")
+    assert capsys.readouterr().out.endswith("; wavegan_noise/picture.png shows the first 64\n")
+
+
+def test_labels_are_taken_in_turn_and_kept_beside_the_latents():
+    sample("wavegan_classes", "--num", "4", "--label", "2,0")
+    model = zoo.load("wavegan_classes")
+    audio = model.sample(4, [2, 0, 2, 0], seed=0)
+    for number in range(4):
+        assert np.array_equal(clip(f"wavegan_classes/00{number}.wav"), as_16_bit(audio[number]))
+    saved = load_file("wavegan_classes/latents.safetensors")
+    assert saved["label"].argmax(1).tolist() == [2, 0, 2, 0]
+    sample("wavegan_classes", "--num", "4", "--output", "turn")
+    assert load_file("turn/latents.safetensors")["label"].argmax(1).tolist() == [0, 1, 2, 0]
+
+
+def test_saved_latents_give_the_same_clips_again():
+    sample("wavegan_classes", "--num", "3", "--seed", "8", "--label", "2", "--output", "first")
+    sample("wavegan_classes", "--latents", "first/latents.safetensors", "--output", "again")
+    assert names("first") == names("again")
+    for name in names("first"):
+        assert Path("first", name).read_bytes() == Path("again", name).read_bytes(), name
+    sample("wavegan_classes", "--latents", "first/latents.safetensors", "--label", "1", "--output", "other")
+    audio = zoo.load("wavegan_classes").sample(3, 1, seed=8)
+    assert np.array_equal(clip("other/001.wav"), as_16_bit(audio[1]))
+
+
+def test_a_walk_is_one_sound(capsys):
+    sample("wavegan_noise", "--num", "3", "--interpolate", "4", "--output", "walk.wav")
+    assert "7 clips of wavegan_noise, one after the other, are in walk.wav" in capsys.readouterr().out
+    assert names(".") == ["walk.latents.safetensors", "walk.png", "walk.wav"]
+    model = zoo.load("wavegan_noise")
+    ends = model.latents(3, 0)
+    z = torch.cat([interpolate(ends[0], ends[1], 4), interpolate(ends[1], ends[2], 4)[1:]])
+    assert torch.equal(load_file("walk.latents.safetensors")["z"], z)
+    sound, length = clip("walk.wav"), tiny_zoo.TINY["WaveGAN"]["length"]
+    assert len(sound) == 7 * length + 6 * PAUSE
+    for number, audio in enumerate(model.sample_from(z)):
+        start = number * (length + PAUSE)
+        assert np.array_equal(sound[start : start + length], as_16_bit(audio))
+        assert not sound[start + length : start + length + PAUSE].any()
+
+
+def test_a_walk_leaves_a_weights_file_beside_it_alone(released):
+    weights = Path("mine.safetensors")
+    weights.write_bytes((released / "wavegan_noise.safetensors").read_bytes())
+    sample("mine.safetensors", "--interpolate", "2", "--num", "2")
+    assert weights.read_bytes() == (released / "wavegan_noise.safetensors").read_bytes()
+    assert names(".") == ["mine.latents.safetensors", "mine.png", "mine.safetensors", "mine.wav"]
+
+
+def test_a_walk_of_a_conditional_model_keeps_its_label():
+    sample("wavegan_classes", "--interpolate", "3", "--num", "2", "--label", "1")
+    saved = load_file("wavegan_classes.latents.safetensors")
+    assert saved["label"].argmax(1).tolist() == [1, 1, 1] and clip("wavegan_classes.wav").shape[1] == 2
+
+
+def test_arithmetic_writes_the_means_and_the_result():
+    sample("wavegan_noise", "--arithmetic", "1,2-3,4+5,6")
+    model = zoo.load("wavegan_noise")
+    a, b, c = (torch.cat([model.latents(1, seed) for seed in seeds]).mean(0) for seeds in ((1, 2), (3, 4), (5, 6)))
+    audio = model.sample_from(torch.stack([a, b, c, a - b + c]))
+    for name, expected in zip(("a", "b", "c", "result"), audio, strict=True):
+        assert np.array_equal(clip(f"wavegan_noise/{name}.wav"), as_16_bit(expected))
+
+
+def test_latents_give_images_too():
+    model = zoo.load("gan_noise")
+    save_file({"z": model.latents(4, 9)}, "z.safetensors")
+    sample("gan_noise", "--latents", "z.safetensors", "--output", "again.png")
+    sample("gan_noise", "--num", "4", "--seed", "9", "--output", "first.png")
+    assert Path("again.png").read_bytes() == Path("first.png").read_bytes()
+
+
+def test_the_clips_of_two_calls_do_not_mix():
+    sample("wavegan_noise", "--num", "2")
+    before = {name: Path("wavegan_noise", name).read_bytes() for name in names("wavegan_noise")}
+    with pytest.raises(InputError, match=r"wavegan_noise holds sounds already.*--output DIR"):
+        sample("wavegan_noise", "--num", "1", "--seed", "1")
+    assert before == {name: Path("wavegan_noise", name).read_bytes() for name in names("wavegan_noise")}
+    Path("other").mkdir()
+    Path("other", "notes.txt").touch()
+    sample("wavegan_noise", "--num", "2", "--output", "other")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["wavegan_noise", "--columns", "3"], "--columns arranges images, and a WaveGAN makes sound"),
+        (["wavegan_noise", "--output", "a.wav"], r"the output is a\.wav; expected a folder.*--interpolate"),
+        (["wavegan_noise", "--output", "a.png"], r"the output is a\.png; expected a folder"),
+        (["wavegan_noise", "--interpolate", "3", "--output", "a.gif"], r"the output is a\.gif; expected .*\.wav"),
+        (["wavegan_noise", "--interpolate", "3", "--output", "folder"], r"the output is folder; expected .*\.wav"),
+        (["wavegan_noise", "--interpolate", "1"], "expected at least 2"),
+        (["wavegan_noise", "--strength", "1,2"], "a WaveGAN knows only whole labels"),
+        (["wavegan_noise", "--label", "1"], "WaveGAN takes no label"),
+        (["wavegan_classes", "--label", "3"], "label 3 is out of range; this WaveGAN has 0 to 2"),
+        (["wavegan_classes", "--interpolate", "3"], "a sound of a conditional model keeps one label"),
+        (["wavegan_classes", "--arithmetic", "1-2+3"], "keeps one label for all sounds"),
+        (["wavegan_noise", "--num", "0"], "--num is 0; expected at least 1"),
+        (["wavegan_noise", "--latents", "x.safetensors", "--num", "3"], "leave out --num and --seed"),
+        (["wavegan_noise", "--latents", "x.safetensors", "--seed", "0"], "leave out --num and --seed"),
+        (["wavegan_noise", "--latents", "x.safetensors"], "--latents x.safetensors cannot be read"),
+        (["wavegan_noise", "--latents", "x.safetensors", "--interpolate", "3"], "not allowed with"),
+    ],
+)
+def test_what_makes_no_sense_for_sound_is_one_line_and_leaves_nothing(here, arguments, message):
+    with pytest.raises(InputError, match=message) as caught:
+        sample(*arguments)
+    assert "\n" not in str(caught.value)
+    assert list(here.iterdir()) == []
+
+
+def test_latents_that_do_not_fit_the_model(here):
+    save_file({"z": torch.zeros(2, 5)}, "long.safetensors")
+    save_file({"z": torch.zeros(2, 3), "label": torch.zeros(2, 4)}, "classes.safetensors")
+    save_file({"x": torch.zeros(2, 3)}, "other.safetensors")
+    Path("text.safetensors").write_text("no tensors")
+    for name, message in (
+        ("long", r"z of shape \(2, 5\); WaveGAN takes latents z of shape \(N, 3\)"),
+        ("classes", r"the label has shape \(2, 4\)"),
+        ("other", "holds tensors x"),
+        ("text", "cannot be read"),
+    ):
+        with pytest.raises(InputError, match=message) as caught:
+            sample("wavegan_classes", "--latents", f"{name}.safetensors")
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError, match="WaveGAN takes no label"):
+        sample("wavegan_noise", "--latents", "classes.safetensors")
+    assert not Path("wavegan_classes").exists() and not Path("wavegan_noise").exists()
+
+
+def test_a_file_in_the_place_of_the_folder():
+    Path("wavegan_noise").touch()
+    with pytest.raises(InputError, match="the output is wavegan_noise; expected a folder"):
+        sample("wavegan_noise")
+    with pytest.raises(InputError, match="cannot make the folder"):
+        sample("wavegan_noise", "--output", "wavegan_noise/x")
