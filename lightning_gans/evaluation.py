@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
@@ -115,17 +116,23 @@ class Evaluate(Callback):
     def on_test_epoch_end(self, trainer: Trainer, module: LightningModule) -> None:
         unpaired = [name for name in self._referring_to("train") if METRICS[name].kind == "audio"]
         if unpaired:
-            total = len(trainer.datamodule.reference_dataloader().sampler)  # on this rank
-            start = 0
-            for batch in batches(trainer, module, "train"):
-                chosen = spread(start, len(batch[0]), total, self.count)
-                for name in unpaired:
-                    parts = [part[chosen] if METRICS[name].one_per_example else part for part in batch]
-                    if len(parts[0]):
-                        self.metrics[name + SUFFIXES["train"]].update(None, *parts)
-                start += len(batch[0])
+            self._update_with_training_set(trainer, module, unpaired)
         values = {f"test/{name}": metric.compute().float() for name, metric in self.metrics.items()}
         self.log_dict(values, sync_dist=True)
+
+    def _update_with_training_set(self, trainer: Trainer, module: LightningModule, names: list[str]) -> None:
+        count = torch.tensor(float(self.count), device=module.device)
+        count = int(trainer.strategy.reduce(count, reduce_op="sum"))
+        total = len(trainer.datamodule.reference_dataloader().dataset)
+        number = trainer.global_rank  # of the next example: they are dealt to the processes in turn
+        for batch in batches(trainer, module, "train"):
+            numbers = range(number, number + len(batch[0]) * trainer.world_size, trainer.world_size)
+            chosen = spread(numbers, total, count)
+            for name in names:
+                parts = [part[chosen] if METRICS[name].one_per_example else part for part in batch]
+                if len(parts[0]):
+                    self.metrics[name + SUFFIXES["train"]].update(None, *parts)
+            number = numbers.stop
 
     def _referring_to(self, split: str) -> list[str]:
         return [name for name in self.names if split in METRICS[name].references]
@@ -173,13 +180,18 @@ def batches(trainer: Trainer, module: LightningModule, split: str) -> Iterator[A
         yield data.on_after_batch_transfer(batch, 0)
 
 
-def spread(start: int, size: int, total: int, count: int) -> list[int]:
-    """Which of the examples ``start`` to ``start + size`` belong to ``count`` ones evenly spread over ``total``.
+def spread(numbers: Sequence[int], total: int, count: int) -> list[int]:
+    """Choose ``count`` of ``total`` examples at even distances.
 
-    Data sets lie in the order of their classes or speakers, of which the first ones would be a few.
+    Data sets lie in the order of their classes or speakers, of which the first examples would show a few.
+
+    Args:
+        numbers: Of the examples to choose from, each at least 0 and less than ``total``.
+        total: Examples in all.
+        count: How many to choose of all; all of them if there are fewer.
 
     Returns:
-        Indices from 0 to ``size``, exclusive.
+        Indices into ``numbers``.
     """
     count = min(count, total)
-    return [i for i in range(size) if (start + i) * count // total != (start + i + 1) * count // total]
+    return [i for i, number in enumerate(numbers) if number * count // total != (number + 1) * count // total]

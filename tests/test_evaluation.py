@@ -151,13 +151,13 @@ def test_the_figures_of_speech_run():
 
 
 @pytest.mark.parametrize("num", [1, 7, 19, 20, 30])
-def test_a_spread_takes_the_right_number_whatever_the_batches(num):
-    whole = spread(0, 20, 20, num)
+def test_a_spread_takes_the_right_number_whatever_the_batches_and_processes(num):
+    whole = spread(range(20), 20, num)
     assert len(whole) == min(num, 20)
     gaps = {b - a for a, b in pairwise(whole)}
     assert max(gaps, default=0) - min(gaps, default=0) <= 1
-    parts = [start + i for start, size in ((0, 8), (8, 8), (16, 4)) for i in spread(start, size, 20, num)]
-    assert parts == whole
+    shares = [range(0, 12, 3), range(12, 20, 3), range(1, 20, 3), range(2, 20, 3)]
+    assert sorted(share[i] for share in shares for i in spread(share, 20, num)) == whole
 
 
 def test_a_figure_of_images_does_not_judge_sounds():
