@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
+from torch.utils.data import DataLoader, Subset
 from torchmetrics import Metric
 
 from lightning_gans.errors import InputError
@@ -99,7 +100,7 @@ class Evaluate(Callback):
                 self.metrics[name + suffix] = new(name, module)
         self._calibrate(trainer, module, self.names)
         self.count = 0
-        self.paired = batches(trainer, module, "train")
+        self.paired = on_device(trainer, module, trainer.datamodule.reference_dataloader())
 
     def on_test_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
@@ -121,18 +122,21 @@ class Evaluate(Callback):
         self.log_dict(values, sync_dist=True)
 
     def _update_with_training_set(self, trainer: Trainer, module: LightningModule, names: list[str]) -> None:
+        """All of it, or as many clips as there are test clips."""
         count = torch.tensor(float(self.count), device=module.device)
         count = int(trainer.strategy.reduce(count, reduce_op="sum"))
-        total = len(trainer.datamodule.reference_dataloader().dataset)
-        number = trainer.global_rank  # of the next example: they are dealt to the processes in turn
-        for batch in batches(trainer, module, "train"):
-            numbers = range(number, number + len(batch[0]) * trainer.world_size, trainer.world_size)
-            chosen = spread(numbers, total, count)
-            for name in names:
-                parts = [part[chosen] if METRICS[name].one_per_example else part for part in batch]
-                if len(parts[0]):
-                    self.metrics[name + SUFFIXES["train"]].update(None, *parts)
-            number = numbers.stop
+        loader = trainer.datamodule.reference_dataloader()
+        chosen = spread(len(loader.dataset), count)[trainer.global_rank :: trainer.world_size]
+        some = DataLoader(Subset(loader.dataset, chosen), loader.batch_size, collate_fn=loader.collate_fn)
+        for source, one_per_example in ((loader, False), (some, True)):
+            metrics = [
+                self.metrics[name + SUFFIXES["train"]]
+                for name in names
+                if METRICS[name].one_per_example == one_per_example
+            ]
+            for batch in on_device(trainer, module, source) if metrics else ():
+                for metric in metrics:
+                    metric.update(None, *batch)
 
     def _referring_to(self, split: str) -> list[str]:
         return [name for name in self.names if split in METRICS[name].references]
@@ -161,7 +165,8 @@ class Evaluate(Callback):
                 and (metric := self.metrics.get(name + suffix)) is not None
                 and hasattr(metric, "calibrate")
             ]
-            for batch in batches(trainer, module, split) if metrics else ():
+            loader = getattr(trainer.datamodule, LOADERS[split])() if metrics else ()
+            for batch in on_device(trainer, module, loader):
                 for metric in metrics:
                     metric.calibrate(batch[0])
 
@@ -172,26 +177,18 @@ def new(name: str, module: LightningModule) -> Metric:
     return METRICS[name](**options).to(module.device)
 
 
-def batches(trainer: Trainer, module: LightningModule, split: str) -> Iterator[Any]:
-    """This rank's batches of a split of the DataModule in order, scaled and on the device."""
+def on_device(trainer: Trainer, module: LightningModule, loader: Iterable[Any]) -> Iterator[Any]:
+    """A loader's batches, scaled and on the device."""
     data = trainer.datamodule
-    for batch in getattr(data, LOADERS[split])():
+    for batch in loader:
         batch = data.transfer_batch_to_device(batch, module.device, 0)
         yield data.on_after_batch_transfer(batch, 0)
 
 
-def spread(numbers: Sequence[int], total: int, count: int) -> list[int]:
-    """Choose ``count`` of ``total`` examples at even distances.
+def spread(total: int, count: int) -> list[int]:
+    """The numbers of ``count`` of ``total`` examples at even distances; all of them if there are fewer.
 
     Data sets lie in the order of their classes or speakers, of which the first examples would show a few.
-
-    Args:
-        numbers: Of the examples to choose from, each at least 0 and less than ``total``.
-        total: Examples in all.
-        count: How many to choose of all; all of them if there are fewer.
-
-    Returns:
-        Indices into ``numbers``.
     """
     count = min(count, total)
-    return [i for i, number in enumerate(numbers) if number * count // total != (number + 1) * count // total]
+    return [(2 * i + 1) * total // (2 * count) for i in range(count)]
