@@ -85,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         help="multiply the label by each of these; one row per strength, with the same latents in every row",
     )
     what.add_argument(
-        "--interpolate", type=int, metavar="STEPS", help="walk from each latent to the next in so many images"
+        "--interpolate", type=int, metavar="STEPS", help="walk from each latent to the next in so many images or clips"
     )
     what.add_argument(
         "--arithmetic",
