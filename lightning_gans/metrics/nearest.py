@@ -31,7 +31,9 @@ def nearest_features(clips: Tensor) -> Tensor:
     """Log-mel features (B, 16384), float16, of clips (B, 16384) in [-1, 1].
 
     The clips are first rounded to the 16-bit integers of a sound file and stay in that scale, as in the authors'
-    script: the floor of 1e-6 is then far below the rounding, and only exact zeros reach it.
+    script. The floor of 1e-6 is then far below the rounding, and only exact zeros reach it: where training clips are
+    followed by zeros, noise of -60 dB in their place outweighs all else (spoken digits of FSDD: |D|train 87 becomes
+    325).
     """
     samples = (clips.float() * 32768).round().clamp(-32768, 32767)
     mel = tensorflow_mel_matrix(N_MELS, N_FFT // 2 + 1, SAMPLE_RATE, F_MIN, F_MAX).to(clips.device)

@@ -22,7 +22,7 @@ from lightning_gans.audio import resample, stft, tensorflow_mel_matrix
 from lightning_gans.errors import InputError
 
 WEIGHTS = Path(__file__).with_name("speech_fsdd.safetensors")
-SHA256 = "6b8a5d1c79ece510b67477a0238ff5a517a77916c9ddf50b97f1781e71eb766c"
+SHA256 = "981403b7a0fef453a2c1d3e652039a4c8eaf8bf197967bb59168dd5f0f7609f0"
 """Of the file ``WEIGHTS``; figures made with other weights cannot be compared."""
 
 SAMPLE_RATE = 16_000

@@ -75,6 +75,15 @@ def test_other_rates_are_resampled(name):
     assert value(name, clips[..., ::2]) != pytest.approx(expected, rel=2e-2)
 
 
+@pytest.mark.parametrize("name", sorted(AUDIO_METRICS))
+def test_silence(name):
+    """No digit can be told, and all clips are the same one."""
+    expected = {"classifier_score_fsdd": pytest.approx(1), "label_entropy_fsdd": pytest.approx(2.3, abs=0.05)}.get(
+        name, 0
+    )
+    assert value(name, torch.zeros(3, 1, 16_384)) == expected
+
+
 def evaluate(fake, training, limit):
     """The values after batches of 8, of fewer clips than are given where a figure has a limit."""
     nearest.MAX_CLIPS = limit
@@ -104,4 +113,4 @@ def test_two_processes_are_one(tmp_path, monkeypatch):
     assert first == pytest.approx(expected, rel=1e-4)
     assert first["nn_self"] != pytest.approx(evaluate(*data, limit=CLIPS)["nn_self"], rel=1e-4)
     assert set(first) == set(AUDIO_METRICS)
-    assert expected["classifier_score_fsdd"] > 2 and 0 < expected["confident_fsdd"] < 1
+    assert expected["classifier_score_fsdd"] > 1.5 and 0 < expected["confident_fsdd"] < 1

@@ -45,7 +45,7 @@ def test_hears_nothing_above_4_khz():
 def test_accuracy_on_test_digits(fsdd):
     clips, labels = fsdd
     probabilities = digit_probabilities(speech_clips(clips, 8_000))
-    assert (probabilities.argmax(1) == labels).float().mean().item() >= 0.99
+    assert (probabilities.argmax(1) == labels).float().mean().item() >= 0.985
 
 
 @pytest.mark.parametrize("clips", [torch.zeros(2, 16_384), torch.ones(2, 16_384), torch.full((2, 16_384), 1e4)])
