@@ -2,12 +2,12 @@
 
 ``python -m lightning_gans.train_speech_classifier --root DIR --output FILE``
 
-The weights in the package were made by this command on one CPU thread (``OMP_NUM_THREADS=1``), with recordings 10 to 49
-of each digit and speaker of the Free Spoken Digit Dataset; recordings 5 to 9 served to choose the number of epochs, and
-0 to 4, the official test set, to judge. It knows 99.0 % of the 300 test digits and 98.0 % of the 300 validation
-digits, with a mean confidence of 96.7 % and 96.4 %; of 100 digits of Speech Commands, where speakers and microphones
-are others, it knows 81 %, with a mean confidence of 81 %. Of white noise, tones and silence it is never sure (highest
-probability 12 to 14 %), of the test digits played backwards in 1.3 %.
+The weights in the package were made by this code on one CPU thread (``OMP_NUM_THREADS=1``), with recordings 10 to 49
+of each digit and speaker of the Free Spoken Digit Dataset; 5 to 9 are for validation, and 0 to 4 are the official test
+set. The classifier knows 99.0 % of the 300 test digits and 98.0 % of the 300 validation digits, with a mean confidence
+of 96.7 % and 96.4 %; of 100 digits of Speech Commands, where speakers and microphones are others, it knows 81 %, with a
+mean confidence of 81 %. It is never sure of white noise, tones and silence (mean highest probability 12 to 14 %), and
+of 1.3 % of the test digits played backwards.
 
 Another machine rounds differently, so a new file has a new hash, which then belongs into
 ``metrics/speech_classifier.py``; every figure that was published with the old one has to be measured again.
