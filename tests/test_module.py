@@ -8,7 +8,19 @@ import torch
 from lightning import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
-from tiny_runs import CLASSES, IN_TURNS, PAPERS, Gradients, Latents, Log, TinyImages, build, fit, state, weights
+from tiny_runs import (
+    CLASSES,
+    G_UPDATES,
+    PAPERS,
+    Gradients,
+    Latents,
+    Log,
+    build,
+    data_for,
+    fit,
+    state,
+    weights,
+)
 from torch import Tensor, nn
 
 from lightning_gans.errors import InputError
@@ -22,24 +34,27 @@ every_paper = pytest.mark.parametrize("name", PAPERS)
 def test_two_steps(name):
     module, gradients, log = build(name), Gradients(), Log()
     before = weights(module)
-    trainer = fit(module, TinyImages(count=24), callbacks=[gradients], logger=log, max_steps=3)
+    trainer = fit(module, data_for(module, count=24), callbacks=[gradients], logger=log, max_steps=3)
 
     assert set(gradients.largest) == set(before)
-    assert all(largest > 0 for largest in gradients.largest.values())
+    # Wasserstein's loss is a difference, in which the last bias cancels
+    still = {"discriminator.output.bias"} if name in ("wavegan", "wavegan_wgan", "specgan") else set()
+    assert {key for key, largest in gradients.largest.items() if largest == 0} == still
     after = weights(module)
     assert all(tensor.isfinite().all() for tensor in after.values())
-    assert all(not torch.equal(before[key], after[key]) for key in before)
+    assert {key for key in before if torch.equal(before[key], after[key])} == still
 
     players = module.players
     assert {f"train/{what}_{player}" for what in ("loss", "grad_norm") for player in players} <= set(log.lines[-1])
-    batches = 5 if name in IN_TURNS else 3
+    updates = list(G_UPDATES.get(name, (1, 2, 3)))
+    batches = len(updates)
     assert trainer.global_step == 3, (
         "Lightning counts other optimizers' updates too: look at LightningOptimizer._on_before_step and _on_after_step"
         " and at loops/optimization/manual.py, which AdversarialModule.advance relies on"
     )
     assert len(log.lines) == batches
     steps = [logged["generator_updates"] for logged in log.lines]
-    assert steps == ([1, 1, 2, 2, 3] if name in IN_TURNS else [1, 2, 3])
+    assert steps == updates
     assert trainer.fit_loop.total_batch_idx == batches - 1
     assert module.nonfinite_batch.eq(-1).all()
 
@@ -54,12 +69,20 @@ class NotedSteps(Callback):
 
 @pytest.mark.parametrize(
     "name, order",
-    [("gan", "gd"), ("cgan", "gd"), ("controlgan", "dgc"), ("dcgan_torch", "dg"), ("dcgan_paper", "gd")],
+    [
+        ("gan", 4 * "gd"),
+        ("cgan", 4 * "gd"),
+        ("controlgan", 4 * "dgc"),
+        ("dcgan_torch", 4 * "dg"),
+        ("dcgan_paper", "gdgd"),
+        ("wavegan", "ddgddg"),
+        ("specgan", "ddgddg"),
+    ],
 )
 def test_order_of_updates(name, order):
     steps = NotedSteps()
     fit(build(name), callbacks=[steps], max_steps=-1, max_epochs=1, limit_train_batches=4)
-    assert "".join(steps.order) == order * (2 if name in IN_TURNS else 4)
+    assert "".join(steps.order) == order
 
 
 # ---- clipping
@@ -225,15 +248,17 @@ def test_sample(name):
     fit(module, max_steps=3)  # batch norm has statistics that differ from a batch's
     module.train()
     images = module.sample(5, seed=3)
-    assert images.shape == (5, 1, 32, 32)
-    assert images.min() >= -1 and images.max() <= 1 and not images.requires_grad
+    assert images.shape == (5, *getattr(module, "audio_shape", (1, 32, 32)))
+    bounded = name not in ("specgan", "wavegan_labels")  # not behind an inversion or a filter
+    assert not images.requires_grad and (images.abs().max() <= 1 or not bounded)
     torch.testing.assert_close(module.sample(5, seed=3), images, rtol=0, atol=0)
     assert not torch.equal(module.sample(5, seed=4), images)
     assert not torch.equal(module.sample(5), module.sample(5))
     # in evaluation mode an image does not depend on those drawn with it
     z, label = module.latents(5, seed=3), module.label_rows(5)
     alone = module.sample_from(z[:1], None if label is None else label[:1])
-    torch.testing.assert_close(alone, images[:1], rtol=1e-4, atol=1e-5)
+    # Griffin and Lim's iterations enlarge differences of rounding where it is silent
+    torch.testing.assert_close(alone, images[:1], rtol=1e-4, atol=1e-3 if name == "specgan" else 1e-5)
     assert module.training
     module.eval()
     module.sample(1)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning import Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from tiny_runs import PAPERS, Log, SaveAfter, TinyImages, build, fit, state
+from tiny_runs import PAPERS, Log, SaveAfter, build, fit, state
 
 from lightning_gans.models import ControlGAN
 from lightning_gans.module import AdversarialModule
@@ -40,7 +40,7 @@ def assert_goes_on(name: str, checkpoint: Path, straight: AdversarialModule, tra
     with torch.no_grad():
         for parameter in resumed.parameters():
             parameter.add_(1)  # everything has to come from the file
-    resumed_trainer = fit(resumed, TinyImages(), logger=resumed_log, resume=checkpoint, **LENGTH)
+    resumed_trainer = fit(resumed, logger=resumed_log, resume=checkpoint, **LENGTH)
     torch.testing.assert_close(state(resumed), state(straight), rtol=0, atol=0)
     torch.testing.assert_close(momenta(resumed_trainer), momenta(trainer), rtol=0, atol=0)
     rates = [[o.param_groups[0]["lr"] for o in t.optimizers] for t in (trainer, resumed_trainer)]
@@ -57,7 +57,7 @@ def assert_goes_on(name: str, checkpoint: Path, straight: AdversarialModule, tra
 def test_mid_epoch(name, tmp_path):
     model, log = paper(name), Log()
     saver = SaveAfter(tmp_path / "mid.ckpt", BATCHES + 2)
-    trainer = fit(model, TinyImages(), [saver], logger=log, **LENGTH)
+    trainer = fit(model, None, [saver], logger=log, **LENGTH)
     assert_goes_on(name, saver.path, model, trainer, log)
 
 
@@ -65,7 +65,7 @@ def test_mid_epoch(name, tmp_path):
 def test_in_the_end_hook_of_an_epochs_last_batch(name, tmp_path):
     model, log = paper(name), Log()
     saver = SaveAfter(tmp_path / "last_batch.ckpt", BATCHES)
-    trainer = fit(model, TinyImages(), [saver], logger=log, **LENGTH)
+    trainer = fit(model, None, [saver], logger=log, **LENGTH)
     assert_goes_on(name, saver.path, model, trainer, log)
 
 
@@ -74,14 +74,14 @@ def test_in_the_end_hook_of_an_epochs_last_batch(name, tmp_path):
 def test_at_an_epochs_end(name, options, tmp_path):
     model, log = paper(name), Log()
     saver = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, **options)
-    trainer = fit(model, TinyImages(), [saver], logger=log, enable_checkpointing=True, **LENGTH)
+    trainer = fit(model, None, [saver], logger=log, enable_checkpointing=True, **LENGTH)
     assert_goes_on(name, tmp_path / "epoch=1.ckpt", model, trainer, log)
 
 
 def test_a_longer_run_from_the_end_of_a_finished_one(tmp_path):
     """``max_steps`` first 6, in mid-epoch, then 12."""
     model, log = paper("gan"), Log()
-    trainer = fit(model, TinyImages(), logger=log, **LENGTH)
+    trainer = fit(model, logger=log, **LENGTH)
     saver = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=3)
-    fit(paper("gan"), TinyImages(), [saver], enable_checkpointing=True, max_steps=6, limit_val_batches=1)
+    fit(paper("gan"), None, [saver], enable_checkpointing=True, max_steps=6, limit_val_batches=1)
     assert_goes_on("gan", tmp_path / "last.ckpt", model, trainer, log)

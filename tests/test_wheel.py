@@ -45,7 +45,8 @@ def test_it_holds_the_package_the_configs_and_the_zoo(wheel):
     assert tracked <= inside
     assert {f"lightning_gans/configs/{path.name}" for path in assets.configs().glob("*.yaml")} <= inside
     assert {f"lightning_gans/zoo_files/{p.name}" for p in assets.zoo().iterdir() if p.suffix != ".png"} <= inside
-    assert {"lightning_gans/py.typed", "lightning_gans/metrics/lenet_mnist.safetensors"} <= inside
+    classifiers = {f"lightning_gans/metrics/{name}.safetensors" for name in ("lenet_mnist", "speech_fsdd")}
+    assert {"lightning_gans/py.typed", *classifiers} <= inside
     strangers = {name.split("/")[0] for name in inside} - {"lightning_gans", f"lightning_gans-{__version__}.dist-info"}
     assert not strangers and not any("__pycache__" in name or name.startswith("tests") for name in inside)
 

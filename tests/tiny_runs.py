@@ -1,24 +1,29 @@
-"""Papers with networks that train in milliseconds, images to train them on, and runs that leave nothing behind."""
+"""Papers with networks that train in milliseconds, their data, and runs that leave nothing behind."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 
-from lightning_gans.data.batches import ImageBatch
+from lightning_gans.data.clips import AudioDataModule
 from lightning_gans.data.images import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.models import CGAN, DCGAN, GAN, ControlGAN
+from lightning_gans.data.slicing import AudioClips
+from lightning_gans.data.sounds import Sounds
+from lightning_gans.data.splits import SplitDataModule
+from lightning_gans.models import CGAN, DCGAN, GAN, ControlGAN, SpecGAN, WaveGAN
 from lightning_gans.module import AdversarialModule
 
 SIZE, CLASSES = 32, 3
 _gan = dict(image_shape=(1, SIZE, SIZE), latent_dim=4)
 _control = dict(image_size=SIZE, channels=1, num_classes=CLASSES, labels="class", latent_dim=4, width=4)
 _dcgan = dict(image_size=SIZE, channels=1, latent_dim=4, width=4)
+_wavegan = dict(length=256, latent_dim=4, width=4)
 
 PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "gan": lambda: GAN(**_gan, hidden=8, units=6, pieces=2),
@@ -28,10 +33,18 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "dcgan_paper": lambda: DCGAN("paper", **_dcgan),
     "dcgan_torch": lambda: DCGAN("torch", **_dcgan),
     "wgan_gp": lambda: DCGAN("torch", **_dcgan, loss="wasserstein", penalty="gradient_penalty"),
+    "wavegan": lambda: WaveGAN(**_wavegan, n_critic=2),
+    "wavegan_wgan": lambda: WaveGAN(**_wavegan, n_critic=2, loss="wgan"),
+    "wavegan_labels": lambda: WaveGAN(
+        **_wavegan, n_critic=2, loss="lsgan", batch_norm=True, post_filter=True, num_classes=CLASSES
+    ),
+    "specgan": lambda: SpecGAN(latent_dim=4, width=1, n_critic=2),
     "controlgan_gp": lambda: ControlGAN(**_control, discriminator="logit", loss="wasserstein", penalty_weight=10.0),
 }
-IN_TURNS = {"dcgan_paper"}
-"""Papers with one generator update per two batches."""
+G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(
+    ("wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
+)
+"""Generator updates after each batch, until there are three; one per batch with the others."""
 
 
 def build(name: str, seed: int = 0) -> AdversarialModule:
@@ -59,9 +72,36 @@ class TinyImages(ImageDataModule):
         self.splits = {"train": data, "val": data.part(0, 8), "test": data.part(0, 8)}
 
 
+class TinyClips(AudioDataModule):
+    """Noise whose loudness is the class; the same at each call."""
+
+    num_classes = CLASSES
+
+    def __init__(self, batch_size: int = 4, count: int = 16, length: int = 256) -> None:
+        super().__init__(None, batch_size, 4, length, 16000)
+        generator = np.random.default_rng(0)
+        label = np.arange(count) % CLASSES
+        loudness = (6000 * label + 4000)[:, None]
+        samples = (loudness * generator.uniform(-1, 1, (count, length))).astype(np.int16)
+        names, start = [str(i) for i in range(count)], length * np.arange(count)
+        sounds = Sounds(names, samples.ravel(), start, np.full(count, length), 1, 16000, {16000: count}, {})
+        rows = {"train": slice(None), "val": slice(0, 8), "test": slice(0, 8)}
+        self.splits = {
+            split: AudioClips(sounds, np.arange(count)[part], torch.from_numpy(label[part]), length)
+            for split, part in rows.items()
+        }
+
+
+def data_for(module: AdversarialModule, **options: int) -> SplitDataModule:
+    """Images, or clips of the module's length."""
+    if hasattr(module, "audio_shape"):
+        return TinyClips(length=module.audio_shape[1], **options)
+    return TinyImages(**options)
+
+
 def fit(
     module: AdversarialModule,
-    data: ImageDataModule | None = None,
+    data: SplitDataModule | None = None,
     callbacks: Sequence[Callback] = (),
     resume: Any = None,
     **options: Any,
@@ -79,7 +119,7 @@ def fit(
         log_every_n_steps=1,
     )
     trainer = Trainer(**defaults | options, callbacks=list(callbacks))
-    trainer.fit(module, data or TinyImages(), ckpt_path=resume, weights_only=True)
+    trainer.fit(module, data or data_for(module), ckpt_path=resume, weights_only=True)
     return trainer
 
 
@@ -167,13 +207,13 @@ def without_batch_norm(module: nn.Module) -> nn.Module:
     return module
 
 
-class LatentsOfImages(Callback):
-    """Latents as a function of the real images, so that a batch has the same ones however it is parted."""
+class LatentsOfData(Callback):
+    """Latents as a function of the real examples, so that a batch has the same ones however it is parted."""
 
     def on_train_batch_start(
-        self, trainer: Trainer, module: AdversarialModule, batch: ImageBatch, batch_idx: int
+        self, trainer: Trainer, module: AdversarialModule, batch: NamedTuple, batch_idx: int
     ) -> None:
-        pixels = batch.image.flatten(1)
+        pixels = batch[0].flatten(1)
         directions = torch.randn(pixels.shape[1], module.hparams.latent_dim, generator=torch.Generator().manual_seed(1))
         z = pixels @ directions / pixels.shape[1] ** 0.5
         masks = sum(getattr(module.generator, "hidden", ()))  # of cGAN's G: nothing is dropped

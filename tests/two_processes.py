@@ -11,7 +11,7 @@ from unittest import mock
 
 import torch
 from lightning import Callback
-from tiny_runs import PAPERS, Latents, LatentsOfImages, TinyImages, build, fit, state, weights, without_batch_norm
+from tiny_runs import PAPERS, Latents, LatentsOfData, build, data_for, fit, state, weights, without_batch_norm
 from torch import Tensor
 
 from lightning_gans.module import AdversarialModule
@@ -24,8 +24,8 @@ def half(*shape: int, device: torch.device | None = None) -> Tensor:
 
 
 def without_chance(name: str, processes: int) -> tuple[AdversarialModule, dict[str, Tensor]]:
-    """Train such that only the batch counts: no dropout, no batch norm, latents that are a function of the images, and
-    gradient penalties at the middle of the lines.
+    """Train such that only the batch counts: no dropout, no batch norm, latents that are a function of the data,
+    gradient penalties at the middle of the lines, and the same phase shift everywhere.
     """
     module = without_batch_norm(build(name))
     if name in ("gan", "cgan"):  # whose weights start so small that they would hardly move
@@ -33,15 +33,17 @@ def without_chance(name: str, processes: int) -> tuple[AdversarialModule, dict[s
             if parameter.dim() == 2:
                 torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
     before = weights(module)
+    data = data_for(module, batch_size=JOINED_BATCH // processes, count=64)
     with (
         mock.patch("lightning_gans.models.gan.dropout", lambda x, p, training: x),
         mock.patch("lightning_gans.models.cgan.dropout", lambda x, p, training: x),
         mock.patch("torch.rand", half),
+        mock.patch("torch.randint", lambda low, *_, **__: torch.tensor(low)),  # phase shuffle
     ):
         fit(
             module,
-            TinyImages(JOINED_BATCH // processes, count=32),
-            [LatentsOfImages()],
+            data,
+            [LatentsOfData()],
             max_steps=STEPS,
             devices=processes,
             use_distributed_sampler=False,

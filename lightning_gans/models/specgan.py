@@ -26,7 +26,7 @@ from lightning_gans.audio import griffin_lim, stft
 from lightning_gans.data.batches import AudioBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses import gradient_penalty
-from lightning_gans.models.wavegan import START, LossName, initialize, recipe, same_padding
+from lightning_gans.models.wavegan import START, LossName, clip_weights, initialize, recipe, same_padding
 from lightning_gans.module import AdversarialModule
 
 LENGTH = 16384
@@ -227,8 +227,7 @@ class SpecGAN(AdversarialModule):
                 self.log("train/penalty", penalty)
             self.descend(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
             if self.recipe.clip:
-                torch._foreach_clamp_min_(list(self.discriminator.parameters()), -self.recipe.clip)
-                torch._foreach_clamp_max_(list(self.discriminator.parameters()), self.recipe.clip)
+                clip_weights(self.discriminator, self.recipe.clip)
         self.log("train/loss_d", loss_d, prog_bar=True)
 
         if (self.batches_seen + 1) % self.hparams.n_critic == 0:

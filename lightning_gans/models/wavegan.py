@@ -267,6 +267,13 @@ def initialize(network: nn.Module) -> None:
                 nn.init.zeros_(layer.bias)
 
 
+@torch.no_grad()
+def clip_weights(network: nn.Module, limit: float) -> None:
+    """Bring all parameters, biases too, into [-limit, limit] (Arjovsky et al. 2017, algorithm 1)."""
+    for parameter in network.parameters():
+        parameter.clamp_(-limit, limit)
+
+
 class WaveGAN(AdversarialModule):
     """The GAN of raw audio.
 
@@ -379,8 +386,7 @@ class WaveGAN(AdversarialModule):
                 self.log("train/penalty", penalty)
             self.descend(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
             if self.recipe.clip:
-                torch._foreach_clamp_min_(list(self.discriminator.parameters()), -self.recipe.clip)
-                torch._foreach_clamp_max_(list(self.discriminator.parameters()), self.recipe.clip)
+                clip_weights(self.discriminator, self.recipe.clip)
         self.log("train/loss_d", loss_d, prog_bar=True)
 
         if (self.batches_seen + 1) % self.hparams.n_critic == 0:
