@@ -12,9 +12,9 @@ Train, evaluate and use generative adversarial networks.
   fit       --config NAME      train            lightning-gans fit --config dcgan_digits
   validate  --config NAME      figures on the validation set
   test      --config NAME      the paper's figures; --init_from NAME takes a zoo model, --ckpt_path FILE your own
-  predict   --config NAME      write generated images as files
-  sample    NAME               draw from a zoo model or a checkpoint: a grid, a strip, an animation
-  zoo       list|show|...      the released models
+  predict   --config NAME      write generated images or sounds as files
+  sample    NAME               draw from a zoo model or a checkpoint: pictures, an animation, sound files
+  zoo       list|show|...      the released models; import takes checkpoints of other projects
 
 A bare NAME after --config is one of the packaged configs: {configs}.
 `lightning-gans COMMAND --help` tells more; `lightning-gans fit --model.help DCGAN` lists a paper's arguments.

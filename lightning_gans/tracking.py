@@ -141,4 +141,6 @@ class ReportRun(Callback):
             lines.append(
                 ("W&B run", f"{offline}  (upload it with: wandb sync {offline})" if offline else logger.experiment.url)
             )
-        rank_zero_info("\n" + "\n".join(f"{name:24s}{value}" for name, value in lines if value))
+        lines = [(name, value) for name, value in lines if value]
+        width = max((len(name) for name, _ in lines), default=0) + 2
+        rank_zero_info("\n" + "\n".join(f"{name:{width}s}{value}" for name, value in lines))
