@@ -34,3 +34,4 @@ format: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/training.py
+	$(BIN)/python tests/benchmarks/audio.py

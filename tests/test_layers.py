@@ -71,8 +71,8 @@ def test_nothing_central_knows_a_paper():
     papers = set(models.__all__)
     files = {getattr(models, paper).__module__.rpartition(".")[2] for paper in papers}
     for path in PACKAGE.rglob("*.py"):
-        if path.is_relative_to(PACKAGE / "models"):
-            continue
+        if path.is_relative_to(PACKAGE / "models") or path.is_relative_to(PACKAGE / "importers"):
+            continue  # an importer is a paper's own: it knows the names in its authors' files
         for node in ast.walk(ast.parse(path.read_text())):
             known = {getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None)} & papers
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
