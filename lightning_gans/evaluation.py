@@ -14,6 +14,7 @@ from torchmetrics import Metric
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import METRICS, MetricName
+from lightning_gans.metrics.figure import spread
 
 LOADERS = {"train": "reference_dataloader", "val": "val_dataloader"}
 SUFFIXES = {"train": "_real", "test": "_real_test"}
@@ -183,12 +184,3 @@ def on_device(trainer: Trainer, module: LightningModule, loader: Iterable[Any]) 
     for batch in loader:
         batch = data.transfer_batch_to_device(batch, module.device, 0)
         yield data.on_after_batch_transfer(batch, 0)
-
-
-def spread(total: int, count: int) -> list[int]:
-    """The numbers of ``count`` of ``total`` examples at even distances; all of them if there are fewer.
-
-    Data sets lie in the order of their classes or speakers, of which the first examples would show a few.
-    """
-    count = min(count, total)
-    return [(2 * i + 1) * total // (2 * count) for i in range(count)]

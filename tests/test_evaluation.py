@@ -10,8 +10,9 @@ from torchmetrics import Metric
 from lightning_gans import evaluation
 from lightning_gans.data import Digits
 from lightning_gans.errors import InputError
-from lightning_gans.evaluation import Evaluate, spread
+from lightning_gans.evaluation import Evaluate
 from lightning_gans.metrics import AUDIO_METRICS, IMAGE_METRICS, Figure
+from lightning_gans.metrics.figure import spread
 from lightning_gans.models import GAN
 
 

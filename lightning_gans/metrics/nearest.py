@@ -16,7 +16,7 @@ from torchmetrics import Metric
 
 from lightning_gans.audio import stft, tensorflow_mel_matrix
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.figure import Figure
+from lightning_gans.metrics.figure import Figure, spread
 from lightning_gans.metrics.parzen import dealt, exact_product
 from lightning_gans.metrics.speech_classifier import SAMPLE_RATE, latest, speech_clips
 
@@ -67,7 +67,7 @@ def nearest_distances(queries: Tensor, parts: Iterable[Tensor], count: int) -> T
 
 
 class Nearest(Figure, Metric):
-    """Keeps the features of the first 1,000 clips, counted as Lightning deals them to processes.
+    """Keeps features of all clips, 32 KiB each, and judges 1,000 of them, evenly spread: sets lie in order of classes.
 
     Args:
         sample_rate: Of the clips, in Hz.
@@ -89,14 +89,13 @@ class Nearest(Figure, Metric):
 
     def update(self, real: Tensor | None, fake: Tensor, label: Tensor | None = None) -> None:
         """Add fakes (B, C, T) in [-1, 1]; the real clips and the labels do not matter."""
-        kept = speech_clips(fake, self.sample_rate)[: MAX_CLIPS - int(self.sizes)]
-        if len(kept):
-            self.clips.append(nearest_features(kept))
-            self.sizes += len(kept)
+        self.clips.append(nearest_features(speech_clips(fake, self.sample_rate)))
+        self.sizes += len(fake)
 
     def chosen(self) -> Tensor:
         """Features (N, D) of the clips to judge."""
-        return dealt(self.clips, self.sizes.flatten().tolist())[:MAX_CLIPS]
+        clips = dealt(self.clips, self.sizes.flatten().tolist())
+        return clips[spread(len(clips), MAX_CLIPS)]
 
 
 class NearestSelf(Nearest):
