@@ -179,8 +179,17 @@ class SpecGAN(AdversarialModule):
 
     @torch.no_grad()
     def measure(self) -> None:
-        """Mean and (population) standard deviation of each frequency over all frames of the training set."""
+        """Mean and (population) standard deviation of each frequency over all frames of the training set.
+
+        Raises:
+            InputError: without a DataModule that hands out the training set in order.
+        """
         data = self.trainer.datamodule
+        if not hasattr(data, "reference_dataloader"):
+            raise InputError(
+                "SpecGAN measures its training set before it begins; train it with a DataModule of lightning_gans.data,"
+                " such as AudioFolder, or load weights that hold the statistics"
+            )
         total = torch.zeros(3, BINS, dtype=torch.float64, device=self.device)
         for batch in data.reference_dataloader():
             batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)

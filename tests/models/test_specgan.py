@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 import torch
-from tiny_runs import parameter_count
+from lightning import Trainer
+from tiny_runs import TinyClips, fit, parameter_count
 
 from lightning_gans.errors import InputError
 from lightning_gans.models import SpecGAN
@@ -102,3 +103,50 @@ def test_official_inversion_swings():
     x = torch.rand(1, 1, 128, 128) - 0.5
     one, other = (tiny(inversion=kind).invert(x) for kind in ("normalized", "official"))
     assert one.square().mean() > 1.2 * other.square().mean()
+
+
+# ---- statistics
+
+
+def test_statistics_of_the_training_set():
+    data, model = TinyClips(count=10, length=16384), SpecGAN(width=1, n_critic=1)
+    fit(model, data, max_steps=1)
+    audio = np.concatenate([batch.audio for batch in data.reference_dataloader()])[:, 0] / 32768
+    window = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(256) / 256)
+    padded = np.pad(audio, ((0, 0), (0, 128)))
+    frames = np.stack([padded[:, 128 * i : 128 * i + 256] for i in range(128)], 1)
+    log = np.log(np.abs(np.fft.rfft(frames * window)) + 1e-6).reshape(-1, 129)
+    np.testing.assert_allclose(model.mean.numpy(), log.mean(0), atol=1e-3)
+    np.testing.assert_allclose(model.std.numpy(), log.std(0), rtol=1e-3)
+
+    features = model.features(torch.from_numpy(audio).float()[:, None])
+    inside = features.abs() < 1
+    assert features[inside].mean().abs() < 0.02 and inside.float().mean() > 0.95
+    assert features.std().item() == pytest.approx(1 / 3, abs=0.03)
+
+
+def test_statistics_are_measured_once(tmp_path):
+    model = SpecGAN(width=1, n_critic=1)
+    trainer = fit(model, max_steps=1)
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    mean = model.mean.clone()
+    again = SpecGAN(width=1, n_critic=1)
+    fit(again, TinyClips(count=8, length=16384), resume=tmp_path / "run.ckpt", max_steps=2)
+    assert torch.equal(again.mean, mean)
+
+
+def test_a_silent_training_set_gives_finite_features():
+    data, model = TinyClips(length=16384), SpecGAN(width=1, n_critic=1)
+    data.splits["train"].sounds.samples[:] = 0
+    fit(model, data, max_steps=2)
+    assert torch.equal(model.std, torch.ones(129))
+    assert not model.features(torch.zeros(1, 1, 16384)).any()
+    assert all(parameter.isfinite().all() for parameter in model.parameters())
+    assert model.sample(2).isfinite().all()
+
+
+def test_without_a_datamodule():
+    loader = TinyClips(length=16384).val_dataloader()
+    trainer = Trainer(accelerator="cpu", max_steps=1, logger=False, enable_checkpointing=False)
+    with pytest.raises(InputError, match="SpecGAN measures its training set before it begins; train it with a Data"):
+        trainer.fit(SpecGAN(width=1), loader)
