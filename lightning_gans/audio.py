@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 
 import torch
 from torch import Tensor
@@ -138,18 +139,42 @@ def tensorflow_mel_matrix(n_mels: int, n_freqs: int, sample_rate: int, f_min: fl
     return matrix.float()
 
 
+def mel_matrix(
+    n_mels: int, n_freqs: int, sample_rate: int, f_min: float, f_max: float, scale: str, norm: str | None
+) -> Tensor:
+    """Mel bands as librosa has them: triangles that are linear in Hz.
+
+    Args:
+        n_mels: M.
+        n_freqs: F, bins from 0 to half the sample rate.
+        sample_rate: In Hz.
+        f_min: Lower edge of the lowest band, in Hz.
+        f_max: Upper edge of the highest band, in Hz.
+        scale: Where the bands lie: ``slaney`` (librosa's default) or ``htk``.
+        norm: ``slaney`` gives each triangle the area of 1 Hz, None the height of 1.
+
+    Returns:
+        (F, M), float32, to be multiplied from the right.
+    """
+    return _torchaudio_functional().melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate, norm, scale)
+
+
 def resample(audio: Tensor, source_rate: int, target_rate: int) -> Tensor:
     """Change the sample rate of (..., T) with torchaudio's windowed sinc filter."""
     if source_rate == target_rate:
         return audio
+    return _torchaudio_functional().resample(audio, source_rate, target_rate)
+
+
+def _torchaudio_functional() -> ModuleType:
     try:
-        from torchaudio.functional import resample
+        from torchaudio import functional
     except (ImportError, OSError) as error:
         raise InputError(
             f"torchaudio cannot be loaded beside torch {torch.__version__} ({str(error).splitlines()[0]}); install the"
             " builds that constraints.txt names together"
         ) from error
-    return resample(audio, source_rate, target_rate)
+    return functional
 
 
 def write_wav(path: Path, audio: Tensor, sample_rate: int) -> None:
