@@ -10,8 +10,9 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
-from lightning_gans.data.clips import AudioDataModule, Normalize
-from lightning_gans.data.files import first_names, folder_classes, in_hash_order, walk
+from lightning_gans.data.clips import SKIP, AudioDataModule, Normalize, report
+from lightning_gans.data.files import first_names, folder_classes, walk
+from lightning_gans.data.held_out import held_out, require_held_out, require_pattern
 from lightning_gans.data.slicing import AudioClips, Slicing, choose_slicing
 from lightning_gans.data.sounds import SUFFIXES, Sounds
 from lightning_gans.data.splits import missing
@@ -50,8 +51,6 @@ class AudioFolder(AudioDataModule):
         num_workers: Loader processes; 0 is fastest, since decoding is done once.
     """
 
-    _way_out = ", or leave them out with --data.on_bad_file skip"
-
     def __init__(
         self,
         root: str | None = None,
@@ -77,12 +76,10 @@ class AudioFolder(AudioDataModule):
             raise InputError(f"slicing is {slicing}; expected auto, first, random or consecutive")
         if not 0 <= overlap < 1 or round(length * (1 - overlap)) < 1:
             raise InputError(f"overlap is {overlap}; expected a share of at least 0 and below 1")
-        if not 0 <= validation < 1:
-            raise InputError(f"validation is {validation}; expected a share of at least 0 and below 1")
+        require_held_out(val_pattern, test_pattern, validation)
         if on_bad_file not in ("error", "skip"):
             raise InputError(f"on_bad_file is {on_bad_file}; expected error or skip")
-        for name, pattern in (("label", label_pattern), ("val", val_pattern), ("test", test_pattern)):
-            _check(f"{name}_pattern", pattern, groups=name == "label")
+        require_pattern("label_pattern", label_pattern, groups=True)
         self.save_hyperparameters(logger=False)
         self.hop = round(length * (1 - overlap))
 
@@ -95,12 +92,12 @@ class AudioFolder(AudioDataModule):
             return
         h, sounds = self.hparams, self._sounds()
         folder, window = self.root / h.folder, self.audio_shape[1]
-        self._report(sounds, folder, h.on_bad_file)
+        report(sounds, folder, h.on_bad_file, SKIP)
         label, classes = self._label(sounds.names)
         if classes:
             self.num_classes, self.class_names = len(classes), classes
         slicing, why = (h.slicing, "as asked for") if h.slicing != "auto" else choose_slicing(sounds.length, window)
-        parts = self._parts(sounds.names)
+        parts = held_out(sounds.names, h.val_pattern, h.test_pattern, h.validation)
         splits = self._split(sounds, label, parts, slicing, self.hop, h.pad_end)
         rank_zero_info(f"{folder}: {_summary(sounds, slicing, why, splits)}")
         splits.setdefault("val", splits["train"])
@@ -109,15 +106,15 @@ class AudioFolder(AudioDataModule):
 
     def _sounds(self) -> Sounds:
         """All files, decoded; what needs no decoding is checked first."""
-        path = self.root / self.hparams.folder
+        h, path = self.hparams, self.root / self.hparams.folder
         stamps = walk(path, SUFFIXES) if path.is_dir() else {}
         if not stamps:
             kinds = ", ".join(f"*{suffix}" for suffix in SUFFIXES)
-            what = "sound file" if path.is_dir() else f"folder {self.hparams.folder}"
+            what = "sound file" if path.is_dir() else f"folder {h.folder}"
             raise InputError(missing(what, f"{kinds} in {path} and its sub-folders", self.root))
         names = list(stamps)
         self._label(names)
-        self._parts(names)
+        held_out(names, h.val_pattern, h.test_pattern, h.validation)
         return self._decoded(path, stamps)
 
     def _label(self, names: list[str]) -> tuple[Tensor, list[str] | None]:
@@ -135,42 +132,6 @@ class AudioFolder(AudioDataModule):
         classes = sorted(set(found.values()))
         index = {name: i for i, name in enumerate(classes)}
         return torch.tensor([index[found[name]] for name in names]), classes
-
-    def _parts(self, names: list[str]) -> dict[str, np.ndarray]:
-        """The rows of each part's files; ``val`` and ``test`` are missing where they are the same as the one before."""
-        part = {}
-        for split in ("test", "val"):
-            pattern = self.hparams[f"{split}_pattern"]
-            if pattern is None:
-                continue
-            found = [name for name in names if re.search(pattern, name)]
-            if not found:
-                raise InputError(
-                    f"{split}_pattern {pattern!r} finds none of {len(names)} files, such as {names[0]};"
-                    " change the pattern"
-                )
-            both = [name for name in found if name in part]
-            if both:
-                raise InputError(
-                    f"val_pattern and test_pattern both find {len(both)} files: {first_names(both)};"
-                    " change one, or leave out test_pattern to test on the validation files"
-                )
-            part |= dict.fromkeys(found, split)
-        if self.hparams.val_pattern is None:
-            rest = in_hash_order(name for name in names if name not in part)
-            part |= dict.fromkeys(rest[: round(len(rest) * self.hparams.validation)], "val")
-        split = np.array([part.get(name, "train") for name in names])
-        return {name: np.flatnonzero(split == name) for name in ("train", "val", "test") if name in {"train", *split}}
-
-
-def _check(name: str, pattern: str | None, groups: bool) -> None:
-    """Raise ``InputError`` for a pattern that is none, or has no group where one is needed."""
-    try:
-        compiled = None if pattern is None else re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"{name} {pattern!r} is not a regular expression ({error})") from error
-    if groups and compiled and not compiled.groups:
-        raise InputError(f"{name} {pattern!r} has no group; put the class into parentheses, as in '([a-z]+)_'")
 
 
 def _summary(sounds: Sounds, slicing: Slicing, why: str, splits: dict[str, AudioClips]) -> str:

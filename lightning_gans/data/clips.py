@@ -10,14 +10,17 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from lightning_gans.data.batches import AudioBatch
+from lightning_gans.data.decoding import INT16_STEPS
 from lightning_gans.data.files import describe_broken
 from lightning_gans.data.loading import EpochSampler
 from lightning_gans.data.slicing import AudioClips, Slicing
-from lightning_gans.data.sounds import INT16_STEPS, Sounds, decoded_sounds
+from lightning_gans.data.sounds import Sounds, decoded_sounds
 from lightning_gans.data.splits import SplitDataModule, require_positive, seed
 from lightning_gans.errors import InputError
 
 Normalize = Literal["none", "peak_file", "peak_slice"]
+SKIP = ", or leave them out with --data.on_bad_file skip"
+"""The end of the message on files that cannot be used, where they can be skipped."""
 
 
 class AudioDataModule(SplitDataModule):
@@ -80,26 +83,9 @@ class AudioDataModule(SplitDataModule):
 
     def _decoded(self, folder: Path, stamps: dict[str, tuple[int, int]]) -> Sounds:
         """Decode files, or find them in the cache."""
-        return decoded_sounds(folder, stamps, self.sample_rate, self.audio_shape[0], self.normalize == "peak_file")
-
-    def _report(self, sounds: Sounds, folder: Path, on_bad_file: str = "error") -> None:
-        """Say what was resampled or left out.
-
-        Raises:
-            InputError: for files that cannot be used, unless they are to be skipped and others are left.
-        """
-        if sounds.broken:
-            message = describe_broken("sound", folder, sounds.broken)
-            if on_bad_file == "error" or not sounds.names:
-                raise InputError(f"{message}; replace or remove them{self._way_out}")
-            rank_zero_info(f"{message}; they are left out")
-        resampled = {rate: count for rate, count in sounds.source_rates.items() if rate != self.sample_rate}
-        if resampled:
-            listed = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(resampled.items()))
-            rank_zero_info(f"{folder}: files are resampled to {self.sample_rate} Hz: {listed}")
-
-    _way_out = ""
-    """The end of the message on files that cannot be used."""
+        return decoded_sounds(
+            folder, stamps, self.sample_rate, self.audio_shape[0], 1.0 if self.normalize == "peak_file" else None
+        )
 
     def _split(
         self,
@@ -135,3 +121,26 @@ class AudioDataModule(SplitDataModule):
             f" ({window / self.sample_rate:.2f} s), and consecutive slicing drops what is shorter; use"
             " --data.slicing first, --data.pad_end true or a shorter --data.length"
         )
+
+
+def report(sounds: Sounds, folder: Path, on_bad_file: str = "error", way_out: str = "") -> None:
+    """Say what was resampled or left out.
+
+    Args:
+        sounds: Decoded files.
+        folder: Where they lie.
+        on_bad_file: ``skip`` leaves out what cannot be used.
+        way_out: The end of the message otherwise.
+
+    Raises:
+        InputError: for files that cannot be used, unless they are to be skipped and others are left.
+    """
+    if sounds.broken:
+        message = describe_broken("sound", folder, sounds.broken)
+        if on_bad_file == "error" or not sounds.names:
+            raise InputError(f"{message}; replace or remove them{way_out}")
+        rank_zero_info(f"{message}; they are left out")
+    resampled = {rate: count for rate, count in sounds.source_rates.items() if rate != sounds.sample_rate}
+    if resampled:
+        listed = ", ".join(f"{count} of {rate} Hz" for rate, count in sorted(resampled.items()))
+        rank_zero_info(f"{folder}: files are resampled to {sounds.sample_rate} Hz: {listed}")

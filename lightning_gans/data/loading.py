@@ -10,10 +10,10 @@ from lightning import Trainer
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from lightning_gans.data.batches import AudioBatch, ImageBatch
+from lightning_gans.data.batches import AudioBatch, ImageBatch, MelBatch, MelSource
 from lightning_gans.errors import InputError
 
-Batch = TypeVar("Batch", ImageBatch, AudioBatch)
+Batch = TypeVar("Batch", ImageBatch, AudioBatch, MelBatch, MelSource)
 
 
 class ImagesInMemory(Dataset):
@@ -116,6 +116,6 @@ def even_batch_size(examples: int, world_size: int, batch_size: int) -> int:
 
 def as_batch(batch: Batch | list[Batch]) -> Batch:
     """Collate: the batch itself where the data set made one, else its examples stacked."""
-    if isinstance(batch, (ImageBatch, AudioBatch)):
+    if isinstance(batch, Batch.__constraints__):
         return batch
     return type(batch[0])(*map(torch.stack, zip(*batch, strict=True)))

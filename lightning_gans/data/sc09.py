@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_gans.data.clips import AudioDataModule, Normalize
+from lightning_gans.data.clips import AudioDataModule, Normalize, report
 from lightning_gans.data.files import walk
 from lightning_gans.data.splits import download_once, missing
 from lightning_gans.errors import InputError
@@ -76,7 +76,7 @@ class SC09(AudioDataModule):
             return
         folder, stamps, parts = self._files()
         sounds = self._decoded(folder, stamps)
-        self._report(sounds, folder)
+        report(sounds, folder)
         label = torch.tensor([WORDS.index(name.split("/")[0]) for name in sounds.names])
         if not self.complete:
             there = ", ".join(f"{len(rows)} {split}" for split, rows in parts.items())

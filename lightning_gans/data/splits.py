@@ -123,12 +123,17 @@ class SplitDataModule(LightningDataModule):
 
     def _evaluation_loader(self, split: str) -> DataLoader:
         """Every example once, on whichever rank: padding to equal shares would count some twice."""
-        dataset, (world_size, rank) = self.splits[split], self._place()
+        world_size, rank = self._place()
+        dataset = self._for_evaluation(split, world_size)
         if len(dataset) < world_size:
             raise InputError(f"{len(dataset)} {split} {self.things} for {world_size} processes; use fewer processes")
         sampler = UnrepeatedDistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
         batch_size = even_batch_size(len(dataset), world_size, self.eval_batch_size)
         return self._loader(DataLoader, dataset, batch_size, sampler)
+
+    def _for_evaluation(self, split: str, world_size: int) -> Any:
+        """What is gone through in order."""
+        return self.splits[split]
 
     def _loader(
         self, kind: type[DataLoader], dataset: Dataset, batch_size: int, sampler: DistributedSampler, **options: Any

@@ -11,7 +11,7 @@ from lightning_gans.data.sounds import SUFFIXES, decoded_sounds
 from lightning_gans.errors import InputError
 
 
-def decoded(root: Path, sample_rate: int = 16000, channels: int = 1, peak: bool = False) -> sounds.Sounds:
+def decoded(root: Path, sample_rate: int = 16000, channels: int = 1, peak: float | None = None) -> sounds.Sounds:
     return decoded_sounds(root, walk(root, SUFFIXES), sample_rate, channels, peak)
 
 
@@ -66,7 +66,7 @@ def test_a_resampler_that_misses_the_length(tmp_path, sound, monkeypatch):
     sound(tmp_path / "a.wav", 5, rate=8000)
     for wrong in (9, 10, 12):
         monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path / f"cache{wrong}"))
-        monkeypatch.setattr(sounds, "resample", lambda audio, *_, wrong=wrong: audio[:, :1].repeat(1, wrong))
+        monkeypatch.setattr("lightning_gans.data.decoding.resample", lambda audio, *_, wrong=wrong: audio[:, :1].repeat(1, wrong))
         assert samples(decoded(tmp_path), "a.wav").tolist() == [[8192] * min(wrong, 10) + [0] * (10 - wrong)]
 
 
@@ -75,7 +75,7 @@ def test_a_missing_resampler_is_not_the_files_fault(tmp_path, sound, monkeypatch
         raise InputError("torchaudio cannot be loaded")
 
     sound(tmp_path / "a.wav", 5, rate=8000)
-    monkeypatch.setattr(sounds, "resample", refuse)
+    monkeypatch.setattr("lightning_gans.data.decoding.resample", refuse)
     with pytest.raises(InputError, match="torchaudio cannot be loaded"):
         decoded(tmp_path)
 
@@ -86,12 +86,12 @@ def test_peaks_and_clipping(tmp_path, sound):
     sound(tmp_path / "silent.wav", np.zeros(3))
     assert samples(decoded(tmp_path), "loud.wav").tolist() == [[32767, -32768, 32767]]
     assert samples(decoded(tmp_path), "silent.wav").tolist() == [[0, 0, 0]]
-    result = decoded(tmp_path, channels=1, peak=True)
+    result = decoded(tmp_path, channels=1, peak=1.0)
     assert samples(result, "loud.wav").tolist() == [[16384, -32768, 8192]]
     assert samples(result, "silent.wav").tolist() == [[0, 0, 0]]
     # one factor for the file, so that its channels keep their balance
     (tmp_path / "loud.wav").unlink()
-    assert samples(decoded(tmp_path, channels=2, peak=True), "quiet.wav").tolist() == [[16384, 0], [8192, -32768]]
+    assert samples(decoded(tmp_path, channels=2, peak=1.0), "quiet.wav").tolist() == [[16384, 0], [8192, -32768]]
 
 
 FORMATS = {

@@ -1,0 +1,219 @@
+"""What the DataModules of vocoders share: crops with their log-mel spectrograms, whole utterances to be judged by."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+
+from lightning_gans.data.batches import MelBatch, MelSource
+from lightning_gans.data.clips import report
+from lightning_gans.data.decoding import INT16_STEPS
+from lightning_gans.data.files import first_names
+from lightning_gans.data.loading import EpochSampler
+from lightning_gans.data.mel_crops import MelCrops, MelExamples, Utterances, to_batch
+from lightning_gans.data.mel_files import Mels, doubt
+from lightning_gans.data.sounds import Sounds, decoded_sounds
+from lightning_gans.data.splits import SplitDataModule, require_positive, seed
+from lightning_gans.errors import InputError
+from lightning_gans.mel import MelConfig
+
+LEAST_FRAMES = 16
+"""Held-out files of fewer frames are left out: networks that reflect their input cannot take them."""
+
+
+class MelDataModule(SplitDataModule):
+    """Base of the data sets of vocoders: a subclass says which files there are and which are held out.
+
+    Training batches are random crops. Those of validation, test and prediction are whole utterances, one per batch and
+    cut to whole frames; where their number is no multiple of the number of processes, the longest are cut in two.
+    Frames of a crop equal those of the whole utterance: the mel is made on the device from the crop and what lies
+    around it, after the gain.
+
+    Args:
+        root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
+        mel: The convention of the mels: a name, or a mapping with a name and the fields that differ from it.
+        crop: T, samples of a training crop; a multiple of the hop.
+        context: Frames that the mel has beyond either end of the audio; the outermost frame of an utterance is repeated
+            beyond its ends.
+        normalize: ``peak_file`` scales each file so that its loudest sample is ``peak``.
+        peak: In (0, 1].
+        gain: Bounds of a uniform gain of training crops, such as (0.3, 1.0); none when not given.
+        trim_silence: Cut off both ends of each file as far as they are 60 dB below its loudest frame.
+        short: Training files shorter than a crop: ``pad`` puts zeros behind them, ``skip`` leaves them out.
+        crops_per_file: In each epoch.
+        batch_size: Training crops per step and process.
+        num_workers: Loader processes; 0 is fastest, since decoding is done once.
+
+    Attributes:
+        splits: ``train`` crops, ``val`` and ``test`` utterances.
+        mel: The convention.
+        sample_rate: In Hz, that of the convention; other files are resampled.
+        audio_kind: ``mel``.
+
+    Raises:
+        InputError: for values that do not go together.
+    """
+
+    splits: dict[str, MelExamples]
+    audio_kind = "mel"
+    things = "examples"
+    sampler = EpochSampler
+    on_bad_file = "error"
+    way_out = ""
+    """The end of the message on files that cannot be used."""
+
+    def __init__(
+        self,
+        root: str | None,
+        mel: str | dict[str, Any],
+        crop: int,
+        context: int,
+        normalize: Literal["none", "peak_file"],
+        peak: float,
+        gain: tuple[float, float] | None,
+        trim_silence: bool,
+        short: Literal["pad", "skip"],
+        crops_per_file: int,
+        batch_size: int,
+        num_workers: int,
+    ) -> None:
+        super().__init__(root, batch_size, 1, num_workers)
+        require_positive(crop=crop, crops_per_file=crops_per_file)
+        self.mel = MelConfig.of(mel)
+        self.sample_rate, self.context, self.crop = self.mel.sample_rate, context, crop
+        require_whole_frames(crop, self.mel)
+        if context < 0:
+            raise InputError(f"context is {context}; expected 0 or more")
+        if normalize not in ("none", "peak_file"):
+            raise InputError(f"normalize is {normalize}; expected none or peak_file")
+        if not 0 < peak <= 1:
+            raise InputError(f"peak is {peak}; expected a number above 0, up to 1")
+        if gain is not None and not (len(gain) == 2 and 0 < gain[0] <= gain[1] <= 1):
+            raise InputError(f"gain is {gain}; expected two numbers, 0 < low <= high <= 1, such as [0.3, 1.0]")
+        if short not in ("pad", "skip"):
+            raise InputError(f"short is {short}; expected pad or skip")
+        self.peak = peak if normalize == "peak_file" else None
+        self.gain = None if gain is None else (float(gain[0]), float(gain[1]))
+        self.trim_silence, self.short, self.crops_per_file = trim_silence, short, crops_per_file
+
+    def prepare_data(self) -> None:
+        """Fill the caches on one process, so that the others find them."""
+        self._files()
+
+    def setup(self, stage: str) -> None:
+        if hasattr(self, "splits"):
+            return
+        folder, sounds, mels = self._files()
+        report(sounds, folder, self.on_bad_file, self.way_out)
+        clipped = [f"{name} ({count} samples)" for name, count in sounds.clipped.items() if name not in sounds.broken]
+        if clipped:
+            rank_zero_warn(
+                f"{len(clipped)} sound file(s) in {folder} reach full scale often and may be clipped:"
+                f" {first_names(clipped)}; they are used, remove them if they sound distorted"
+            )
+        if mels and (reason := doubt(mels, self.mel)):
+            rank_zero_warn(f"the mels in {folder} may not be of the convention {self.mel.name}: {reason}")
+        self.splits = self._split(folder, sounds, mels, self._parts(sounds.names))
+
+    def on_after_batch_transfer(self, batch: MelSource | MelBatch, dataloader_idx: int) -> MelBatch:
+        """Scale the samples to [-1, 1] and make the mel, on the device."""
+        if isinstance(batch, MelSource):
+            return to_batch(batch, self.mel, self.context)
+        return MelBatch(batch.mel, batch.audio.float().div_(INT16_STEPS))
+
+    def reference_dataloader(self) -> Any:
+        """The training files as whole utterances, one per batch, without any gain: for statistics of their mels."""
+        return self._evaluation_loader("train")
+
+    def _for_evaluation(self, split: str, world_size: int) -> Utterances:
+        part = self.splits[split]
+        return Utterances(part.sounds, part.rows, self.mel, world_size, context=self.context, mels=part.mels)
+
+    # ---- for the subclasses
+
+    def _files(self) -> tuple[Path, Sounds, Mels | None]:
+        """The folder, its files, and their mels where those come from files too."""
+        raise NotImplementedError
+
+    def _parts(self, names: list[str]) -> dict[str, np.ndarray]:
+        """The rows of the files of each part, see ``held_out``."""
+        raise NotImplementedError
+
+    def _decoded(self, folder: Path, stamps: dict[str, tuple[int, int]]) -> Sounds:
+        """Decode files, or find them in the cache; silent ones are as broken as those that are no sound."""
+        sounds = decoded_sounds(folder, stamps, self.sample_rate, 1, self.peak, self.trim_silence)
+        return sounds.without(dict.fromkeys(sounds.silent, "silent: all samples are 0"))
+
+    def _split(
+        self, folder: Path, sounds: Sounds, mels: Mels | None, parts: dict[str, np.ndarray]
+    ) -> dict[str, MelExamples]:
+        """The data sets of the parts, each given by the rows of its files.
+
+        Raises:
+            InputError: for a part that gives no example.
+        """
+        crop_frames = self.crop // self.mel.hop_length
+        frames = sounds.length // self.mel.hop_length
+        frames = frames if mels is None else np.minimum(frames, mels.length)
+        pad = self.short == "pad" and mels is None  # there is no mel of the zeros
+        splits: dict[str, MelExamples] = {}
+        for split, rows in parts.items():
+            least = LEAST_FRAMES if split != "train" else 1 if pad else crop_frames
+            used = rows[frames[rows] >= least]
+            if not len(used):
+                raise InputError(self._nothing(split, sounds.length[rows], least))
+            if len(used) < len(rows):
+                rank_zero_info(
+                    f"{folder}: {len(rows) - len(used)} {split} file(s) have fewer than {least} frames"
+                    f" ({least * self.mel.hop_length / self.sample_rate:.2f} s) and are left out"
+                )
+            if split != "train":
+                splits[split] = Utterances(sounds, used, self.mel, context=self.context, mels=mels)
+                continue
+            padded = int((frames[used] < crop_frames).sum())
+            if padded:
+                rank_zero_info(f"{folder}: {padded} {split} file(s) are shorter than a crop; zeros follow them")
+            splits[split] = MelCrops(
+                sounds,
+                used,
+                self.mel,
+                crop_frames,
+                self.crops_per_file,
+                self.gain,
+                seed(),
+                context=self.context,
+                mels=mels,
+            )
+        listed = ", ".join(f"{len(p.rows)} {name} ({60 * sounds.hours(p.rows):.1f} min)" for name, p in splits.items())
+        rank_zero_info(f"{folder}: files at {self.sample_rate} Hz: {listed}")
+        splits.setdefault("val", splits["train"])
+        splits.setdefault("test", splits["val"])
+        return splits
+
+    def _nothing(self, split: str, length: np.ndarray, least: int) -> str:
+        if not len(length):
+            return f"no file is left for {split}; use more files, or hold out fewer"
+        samples = least * self.mel.hop_length
+        fix = "use longer files"
+        if split == "train" and least > 1:
+            fix = "use --data.short pad, a smaller --data.crop or longer files"
+        return (
+            f"no {split} example: the longest of {len(length)} files has {length.max()} samples"
+            f" ({length.max() / self.sample_rate:.2f} s at {self.sample_rate} Hz), at least {samples}"
+            f" ({samples / self.sample_rate:.2f} s) are needed; {fix}"
+        )
+
+
+def require_whole_frames(crop: int, mel: MelConfig) -> None:
+    """Raise ``InputError`` for a crop that is no multiple of the hop, with those that are."""
+    hop = mel.hop_length
+    if crop % hop:
+        low, high = crop // hop, crop // hop + 1
+        near = [f"{n * hop} ({n} frames)" for n in (low, high) if n]
+        raise InputError(
+            f"crop is {crop} samples, which is no whole number of frames of {hop} samples (mel {mel.name}); use"
+            f" {' or '.join(near)}"
+        )
