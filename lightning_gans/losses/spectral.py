@@ -88,7 +88,7 @@ def magnitude(audio: Tensor, n_fft: int, hop_length: int, win_length: int) -> Te
     if audio.shape[-1] <= n_fft // 2:
         raise InputError(
             f"{audio.shape[-1]} samples are too few for an STFT of {n_fft}; expected at least {n_fft // 2 + 1}:"
-            " take longer crops"
+            " take longer crops, or leave the sound out"
         )
     with torch.autocast(audio.device.type, enabled=False):
         spectrum = torch.stft(

@@ -2,8 +2,9 @@
 
 An image metric is made without arguments and takes ``update(real, fake, label)``: (B, C, H, W) in [-1, 1] and the
 labels that the fakes were made for, (B,) classes or (B, K) rows, or None where the metric needs none. An audio metric
-is made with ``sample_rate`` in Hz and takes (B, C, T) in [-1, 1] in the same way. What else they ask for stands in the
-attributes of ``Figure``.
+is made with ``sample_rate`` in Hz and takes (B, C, T) in [-1, 1] in the same way. A metric of vocoders is made with
+``mel``, the features' convention, and takes pairs of utterances (B, 1, T) of one length. What else they ask for stands
+in the attributes of ``Figure``.
 """
 
 from __future__ import annotations
@@ -16,13 +17,18 @@ from lightning_gans.metrics.fid import FIDInception, FIDLeNet
 from lightning_gans.metrics.figure import Figure
 from lightning_gans.metrics.label_accuracy import LabelAccuracy
 from lightning_gans.metrics.nearest import NearestSelf, NearestTrain
+from lightning_gans.metrics.paired import Paired
 from lightning_gans.metrics.parzen import ParzenLogLikelihood
+from lightning_gans.metrics.perceptual import PESQ, STOI
+from lightning_gans.metrics.pitch import F0RMSE, VUVF1
 from lightning_gans.metrics.sliced_wasserstein import SlicedWasserstein
+from lightning_gans.metrics.spectral import MelCepstralDistortion, MelL1, STFTDistance
 from lightning_gans.metrics.speech import ClassifierScore, Confident, LabelEntropy
 
 ImageMetricName = Literal["fid_inception", "fid_lenet", "label_accuracy", "parzen_ll", "sliced_wasserstein"]
 AudioMetricName = Literal["classifier_score_fsdd", "confident_fsdd", "label_entropy_fsdd", "nn_self", "nn_train"]
-MetricName = Literal[ImageMetricName, AudioMetricName]
+VocoderMetricName = Literal["f0_rmse", "mcd", "mel_l1", "pesq", "stft_distance", "stoi", "vuv_f1"]
+MetricName = Literal[ImageMetricName, AudioMetricName, VocoderMetricName]
 
 IMAGE_METRICS: dict[str, type[Metric]] = {
     "fid_inception": FIDInception,
@@ -40,12 +46,27 @@ AUDIO_METRICS: dict[str, type[Metric]] = {
     "nn_train": NearestTrain,
 }
 
-METRICS: dict[str, type[Metric]] = {**IMAGE_METRICS, **AUDIO_METRICS}
+VOCODER_METRICS: dict[str, type[Paired]] = {
+    "f0_rmse": F0RMSE,
+    "mcd": MelCepstralDistortion,
+    "mel_l1": MelL1,
+    "pesq": PESQ,
+    "stft_distance": STFTDistance,
+    "stoi": STOI,
+    "vuv_f1": VUVF1,
+}
+
+METRICS: dict[str, type[Metric]] = {**IMAGE_METRICS, **AUDIO_METRICS, **VOCODER_METRICS}
 
 __all__ = [
     "AUDIO_METRICS",
+    "F0RMSE",
     "IMAGE_METRICS",
     "METRICS",
+    "PESQ",
+    "STOI",
+    "VOCODER_METRICS",
+    "VUVF1",
     "AudioMetricName",
     "ClassifierScore",
     "Confident",
@@ -55,9 +76,14 @@ __all__ = [
     "ImageMetricName",
     "LabelAccuracy",
     "LabelEntropy",
+    "MelCepstralDistortion",
+    "MelL1",
     "MetricName",
     "NearestSelf",
     "NearestTrain",
+    "Paired",
     "ParzenLogLikelihood",
+    "STFTDistance",
     "SlicedWasserstein",
+    "VocoderMetricName",
 ]
