@@ -160,6 +160,7 @@ class MelDataModule(SplitDataModule):
         frames = frames if mels is None else np.minimum(frames, mels.length)
         pad = self.short == "pad" and mels is None  # there is no mel of the zeros
         splits: dict[str, MelExamples] = {}
+        parts = {**parts, "val": parts.get("val", parts["train"])}
         for split, rows in parts.items():
             least = LEAST_FRAMES if split != "train" else 1 if pad else crop_frames
             used = rows[frames[rows] >= least]
@@ -167,7 +168,7 @@ class MelDataModule(SplitDataModule):
                 raise InputError(self._nothing(split, sounds.length[rows], least))
             if len(used) < len(rows):
                 rank_zero_info(
-                    f"{folder}: {len(rows) - len(used)} {split} file(s) have fewer than {least} frames"
+                    f"{folder}: {len(rows) - len(used)} {split} file(s) have fewer than {least} frame(s)"
                     f" ({least * self.mel.hop_length / self.sample_rate:.2f} s) and are left out"
                 )
             if split != "train":
@@ -189,7 +190,6 @@ class MelDataModule(SplitDataModule):
             )
         listed = ", ".join(f"{len(p.rows)} {name} ({60 * sounds.hours(p.rows):.1f} min)" for name, p in splits.items())
         rank_zero_info(f"{folder}: files at {self.sample_rate} Hz: {listed}")
-        splits.setdefault("val", splits["train"])
         splits.setdefault("test", splits["val"])
         return splits
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightning_gans.data import sounds
+from lightning_gans.data import decoding, sounds
 from lightning_gans.data.files import walk
 from lightning_gans.data.sounds import SUFFIXES, decoded_sounds
 from lightning_gans.errors import InputError
@@ -66,7 +66,7 @@ def test_a_resampler_that_misses_the_length(tmp_path, sound, monkeypatch):
     sound(tmp_path / "a.wav", 5, rate=8000)
     for wrong in (9, 10, 12):
         monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path / f"cache{wrong}"))
-        monkeypatch.setattr("lightning_gans.data.decoding.resample", lambda audio, *_, wrong=wrong: audio[:, :1].repeat(1, wrong))
+        monkeypatch.setattr(decoding, "resample", lambda audio, *_, wrong=wrong: audio[:, :1].repeat(1, wrong))
         assert samples(decoded(tmp_path), "a.wav").tolist() == [[8192] * min(wrong, 10) + [0] * (10 - wrong)]
 
 
@@ -169,7 +169,7 @@ def test_the_cache_is_used_until_something_changes(tmp_path, sound, cache, monke
     kept = cache.parent / "audio"
     assert sorted(path.suffix for path in kept.iterdir()) == [".int16", ".json"]
     assert json.loads(next(kept.glob("*.json")).read_text())["length"] == [10]
-    for options in ({"sample_rate": 8000}, {"channels": 2}, {"peak": True}):
+    for options in ({"sample_rate": 8000}, {"channels": 2}, {"peak": 1.0}):
         decoded(folder, **options)
     assert len(list(kept.glob("*.int16"))) == 4
     sound(folder / "a.wav", 10, value=0.5)
@@ -186,3 +186,39 @@ def test_a_cache_that_cannot_be_written(tmp_path, sound, monkeypatch):
     monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match=r"MB of decoded sounds .*set LIGHTNING_GANS_CACHE to a folder with enough"):
         decoded(tmp_path)
+
+
+def test_trimming(tmp_path, sound):
+    hush = np.full(8192, 1e-4)  # 74 dB below the tone
+    sound(tmp_path / "a.wav", np.concatenate([hush, tone(20480), hush]))
+    sound(tmp_path / "b.wav", 5000, value=0.0)
+    whole = decoded(tmp_path)
+    cut = decoded_sounds(tmp_path, walk(tmp_path, SUFFIXES), 16000, 1, trim=True)
+    assert whole.length.tolist() == [36864, 5000]
+    begin, end = 8192 - 1024, 8192 + 20480 + 1024  # frames of 2048 around every 512th sample that see the tone
+    assert abs(cut.length[0] - (end - begin)) <= 1024
+    place = samples(whole, "a.wav")[0].tobytes().find(samples(cut, "a.wav")[0].tobytes()) // 2
+    assert abs(place - begin) <= 512 and place % 512 == 0
+    assert cut.length[1] == 5000  # silence has no ends
+
+
+def test_silent_and_clipped_files(tmp_path, sound):
+    sound(tmp_path / "silent.wav", 100, value=0.0)
+    sound(tmp_path / "clipped.wav", np.clip(3 * tone(400), -1, 1))
+    sound(tmp_path / "loud.wav", np.array([32767] * 10 + [-32767] * 90, np.int16))
+    sound(tmp_path / "quiet.wav", np.array([0, 1], np.int16))
+    for peak in (None, 0.5):
+        result = decoded(tmp_path, peak=peak)
+        assert result.silent == ["silent.wav"]
+        beyond = int((np.abs(3 * tone(400)) >= 1 - 1 / 32768).sum())
+        assert result.clipped == {"clipped.wav": beyond, "loud.wav": 100} and beyond > 100
+
+
+def test_files_left_out_later(tmp_path, sound):
+    for index, length in enumerate((3, 5, 7)):
+        sound(tmp_path / f"{index}.wav", length, value=(index + 1) / 8)
+    (tmp_path / "3.wav").write_text("not a sound")
+    rest = decoded(tmp_path).without({"1.wav": "no mel"})
+    assert rest.names == ["0.wav", "2.wav"] and rest.length.tolist() == [3, 7]
+    assert samples(rest, "2.wav").tolist() == [[12288] * 7]
+    assert set(rest.broken) == {"1.wav", "3.wav"} and rest.broken["1.wav"] == "no mel"
