@@ -1,0 +1,297 @@
+"""What every vocoder shares: its mel convention, the statistics of its features, and ``vocode``."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, ClassVar, NoReturn
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import Tensor
+from torch.nn.functional import pad
+from torch.nn.utils.parametrize import cached
+
+from lightning_gans.data.batches import MelBatch
+from lightning_gans.errors import InputError
+from lightning_gans.mel import CONVENTIONS, MelConfig, difference, log_mel
+from lightning_gans.module import AdversarialModule
+
+LEAST_DEVIATION = 1e-4
+"""A band that changes less is constant, and is not divided by its deviation."""
+LOUDEST = {"slaney": 100.0, None: 2000.0}
+"""Above what a band reaches before the logarithm, by the norm of the bands; sound in [-1, 1] stays well below."""
+EVALUATION_SEED = 0
+
+
+class Vocoder(AdversarialModule):
+    """Base of the papers that turn a log-mel spectrogram into sound.
+
+    A paper calls ``super().__init__(mel, ratios)`` with its upsampling factors, sets ``context`` and
+    ``receptive_frames``, and writes ``forward``, ``training_step`` and ``configure_optimizers``. ``forward`` takes mels
+    in the convention and applies ``normalized`` itself.
+
+    Args:
+        mel: What ``MelConfig.of`` takes.
+        ratios: Factors by which the generator upsamples a frame.
+        name: What messages call ``ratios``.
+
+    Raises:
+        InputError: if the factors do not make the hop.
+    """
+
+    context: int = 0
+    """Frames beyond the audio on either side of a batch's mel."""
+    receptive_frames: int = 0
+    """Frames on either side which, with ``context``, decide a frame's samples: what a chunk needs beyond itself."""
+    min_frames: int = 1
+    """Fewest frames that ``vocode`` takes."""
+    takes_noise: ClassVar[bool] = False
+
+    def __init__(self, mel: str | dict[str, Any] | MelConfig, ratios: tuple[int, ...], name: str = "ratios") -> None:
+        super().__init__()
+        self.mel_config = MelConfig.of(mel)
+        self.sample_rate = self.mel_config.sample_rate
+        hop = self.mel_config.hop_length
+        if not ratios or min(ratios) < 2 or math.prod(ratios) != hop:
+            raise InputError(
+                f"{name} {','.join(map(str, ratios))} make {' x '.join(map(str, ratios))} = {math.prod(ratios)} samples"
+                f" per frame, and the hop_length of mel {self.mel_config.name} is {hop}; use"
+                f" {','.join(map(str, ratios_for(hop)))}, or the hop_length {math.prod(ratios)}"
+            )
+        # Of each band; identity where they are not used, or not yet known.
+        self.register_buffer("mel_mean", torch.zeros(self.mel_config.n_mels))
+        self.register_buffer("mel_scale", torch.ones(self.mel_config.n_mels))
+
+    # ---- features
+
+    def normalized(self, mel: Tensor) -> Tensor:
+        """Mels (B, M, L) of the convention with the mean and deviation of each band taken out."""
+        return (mel - self.mel_mean[:, None]) / self.mel_scale[:, None]
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the statistics are known."""
+        return bool((self.mel_mean != 0).any() or (self.mel_scale != 1).any())
+
+    @torch.no_grad()
+    def measure(self) -> None:
+        """Mean and (population) standard deviation of each band over all frames of the training set.
+
+        Raises:
+            InputError: without a DataModule that hands out the training set in order.
+        """
+        data = self.trainer.datamodule
+        if not hasattr(data, "reference_dataloader"):
+            raise InputError(
+                f"{type(self).__name__} measures its training set before it begins; train it with a DataModule of"
+                " lightning_gans.data, or load weights that hold the statistics"
+            )
+        total = torch.zeros(3, self.mel_config.n_mels, dtype=torch.float64, device=self.device)
+        for batch in data.reference_dataloader():
+            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
+            frames = batch.mel[
+                ..., self.context : batch.mel.shape[-1] - self.context
+            ]  # the others are counted elsewhere
+            frames = frames.double().transpose(0, 1).flatten(1)  # (M, B L)
+            total += torch.stack([torch.full_like(total[0], frames.shape[1]), frames.sum(1), frames.square().sum(1)])
+        count, first, second = self.trainer.strategy.reduce(total, reduce_op="sum")
+        mean = first / count
+        deviation = (second / count - mean.square()).clamp(min=0).sqrt()
+        self.mel_mean.copy_(mean)
+        self.mel_scale.copy_(torch.where(deviation > LEAST_DEVIATION, deviation, 1.0))
+
+    @torch.no_grad()
+    def mel(self, audio: Tensor | np.ndarray) -> Tensor:
+        """The very features that the model is trained on: one frame per whole hop, not normalised.
+
+        Args:
+            audio: (B, 1, T), (B, T) or (T,), in [-1, 1], at the model's ``sample_rate``.
+
+        Returns:
+            (B, M, L), or (M, L) for (T,); L = T / hop_length, rounded down.
+
+        Raises:
+            InputError: for another shape, or fewer samples than a frame takes.
+        """
+        audio = torch.as_tensor(audio, device=self.device)
+        if audio.dim() > 3 or audio.dim() == 0 or (audio.dim() == 3 and audio.shape[1] != 1):
+            raise InputError(f"the audio has shape {tuple(audio.shape)}; expected mono: (B, 1, T), (B, T) or (T,)")
+        if audio.dim() == 3:
+            audio = audio[:, 0]
+        return log_mel(audio, self.mel_config)[..., : audio.shape[-1] // self.mel_config.hop_length]
+
+    # ---- synthesis
+
+    @torch.no_grad()
+    def vocode(self, mel: Tensor | np.ndarray, seed: int | None = None, chunk_frames: int | None = None) -> Tensor:
+        """Turn log-mel features into sound, with weight norm folded for the duration of the call.
+
+        Args:
+            mel: Features in the model's convention, not normalised: a tensor (B, M, L) or (M, L), or a numpy array
+                (L, M), as text-to-speech systems save them.
+            seed: Of the noise, where the model takes any: the same seed gives the same sound on every device; None for
+                new noise at each call.
+            chunk_frames: How many frames to work on at a time, which bounds the memory; the sound is the same to
+                rounding. All at once when not given.
+
+        Returns:
+            (B, 1, T), T = L * hop_length, on the module's device; B is 1 for a single mel.
+
+        Raises:
+            InputError: for another number of bands, axes in another order, values that are not finite, too few frames.
+        """
+        mel = self._checked(mel)
+        frames, hop, margin = mel.shape[-1], self.mel_config.hop_length, self.receptive_frames
+        step = frames if chunk_frames is None else chunk_frames
+        if step < 1:
+            raise InputError(f"chunk_frames is {chunk_frames}; expected at least 1")
+        noise = self.noise(len(mel), frames * hop, seed)
+        mel = pad(mel, (self.context, self.context), mode="replicate")
+        chunks = []
+        with cached():
+            for start in range(0, frames, step):
+                first, last = max(start - margin, 0), min(start + step + margin, frames)
+                piece = None if noise is None else noise[..., first * hop : last * hop]
+                audio = self(mel[..., first : last + 2 * self.context], piece)
+                chunks.append(audio[..., (start - first) * hop :][..., : step * hop])
+        return torch.cat(chunks, -1)
+
+    def noise(self, num: int, samples: int, seed: int | None = None) -> Tensor | None:
+        """(num, 1, samples) from N(0, 1), drawn on the CPU so that a seed means the same everywhere.
+
+        None for models that take none.
+        """
+        if not self.takes_noise:
+            return None
+        generator = torch.Generator()
+        generator.seed() if seed is None else generator.manual_seed(seed)
+        return torch.randn(num, 1, samples, generator=generator).to(self.device)
+
+    def generate(self, batch: MelBatch) -> Tensor:
+        """Audio (B, 1, T) for a batch's mels; noise is fresh in training, and otherwise the same for each utterance."""
+        if not self.takes_noise or self.training:
+            return self(batch.mel)
+        num, _, frames = batch.mel.shape
+        samples = (frames - 2 * self.context) * self.mel_config.hop_length
+        return self(batch.mel, self.noise(1, samples, EVALUATION_SEED).expand(num, -1, -1))
+
+    def _checked(self, mel: Tensor | np.ndarray) -> Tensor:
+        """What ``vocode`` takes, as (B, M, L) on the module's device."""
+        bands, name = self.mel_config.n_mels, type(self).__name__
+        is_array = isinstance(mel, np.ndarray)
+        given, expected = (
+            tuple(np.shape(mel)),
+            f"(L, {bands}) as numpy" if is_array else f"(B, {bands}, L) or ({bands}, L)",
+        )
+        if len(given) not in ((2,) if is_array else (2, 3)):
+            raise InputError(f"the mel has shape {given}; {name} takes {expected}")
+        axes = given if is_array else given[-2:][::-1]  # frames, bands
+        if axes[1] != bands:
+            swapped = "; its axes are swapped: transpose it" if axes[0] == bands else ""
+            raise InputError(
+                f"the mel has shape {given}, so {axes[1]} bands; {name} takes {expected}, in the convention"
+                f" {self.mel_config.name}{swapped}"
+            )
+        if axes[0] < self.min_frames:
+            raise InputError(
+                f"the mel has {axes[0]} frames; {name} takes at least {self.min_frames}: repeat the first and the last"
+            )
+        mel = torch.as_tensor(mel, dtype=torch.float32, device=self.device)
+        mel = mel.T if is_array else mel
+        mel = mel if mel.dim() == 3 else mel[None]
+        wrong = (~mel.isfinite()).flatten(0, 1).any(0).nonzero().flatten().tolist()
+        if wrong:
+            raise InputError(
+                f"the mel is not finite in {len(wrong)} of {mel.shape[-1]} frames, first in frame {wrong[0]}; make it"
+                " again, with a floor under the logarithm"
+            )
+        warning = unlikely(mel, self.mel_config)
+        if warning:
+            rank_zero_warn(warning)
+        return mel
+
+    # ---- training
+
+    def setup(self, stage: str) -> None:
+        self._check_mel(self.trainer.datamodule)
+        super().setup(stage)
+
+    def _check_mel(self, data: Any) -> None:
+        """Compare conventions; a training whose features differ would go through, and its model be of no use."""
+        name, source = type(self).__name__, type(data).__name__
+        given = getattr(data, "mel", None)
+        if given is None:
+            if hasattr(data, "audio_shape") or hasattr(data, "image_shape"):
+                raise InputError(
+                    f"{source} hands out no mels, and {name} takes them; use a data set of speech with mels"
+                )
+            return
+        given = MelConfig.of(given)
+        apart = difference(given, self.mel_config)
+        if apart:
+            raise InputError(
+                f"the mels of {source} ({given.name}) are not those of {name} ({self.mel_config.name}): {apart}; give"
+                " --data.mel and --model.mel the same"
+            )
+        context = getattr(data, "context", self.context)
+        if context != self.context:
+            raise InputError(
+                f"the mels of {source} have {context} frames of context on either side, and {name} takes"
+                f" {self.context}; use --data.context {self.context}"
+            )
+
+    # ---- a vocoder does not start from noise alone
+
+    def sample(self, *_: Any, **__: Any) -> NoReturn:
+        """Vocoders have nothing to sample.
+
+        Raises:
+            InputError: always.
+        """
+        raise InputError(
+            f"{type(self).__name__} makes sound from a mel spectrogram, not from noise; use vocode: lightning-gans"
+            " vocode NAME in.wav out.wav, or vocode(mel)"
+        )
+
+    prior = latents = sample_from = sample
+
+
+def ratios_for(hop: int) -> tuple[int, ...]:
+    """Factors of a hop, as few as go without one above 8, the largest first."""
+    ratios, rest = [], hop
+    for ratio in (8, 7, 6, 5, 4, 3, 2):
+        while rest % ratio == 0:
+            ratios, rest = [*ratios, ratio], rest // ratio
+    return tuple(ratios + [rest] * (rest > 1))
+
+
+def unlikely(mel: Tensor, config: MelConfig) -> str:
+    """Why features (..., M, L) hardly follow a convention, with the likely one named; "" if nothing speaks against it.
+
+    Features that lie below its floor or above any sound do not, nor do those that often touch another's floor.
+    """
+    low, high = mel.min().item(), mel.max().item()
+    mean, deviation = mel.mean().item(), mel.std().item()
+    touched = (mel < low + 1e-3).sum().item() > 1
+    fits = low > config.lowest - 1e-2 and high < highest(config)
+    known = {name: MelConfig.of(name) for name in CONVENTIONS}
+    floors = [name for name, other in known.items() if touched and abs(low - other.lowest) < 1e-2]
+    if fits and (not floors or abs(low - config.lowest) < 1e-2):
+        return ""
+    likely = floors or [name for name, other in known.items() if low > other.lowest - 1e-2 and high < highest(other)]
+    if abs(mean) < 0.7 and 0.4 < deviation < 1.6 and not floors:
+        guess = "they look normalised by the mean and deviation of each band, which has to be undone"
+    elif likely:
+        guess = f"they look like {' or '.join(likely)}"
+    else:
+        guess = "no known convention has such values"
+    return (
+        f"the mel has values from {low:.2f} to {high:.2f}, and those of {config.name} lie between {config.lowest:.2f}"
+        f" and about {highest(config):.0f}; {guess}, and the sound will be wrong"
+    )
+
+
+def highest(config: MelConfig) -> float:
+    """Above any feature of sound in [-1, 1]."""
+    return math.log(LOUDEST[config.norm]) / (1.0 if config.log == "ln" else math.log(10))

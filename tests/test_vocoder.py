@@ -1,0 +1,275 @@
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from tiny_mels import FRAMES, MEL, TinyMels, sounds, tiny_melgan, tiny_parallel_wavegan
+from tiny_runs import TinyClips, fit, weights
+
+from lightning_gans.errors import InputError
+from lightning_gans.mel import CONVENTIONS, MelConfig, log_mel
+from lightning_gans.models.melgan import MelGAN
+from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
+from lightning_gans.vocoder import Vocoder, ratios_for, unlikely
+
+VOCODERS = [tiny_melgan, tiny_parallel_wavegan]
+
+
+def mels(num: int, frames: int, bands: int = 8) -> torch.Tensor:
+    """Values that log10 features have."""
+    return torch.rand(num, bands, frames, generator=torch.Generator().manual_seed(1)) * 4 - 4
+
+
+# ---- vocode
+
+
+@pytest.mark.parametrize("build", VOCODERS)
+def test_shapes_that_vocode_takes(build):
+    model, mel = build(), mels(2, 9)
+    audio = model.vocode(mel, seed=3)
+    assert audio.shape == (2, 1, 9 * 16)
+    one = model.vocode(mel[0], seed=3)
+    assert one.shape == (1, 1, 9 * 16)
+    assert torch.equal(model.vocode(mel[0].T.numpy(), seed=3), one)
+    assert torch.equal(model.vocode(mel[0].T.numpy().astype(np.float64), seed=3), one)
+    assert not audio.requires_grad
+
+
+def test_the_seed():
+    model, mel = tiny_parallel_wavegan(), mels(1, 9)
+    assert torch.equal(model.vocode(mel, seed=1), model.vocode(mel, seed=1))
+    assert not torch.equal(model.vocode(mel, seed=1), model.vocode(mel, seed=2))
+    assert not torch.equal(model.vocode(mel), model.vocode(mel))
+    state = torch.get_rng_state()
+    model.vocode(mel)
+    assert torch.equal(torch.get_rng_state(), state)  # a run's own noise goes on as it would have
+
+
+def test_vocode_repeats_the_outer_frames_as_context():
+    model, mel = tiny_parallel_wavegan(), mels(1, 9)
+    padded = torch.cat([mel[..., :1]] * 2 + [mel] + [mel[..., -1:]] * 2, -1)
+    expected = model(padded, model.noise(1, 9 * 16, 5))
+    assert torch.allclose(model.vocode(mel, seed=5), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("build", VOCODERS)
+@pytest.mark.parametrize("chunk", [1, 7, 30, 100])
+def test_chunks_are_equal_to_the_whole(build, chunk):
+    model, mel = build(), mels(2, 61)
+    whole = model.vocode(mel, seed=0)
+    assert (model.vocode(mel, seed=0, chunk_frames=chunk) - whole).abs().max() < 1e-6 * max(1, whole.abs().max())
+
+
+@pytest.mark.parametrize("build", VOCODERS)
+def test_chunks_need_every_frame_around_them(build):
+    model, mel = build(), mels(1, 61)
+    whole = model.vocode(mel, seed=0)
+    model.receptive_frames -= 1
+    assert (model.vocode(mel, seed=0, chunk_frames=7) - whole).abs().max() > 1e-6
+
+
+@pytest.mark.parametrize("model", [MelGAN, lambda: ParallelWaveGAN("ljspeech", layers=10, stacks=1)])
+def test_chunks_at_the_real_size(model):
+    torch.manual_seed(0)
+    model, mel = model(), mels(1, 30, 80)
+    whole = model.vocode(mel, seed=0)
+    assert whole.shape == (1, 1, 30 * 256)
+    assert (model.vocode(mel, seed=0, chunk_frames=11) - whole).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("build", VOCODERS)
+def test_weight_norm_is_taken_once_and_stays(build):
+    model = build()
+    before = weights(model)
+    parametrized = [m for m in model.generator.modules() if hasattr(m, "parametrizations")]
+    calls = []
+    for module in parametrized:
+        module.parametrizations.weight[0].register_forward_hook(lambda *_: calls.append(1))
+    model.vocode(mels(1, 30), seed=0, chunk_frames=5)
+    assert len(calls) <= len(parametrized)
+    assert weights(model).keys() == before.keys()
+    audio = model.vocode(mels(1, 9), seed=0)
+    with torch.no_grad():
+        for parameter in model.generator.parameters():
+            parameter.mul_(1.1)
+    assert not torch.equal(model.vocode(mels(1, 9), seed=0), audio)  # nothing is remembered from call to call
+    model.train()
+    model(torch.nn.functional.pad(mels(1, 9), (model.context,) * 2)).sum().backward()
+    assert parametrized[0].parametrizations.weight.original0.grad is not None
+
+
+@pytest.mark.parametrize(
+    "mel, message",
+    [
+        (mels(1, 9, 80), r"the mel has shape \(1, 80, 9\), so 80 bands; MelGAN takes \(B, 8, L\) or \(8, L\), in the"),
+        (mels(1, 9).mT, r"shape \(1, 9, 8\), so 9 bands; .*; its axes are swapped: transpose it"),
+        (mels(1, 9)[0].numpy(), r"shape \(8, 9\), so 9 bands; MelGAN takes \(L, 8\) as numpy.*; its axes are swapped"),
+        (mels(1, 9).mT.numpy(), r"shape \(1, 9, 8\); MelGAN takes \(L, 8\) as numpy"),
+        (torch.zeros(8), r"shape \(8,\); MelGAN takes \(B, 8, L\) or \(8, L\)"),
+        (mels(1, 3), "the mel has 3 frames; MelGAN takes at least 4"),
+    ],
+)
+def test_mels_of_other_shapes(mel, message):
+    with pytest.raises(InputError, match=message):
+        tiny_melgan().vocode(mel)
+
+
+def test_mels_that_are_not_finite():
+    mel = mels(1, 9)
+    mel[0, 3, 4], mel[0, 5, 4], mel[0, 5, 7] = float("nan"), float("inf"), -float("inf")
+    with pytest.raises(InputError, match="not finite in 2 of 9 frames, first in frame 4"):
+        tiny_melgan().vocode(mel)
+    with pytest.raises(InputError, match="chunk_frames is 0; expected at least 1"):
+        tiny_melgan().vocode(mels(1, 9), chunk_frames=0)
+
+
+# ---- values that another convention has
+
+
+def speech(name: str) -> torch.Tensor:
+    """A second of tones, noise and silence as features (M, L)."""
+    config = MelConfig.of(name)
+    time = torch.arange(config.sample_rate) / config.sample_rate
+    audio = sum(torch.sin(2 * torch.pi * pitch * time) / 4 for pitch in (150.0, 600.0, 2100.0))
+    audio = audio * (time > 0.5) + 0.01 * torch.randn(len(time)) * (time > 0.3)
+    return log_mel(audio, config)
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_a_conventions_own_features_are_likely(name):
+    mel = speech(name)
+    assert unlikely(mel, MelConfig.of(name)) == ""
+    assert unlikely(mel[:, -20:], MelConfig.of(name)) == ""  # no silence
+
+
+@pytest.mark.parametrize(
+    "given, taken, guess",
+    [
+        ("hifigan", "melgan", "they look like tacotron2 or hifigan or bigvgan or univnet"),
+        ("melgan", "hifigan", "they look like melgan"),
+        ("melgan", "parallel_wavegan", "they look like melgan"),
+        ("parallel_wavegan", "melgan", "they look like parallel_wavegan"),
+        ("parallel_wavegan", "vocos", "they look like parallel_wavegan"),
+        ("vocos", "hifigan", "they look like vocos"),
+    ],
+)
+def test_the_likely_convention_is_named(given, taken, guess):
+    assert guess in unlikely(speech(given), MelConfig.of(taken))
+
+
+def test_normalised_features_are_recognised():
+    mel = torch.randn(80, 100)
+    assert "they look normalised" in unlikely(mel, MelConfig.of("parallel_wavegan"))
+    assert "they look normalised" in unlikely(mel, MelConfig.of("melgan"))
+
+
+def test_vocode_warns_and_goes_on():
+    model = tiny_melgan()
+    with pytest.warns(
+        UserWarning, match=r"values from -7.91 to .*, and those of melgan lie between -5.00 and about 2;"
+    ):
+        audio = model.vocode(mels(1, 9) * 2)
+    assert audio.isfinite().all()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.vocode(mels(1, 9))
+
+
+# ---- features
+
+
+@pytest.mark.parametrize("framing", ["hop", "center"])
+def test_mel_is_what_training_takes(framing):
+    model = tiny_melgan(mel=MEL | dict(framing=framing))
+    data, audio = TinyMels(model), sounds(16, FRAMES)
+    batch = next(iter(data.train_dataloader()))
+    assert torch.allclose(model.mel(audio[:4]), batch.mel, atol=1e-5)
+    assert model.mel(audio[0, 0]).shape == (8, FRAMES)
+    assert model.mel(audio[0, 0, :-1]).shape == (8, FRAMES - 1)
+    assert torch.equal(model.mel(audio[:2, 0]), model.mel(audio[:2]))
+    assert torch.equal(model.mel(audio[0, 0].numpy()), model.mel(audio[0, 0]))
+    assert model.vocode(model.mel(audio[:2])).shape == audio[:2].shape
+    with pytest.raises(InputError, match=r"shape \(2, 2, 100\); expected mono"):
+        model.mel(torch.zeros(2, 2, 100))
+
+
+def test_statistics_by_hand():
+    """Two utterances of 40 frames, whose context does not count."""
+    model = tiny_parallel_wavegan(discriminator_start=9)
+    data = TinyMels(model, count=2)
+    mel = torch.randn(2, 8, FRAMES + 4)
+    mel[:, 3] = 0.5  # a band that never changes
+    mel[..., :2] = mel[..., -2:] = 100
+    data.examples = [(m, audio) for m, (_, audio) in zip(mel, data.examples, strict=True)]
+    assert not model.is_measured
+    fit(model, data, max_steps=1)
+    own = mel[..., 2:-2].transpose(0, 1).flatten(1).double()
+    assert torch.allclose(model.mel_mean, own.mean(1).float(), atol=1e-6)
+    expected = own.std(1, correction=0).float()
+    expected[3] = 1
+    assert torch.allclose(model.mel_scale, expected, atol=1e-6)
+    normalized = model.normalized(mel)[..., 2:-2].transpose(0, 1).flatten(1)
+    assert torch.allclose(normalized.mean(1), torch.zeros(8), atol=1e-6)
+    assert torch.allclose(normalized.std(1, correction=0)[[0, 1, 2, 4]], torch.ones(4), atol=1e-5)
+
+
+def test_statistics_that_came_with_the_weights_stay():
+    model = tiny_parallel_wavegan(discriminator_start=9)
+    model.mel_mean.fill_(-2.0)
+    fit(model, TinyMels(model), max_steps=1)
+    assert model.mel_mean.tolist() == [-2.0] * 8
+    plain = tiny_melgan()
+    fit(plain, TinyMels(plain), max_steps=1)
+    assert not plain.is_measured
+    measured = tiny_melgan(normalize=True)
+    fit(measured, TinyMels(measured), max_steps=1)
+    assert measured.is_measured
+
+
+# ---- what does not fit together
+
+
+def test_data_of_another_convention():
+    model = tiny_melgan()
+    with pytest.raises(
+        InputError, match=r"the mels of TinyMels \(melgan\) are not those of MelGAN \(melgan\): f_max 3000 ag"
+    ):
+        fit(model, TinyMels(model, f_max=3000.0))
+    data = TinyMels(model)
+    data.context = 2
+    with pytest.raises(
+        InputError, match=r"2 frames of context on either side, and MelGAN takes 0; use --data.context 0"
+    ):
+        fit(model, data)
+    with pytest.raises(InputError, match="TinyClips hands out no mels, and MelGAN takes them"):
+        fit(model, TinyClips())
+
+
+@pytest.mark.parametrize("build", VOCODERS)
+def test_there_is_nothing_to_sample(build):
+    model = build()
+    for call in (
+        lambda: model.sample(4),
+        lambda: model.latents(4),
+        lambda: model.prior(1),
+        lambda: model.sample_from(1),
+    ):
+        with pytest.raises(InputError, match="makes sound from a mel spectrogram, not from noise; use vocode"):
+            call()
+
+
+def test_hyper_parameters_rebuild_the_model():
+    """With every field of the convention, so that it does not depend on what its name means later."""
+    model = tiny_melgan(mel=MEL | dict(log="ln"))
+    assert model.hparams.mel == MelConfig.of(MEL | dict(log="ln")).hparams()
+    again = MelGAN(**model.hparams)
+    assert again.mel_config == model.mel_config and again.hparams == model.hparams
+    assert isinstance(again, Vocoder)
+
+
+@pytest.mark.parametrize(
+    "hop, ratios", [(256, (8, 8, 4)), (300, (6, 5, 5, 2)), (16, (8, 2)), (22, (2, 11)), (441, (7, 7, 3, 3))]
+)
+def test_ratios_that_make_a_hop(hop, ratios):
+    assert ratios_for(hop) == ratios
+    assert np.prod(ratios) == hop

@@ -1,0 +1,79 @@
+"""Vocoders that train in milliseconds, and mels of generated speech for them."""
+
+from typing import Any
+
+import torch
+from lightning import LightningDataModule
+from torch.utils.data import DataLoader
+
+from lightning_gans.data.batches import MelBatch
+from lightning_gans.mel import MelConfig, log_mel
+from lightning_gans.models.melgan import MelGAN
+from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
+from lightning_gans.vocoder import Vocoder
+
+MEL = dict(name="melgan", sample_rate=8000, n_fft=64, hop_length=16, win_length=64, n_mels=8)
+FRAMES = 72
+"""Of a crop: a little more than half a frame of the largest STFT."""
+
+
+def tiny_melgan(**options: Any) -> MelGAN:
+    torch.manual_seed(0)
+    return MelGAN(**dict(mel=MEL, ratios=(8, 2), width=2, blocks=2) | options)
+
+
+def tiny_parallel_wavegan(**options: Any) -> ParallelWaveGAN:
+    torch.manual_seed(0)
+    small = dict(
+        preset="ljspeech",
+        mel=MEL,
+        upsample_scales=(4, 4),
+        layers=4,
+        stacks=2,
+        residual_channels=4,
+        gate_channels=8,
+        skip_channels=4,
+        discriminator_start=1,
+    )
+    return ParallelWaveGAN(**small | options)
+
+
+def sounds(count: int, frames: int, hop: int = 16) -> torch.Tensor:
+    """Tones with noise (N, 1, T), the same at each call."""
+    generator = torch.Generator().manual_seed(0)
+    time = torch.arange(frames * hop) / 8000
+    pitch = 200 + 300 * torch.rand(count, 1, 1, generator=generator)
+    noise = torch.randn(count, 1, frames * hop, generator=generator)
+    return 0.4 * torch.sin(2 * torch.pi * pitch * time) + 0.02 * noise
+
+
+def stacked(rows: list[tuple[torch.Tensor, torch.Tensor]]) -> MelBatch:
+    return MelBatch(*map(torch.stack, zip(*rows, strict=True)))
+
+
+class TinyMels(LightningDataModule):
+    """Crops of ``sounds`` with their features, which repeat the first and the last frame as context."""
+
+    audio_kind = "mel"
+
+    def __init__(
+        self, module: Vocoder, count: int = 16, batch_size: int = 4, frames: int = FRAMES, **differing: Any
+    ) -> None:
+        super().__init__()
+        self.mel = MelConfig.of({**module.mel_config.hparams(), **differing})
+        self.sample_rate, self.context, self.batch_size = self.mel.sample_rate, module.context, batch_size
+        audio = sounds(count, frames)
+        mel = log_mel(audio, self.mel)[:, 0, :, :frames]
+        mel = torch.nn.functional.pad(mel, (self.context, self.context), mode="replicate")
+        self.examples = list(zip(mel, audio, strict=True))
+
+    def loader(self, batch_size: int) -> DataLoader:
+        return DataLoader(self.examples, batch_size, collate_fn=stacked)
+
+    def train_dataloader(self) -> DataLoader:
+        return self.loader(self.batch_size)
+
+    def val_dataloader(self) -> DataLoader:
+        return self.loader(1)
+
+    reference_dataloader = val_dataloader
