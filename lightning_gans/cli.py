@@ -21,6 +21,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 import lightning_gans.data
 import lightning_gans.models
 from lightning_gans import assets, zoo
+from lightning_gans.averaging import AverageGenerator
 from lightning_gans.callbacks import LogSamples, SavePredictions, StopAtNonFiniteLoss, StopOnSignal, Throughput
 from lightning_gans.errors import InputError, closest
 from lightning_gans.evaluation import Evaluate
@@ -98,6 +99,11 @@ class Command(LightningCLI):
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--init_from", type=str | None, help="Start from a zoo model, or a checkpoint's weights.")
+        parser.add_argument(
+            "--ema",
+            type=float | None,
+            help="Evaluate and save an average of G's weights with this decay, such as 0.999.",
+        )
         parser.add_class_arguments(RunLogger, "run", instantiate=False)
         parser.add_lightning_class_args(Evaluate, "evaluation")
         parser.add_lightning_class_args(LogSamples, "samples")
@@ -127,11 +133,14 @@ class Command(LightningCLI):
             raise refusals[0] from None
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        own = [ReportRun(), Throughput(), StopAtNonFiniteLoss(), StopOnSignal(), SavePredictions(), LastCheckpoint()]
+        own = [ReportRun(), Throughput(), StopAtNonFiniteLoss(), SavePredictions(), LastCheckpoint()]
         given = [*(config["callbacks"] or []), *callbacks]
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
             own.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
         callbacks = own + callbacks
+        if (decay := self._get(self.config, "ema")) is not None:
+            callbacks.append(AverageGenerator(decay))  # behind what looks at the generator in a validation
+        callbacks.append(StopOnSignal())  # behind all that a batch changes, as it saves
         if config["enable_checkpointing"] is False:
             callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]
         for option, neutral in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():

@@ -22,6 +22,9 @@ TRAINING, EVALUATION = 0, 1
 
 SAMPLE_CHUNK = 256
 
+CURRENT_NETWORKS = "current_networks"
+"""Key of a checkpoint that holds the weights which training goes on from, where ``state_dict`` has their average."""
+
 NORM_WINDOW = 8
 """Batches up to a line of the log in which gradient norms are taken: not every batch updates every player."""
 
@@ -188,6 +191,13 @@ class AdversarialModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.noise_seed = checkpoint["noise_seed"]
+        close_epoch(checkpoint)
+        if CURRENT_NETWORKS in checkpoint and self._trainer is not None and self.trainer.state.fn == "fit":
+            if not any(getattr(callback, "keeps_current_networks", False) for callback in self.trainer.callbacks):
+                raise InputError(
+                    "the checkpoint was trained with an average of the generator's weights; resume with the same --ema"
+                    " DECAY, or start anew from the average with --init_from"
+                )
 
     # ---- sampling
 
@@ -259,6 +269,23 @@ class AdversarialModule(LightningModule):
                     f"label {wrong} is out of range; this {type(self).__name__} has 0 to {self.num_classes - 1}"
                 )
         return one_hot(label.long(), self.num_classes).float()
+
+
+def close_epoch(checkpoint: dict[str, Any]) -> None:
+    """Let a checkpoint that was saved at an epoch's end begin with the next epoch.
+
+    With ``max_steps``, Lightning takes it for the middle of that epoch, goes on behind its last batch, and counts it
+    twice.
+    """
+    loop = checkpoint.get("loops", {}).get("fit_loop")
+    if loop is None:
+        return
+    epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+    if batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["started"]:
+        for count in (epochs["current"], epochs["total"]):
+            count["completed"] = count["processed"]
+        batches["current"] = dict.fromkeys(batches["current"], 0)
+        batches["is_last_batch"] = False
 
 
 def check_data(module: AdversarialModule, data: Any) -> None:

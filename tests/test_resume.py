@@ -35,12 +35,19 @@ def momenta(trainer: Trainer) -> list[list[torch.Tensor]]:
     ]
 
 
-def assert_goes_on(name: str, checkpoint: Path, straight: AdversarialModule, trainer: Trainer, log: Log) -> None:
+def assert_goes_on(
+    name: str,
+    checkpoint: Path,
+    straight: AdversarialModule,
+    trainer: Trainer,
+    log: Log,
+    length: dict[str, int] = LENGTH,
+) -> None:
     resumed_log, resumed = Log(), paper(name)
     with torch.no_grad():
         for parameter in resumed.parameters():
             parameter.add_(1)  # everything has to come from the file
-    resumed_trainer = fit(resumed, logger=resumed_log, resume=checkpoint, **LENGTH)
+    resumed_trainer = fit(resumed, logger=resumed_log, resume=checkpoint, **length)
     torch.testing.assert_close(state(resumed), state(straight), rtol=0, atol=0)
     torch.testing.assert_close(momenta(resumed_trainer), momenta(trainer), rtol=0, atol=0)
     rates = [[o.param_groups[0]["lr"] for o in t.optimizers] for t in (trainer, resumed_trainer)]
@@ -71,11 +78,12 @@ def test_in_the_end_hook_of_an_epochs_last_batch(name, tmp_path):
 
 @pytest.mark.parametrize("name", ["gan", "controlgan"])
 @pytest.mark.parametrize("options", [dict(every_n_epochs=1, save_on_train_epoch_end=True), dict(every_n_epochs=1)])
-def test_at_an_epochs_end(name, options, tmp_path):
+@pytest.mark.parametrize("length", [LENGTH, dict(max_steps=EPOCHS * BATCHES, max_epochs=-1, limit_val_batches=1)])
+def test_at_an_epochs_end(name, options, length, tmp_path):
     model, log = paper(name), Log()
     saver = ModelCheckpoint(tmp_path, "{epoch}", save_top_k=-1, **options)
-    trainer = fit(model, None, [saver], logger=log, enable_checkpointing=True, **LENGTH)
-    assert_goes_on(name, tmp_path / "epoch=1.ckpt", model, trainer, log)
+    trainer = fit(model, None, [saver], logger=log, enable_checkpointing=True, **length)
+    assert_goes_on(name, tmp_path / "epoch=1.ckpt", model, trainer, log, length)
 
 
 def test_a_longer_run_from_the_end_of_a_finished_one(tmp_path):

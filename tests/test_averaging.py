@@ -1,0 +1,117 @@
+"""The average of the generator's weights, on all papers and through checkpoints."""
+
+import pytest
+import torch
+from lightning import Callback
+from small_run import fit as run
+from tiny_runs import G_UPDATES, PAPERS, SaveAfter, build, fit, state
+
+from lightning_gans import zoo
+from lightning_gans.averaging import AverageGenerator
+from lightning_gans.errors import InputError
+from lightning_gans.module import CURRENT_NETWORKS
+
+DECAY = 0.75
+
+
+class Seen(Callback):
+    """G's weights after each update, and in validations."""
+
+    def __init__(self) -> None:
+        self.trained, self.evaluated = [], []
+
+    def on_train_batch_end(self, trainer, module, *_):
+        if trainer.global_step > len(self.trained):
+            self.trained.append(state(module.generator))
+
+    def on_validation_batch_end(self, trainer, module, *_):
+        self.evaluated.append(state(module.generator))
+
+
+def averaged(history, key):
+    """By the definition, from the first update on."""
+    value = history[0][key].double()
+    for weights in history[1:]:
+        value = DECAY * value + (1 - DECAY) * weights[key].double()
+    return value
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_validations_and_checkpoints_have_the_average(name, tmp_path):
+    module, seen, average = build(name), Seen(), AverageGenerator(DECAY)
+    trainer = fit(
+        module, callbacks=[seen, average], max_steps=4, max_epochs=-1, limit_val_batches=1, val_check_interval=4
+    )
+    keys = [key for key, value in seen.trained[0].items() if value.is_floating_point()]
+    assert len(seen.trained) == 4 and seen.evaluated
+    trainer.save_checkpoint(tmp_path / "run.ckpt")
+    content = torch.load(tmp_path / "run.ckpt", weights_only=True)
+    for key in keys:
+        expected = averaged(seen.trained, key)
+        torch.testing.assert_close(content["state_dict"][f"generator.{key}"].double(), expected, rtol=1e-5, atol=1e-6)
+        torch.testing.assert_close(content[CURRENT_NETWORKS][f"generator.{key}"], seen.trained[-1][key], rtol=0, atol=0)
+        torch.testing.assert_close(module.generator.state_dict()[key], seen.trained[-1][key], rtol=0, atol=0)
+    released = zoo.fetch(tmp_path / "run.ckpt").state
+    assert all(torch.equal(released[f"generator.{key}"], content["state_dict"][f"generator.{key}"]) for key in keys)
+    # what was looked at in the last validation is the average of the updates up to there
+    updates = G_UPDATES.get(name, (1, 2, 3, 4))[3]
+    for key in keys:
+        expected = averaged(seen.trained[:updates], key)
+        torch.testing.assert_close(seen.evaluated[0][key].double(), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["gan", "dcgan_torch", "wavegan", "specgan"])
+def test_a_resumed_run_goes_on_with_both(name, tmp_path):
+    options = dict(max_steps=6, max_epochs=-1)
+    straight, saver, average = build(name), SaveAfter(tmp_path / "mid.ckpt", 5), AverageGenerator(DECAY)
+    fit(straight, callbacks=[average, saver], **options)
+    resumed, again = build(name, seed=1), AverageGenerator(DECAY)
+    fit(resumed, callbacks=[again], resume=saver.path, **options)
+    torch.testing.assert_close(state(resumed), state(straight), rtol=0, atol=0)
+    one, other = (state(callback.average["generator"]) for callback in (average, again))
+    torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_training_does_not_see_it():
+    plain, module = build("dcgan_torch"), build("dcgan_torch")
+    fit(plain, max_steps=6, limit_val_batches=1)
+    fit(module, callbacks=[AverageGenerator(DECAY)], max_steps=6, limit_val_batches=1)
+    torch.testing.assert_close(state(module), state(plain), rtol=0, atol=0)
+
+
+def test_resuming_without_it_is_refused(tmp_path):
+    saver = SaveAfter(tmp_path / "mid.ckpt", 2)
+    fit(build("gan"), callbacks=[AverageGenerator(DECAY), saver], max_steps=4)
+    with pytest.raises(
+        InputError, match="trained with an average of the generator's weights; resume with the same --ema"
+    ):
+        fit(build("gan"), resume=saver.path, max_steps=6)
+
+
+def test_an_older_run_can_begin_with_it(tmp_path):
+    saver = SaveAfter(tmp_path / "mid.ckpt", 2)
+    fit(build("gan"), callbacks=[saver], max_steps=4)
+    module, average = build("gan"), AverageGenerator(DECAY)
+    fit(module, callbacks=[average], resume=saver.path, max_steps=3)
+    torch.testing.assert_close(state(average.average["generator"].module), state(module.generator), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("decay", [0.0, 1.0, -1.0, 2.0])
+def test_impossible_decays(decay):
+    with pytest.raises(InputError, match=r"ema is .*; expected a decay above 0 and below 1, such as 0.999"):
+        AverageGenerator(decay)
+
+
+def test_the_option(tmp_path, monkeypatch, capsys):
+    """A run that is stopped, and resumed by its own config."""
+    monkeypatch.chdir(tmp_path)
+    run("--ema=0.5", "--trainer.max_steps=3")
+    (checkpoint,) = tmp_path.glob("runs/lightning_gans/*/checkpoints/last.ckpt")
+    content = torch.load(checkpoint, weights_only=True)
+    (key, *_) = content[CURRENT_NETWORKS]
+    assert not torch.equal(content["state_dict"][key], content[CURRENT_NETWORKS][key])
+    with pytest.raises(SystemExit, match="2"):
+        run("--trainer.max_steps=4", f"--ckpt_path={checkpoint}")
+    assert "resume with the same --ema DECAY" in capsys.readouterr().err
+    run("--ema=0.5", "--trainer.max_steps=4", f"--ckpt_path={checkpoint}")
+    assert torch.load(checkpoint, weights_only=True)["global_step"] == 4
