@@ -14,7 +14,8 @@ from pathlib import Path
 
 from lightning_gans.data import MNIST
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.lenet import accuracy, load_lenet, save_lenet, train_lenet
+from lightning_gans.metrics.lenet import accuracy, load_lenet, train_lenet
+from lightning_gans.metrics.stored import store
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> int:
     train, test = data.splits["train"], data.splits["test"]
     start = time.perf_counter()
     network = train_lenet(train.image, train.label, options.epochs, seed=options.seed)
-    digest = save_lenet(network, options.output)
+    digest = store(network, options.output)
     stored = load_lenet(options.output, digest)
     print(f"test accuracy {accuracy(stored, test.image, test.label):.2%} on {len(test):,} images")
     print(f"{len(train):,} training images, {options.epochs} epochs, {time.perf_counter() - start:.0f} s")

@@ -33,8 +33,8 @@ from lightning_gans.metrics.speech_classifier import (
     SAMPLE_RATE,
     SpeechClassifier,
     load_speech_classifier,
-    save_speech_classifier,
 )
+from lightning_gans.metrics.stored import store
 
 
 def train_speech_classifier(
@@ -148,7 +148,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     start = time.perf_counter()
     network = train_speech_classifier(*parts.pop("train"), options.epochs, seed=options.seed)
-    digest = save_speech_classifier(network, options.output)
+    digest = store(network, options.output)
     stored = load_speech_classifier(options.output, digest)
     for name, (clips, labels) in parts.items():
         accuracy, confidence = judge(stored, clips, labels)

@@ -6,7 +6,6 @@ Its weights lie in the package, made by ``python -m lightning_gans.train_lenet``
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, pad
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.stored import load_stored
 
 WEIGHTS = Path(__file__).with_name("lenet_mnist.safetensors")
 SHA256 = "1c9843cc9d4a3efc7a6344b8dfaf7ee143d919f5b7c9839fc01211546248559d"
@@ -66,38 +66,8 @@ def grey_32(images: Tensor) -> Tensor:
 
 
 def load_lenet(path: Path = WEIGHTS, sha256: str | None = SHA256) -> LeNet:
-    """The trained classifier in evaluation mode, without gradients.
-
-    Args:
-        path: Weights file.
-        sha256: What the file's hash must be; None takes any file.
-
-    Raises:
-        InputError: where the file is missing or its hash is another one.
-    """
-    from safetensors.torch import load
-
-    if not path.is_file():
-        raise InputError(f"no classifier weights at {path}; install the package again")
-    data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and digest != sha256:
-        raise InputError(
-            f"{path} has the SHA-256 {digest[:12]}..., expected {sha256[:12]}...; it is damaged or was trained anew:"
-            " install the package again"
-        )
-    network = LeNet()
-    network.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
-    return network.eval().requires_grad_(False)
-
-
-def save_lenet(network: LeNet, path: Path) -> str:
-    """Write the weights as float16; returns the file's SHA-256."""
-    from safetensors.torch import save
-
-    data = save({name: tensor.half().contiguous() for name, tensor in network.state_dict().items()})
-    path.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+    """The trained classifier in evaluation mode, without gradients; see ``load_stored``."""
+    return load_stored(LeNet(), path, sha256)
 
 
 def train_lenet(

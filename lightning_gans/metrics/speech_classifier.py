@@ -8,7 +8,6 @@ generated. Its weights lie in the package, made by ``python -m lightning_gans.tr
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import lru_cache, wraps
 from itertools import pairwise
@@ -20,6 +19,7 @@ from torch.nn.functional import max_pool2d, pad
 
 from lightning_gans.audio import resample, stft, tensorflow_mel_matrix
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.stored import load_stored
 
 WEIGHTS = Path(__file__).with_name("speech_fsdd.safetensors")
 SHA256 = "981403b7a0fef453a2c1d3e652039a4c8eaf8bf197967bb59168dd5f0f7609f0"
@@ -72,38 +72,8 @@ def speech_clips(audio: Tensor, sample_rate: int) -> Tensor:
 
 
 def load_speech_classifier(path: Path = WEIGHTS, sha256: str | None = SHA256) -> SpeechClassifier:
-    """The trained classifier in evaluation mode, without gradients.
-
-    Args:
-        path: Weights file.
-        sha256: What the file's hash must be; None takes any file.
-
-    Raises:
-        InputError: where the file is missing or its hash is another one.
-    """
-    from safetensors.torch import load
-
-    if not path.is_file():
-        raise InputError(f"no weights of the speech classifier at {path}; install the package again")
-    data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    if sha256 is not None and digest != sha256:
-        raise InputError(
-            f"{path} has the SHA-256 {digest[:12]}..., expected {sha256[:12]}...; it is damaged or was trained anew:"
-            " install the package again"
-        )
-    network = SpeechClassifier()
-    network.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
-    return network.eval().requires_grad_(False)
-
-
-def save_speech_classifier(network: SpeechClassifier, path: Path) -> str:
-    """Write the weights as float16; returns the file's SHA-256."""
-    from safetensors.torch import save
-
-    data = save({name: tensor.half().contiguous() for name, tensor in network.state_dict().items()})
-    path.write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
+    """The trained classifier in evaluation mode, without gradients; see ``load_stored``."""
+    return load_stored(SpeechClassifier(), path, sha256)
 
 
 def latest(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:

@@ -6,7 +6,8 @@ from torch.nn.functional import pad
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import lenet
-from lightning_gans.metrics.lenet import LeNet, accuracy, load_lenet, save_lenet, shifted, train_lenet
+from lightning_gans.metrics.lenet import LeNet, accuracy, load_lenet, shifted, train_lenet
+from lightning_gans.metrics.stored import store
 
 
 def test_architecture():
@@ -76,7 +77,7 @@ def test_training_learns_and_repeats(digits, tmp_path):
     other = train_lenet(images, labels, epochs=1, seed=4)
     assert not torch.equal(other.conv1.weight, first.conv1.weight)
     path = tmp_path / "lenet.safetensors"
-    stored = load_lenet(path, save_lenet(first, path))
+    stored = load_lenet(path, store(first, path))
     torch.testing.assert_close(stored.conv1.weight, first.conv1.weight, atol=1e-3, rtol=1e-3)
     assert accuracy(stored, images, labels) == pytest.approx(accuracy(first, images, labels), abs=0.01)
 

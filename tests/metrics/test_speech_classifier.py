@@ -10,9 +10,9 @@ from lightning_gans.metrics.speech_classifier import (
     digit_probabilities,
     latest,
     load_speech_classifier,
-    save_speech_classifier,
     speech_clips,
 )
+from lightning_gans.metrics.stored import store
 
 
 def test_architecture():
@@ -99,13 +99,13 @@ def test_damaged_or_missing_weights(tmp_path):
     damaged.write_bytes(speech_classifier.WEIGHTS.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match=f"expected {speech_classifier.SHA256[:12]}"):
         load_speech_classifier(damaged)
-    with pytest.raises(InputError, match="no weights of the speech classifier at"):
+    with pytest.raises(InputError, match="no classifier weights at"):
         load_speech_classifier(tmp_path / "none")
 
 
 def test_stored_and_loaded(tmp_path):
     network = SpeechClassifier().eval()
     path = tmp_path / "speech.safetensors"
-    stored = load_speech_classifier(path, save_speech_classifier(network, path))
+    stored = load_speech_classifier(path, store(network, path))
     clips = torch.rand(2, 16_384, generator=torch.Generator().manual_seed(0)) - 0.5
     torch.testing.assert_close(stored(clips), network(clips), atol=0.02, rtol=0)

@@ -1,0 +1,48 @@
+"""Weights of the classifiers that figures of merit look through: files in the package, held to their hash."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TypeVar
+
+from torch import nn
+
+from lightning_gans.errors import InputError
+
+Network = TypeVar("Network", bound=nn.Module)
+
+
+def load_stored(network: Network, path: Path, sha256: str | None) -> Network:
+    """Fill a network from a file, and return it in evaluation mode and without gradients.
+
+    Args:
+        network: Of the class that was stored.
+        path: Weights file.
+        sha256: What the file's hash must be; None takes any file.
+
+    Raises:
+        InputError: where the file is missing or its hash is another one.
+    """
+    from safetensors.torch import load
+
+    if not path.is_file():
+        raise InputError(f"no classifier weights at {path}; install the package again")
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if sha256 is not None and digest != sha256:
+        raise InputError(
+            f"{path} has the SHA-256 {digest[:12]}..., expected {sha256[:12]}...; it is damaged or was trained anew:"
+            " install the package again"
+        )
+    network.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
+    return network.eval().requires_grad_(False)
+
+
+def store(network: nn.Module, path: Path) -> str:
+    """Write the weights as float16; returns the file's SHA-256."""
+    from safetensors.torch import save
+
+    data = save({name: tensor.half().contiguous() for name, tensor in network.state_dict().items()})
+    path.write_bytes(data)
+    return hashlib.sha256(data).hexdigest()
