@@ -10,6 +10,8 @@ Departures from the paper:
 
 - ``inversion`` is ``normalized`` by default: the authors' inverse transform leaves the sum of the windows in, which
   makes the gain swing between 0.5 and 1 every 128 samples. ``official`` does the same as theirs.
+- ``floor`` may be raised for recordings that digital silence follows, whose logarithms lie so far below all else that
+  they use up the features' range.
 - The statistics of the features are computed when training begins and kept with the weights.
 - ``batch_norm`` with ``wgan_gp`` is refused in training: the penalty is per example, and batch norm joins the examples.
 """
@@ -126,6 +128,7 @@ class SpecGAN(AdversarialModule):
         penalty_weight: lambda of ``wgan_gp``.
         lr: Learning rate of both networks; that of the loss when not given.
         inversion: Of spectrograms to samples; see the head of this file.
+        floor: Added to magnitudes before the logarithm; a sine of full scale has a magnitude of 64.
     """
 
     def __init__(
@@ -140,6 +143,7 @@ class SpecGAN(AdversarialModule):
         penalty_weight: float = 10.0,
         lr: float | None = None,
         inversion: Literal["normalized", "official"] = "normalized",
+        floor: float = 1e-6,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -150,7 +154,9 @@ class SpecGAN(AdversarialModule):
         ):
             if value not in known:
                 raise InputError(f"unknown {name} {value!r}; expected {', '.join(known)}")
-        self.audio_shape, self.sample_rate = (1, LENGTH), sample_rate
+        if floor <= 0:
+            raise InputError(f"floor is {floor}; expected more than 0, since silence has no logarithm")
+        self.audio_shape, self.sample_rate, self.floor = (1, LENGTH), sample_rate, floor
         self.generator = Generator(width, latent_dim, upsampling, batch_norm)
         self.discriminator = Discriminator(width, batch_norm)
         # Per frequency, of the logarithm of the magnitudes in the training set; a deviation of 0 is not yet known.
@@ -162,14 +168,16 @@ class SpecGAN(AdversarialModule):
 
     def features(self, audio: Tensor) -> Tensor:
         """Audio (B, 1, T) to normalised log magnitudes (B, 1, 128, 128) in [-1, 1], time before frequency."""
-        x = (log_magnitude(audio) - self.mean) / self.std / CLIP
+        x = (log_magnitude(audio, self.floor) - self.mean) / self.std / CLIP
         return x[..., : BINS - 1].clamp(-1, 1)
 
     def invert(self, x: Tensor) -> Tensor:
         """Spectrograms (B, 1, 128, 128) to audio (B, 1, T) by 16 iterations; the highest frequency is at its mean."""
         log = pad(x.float(), (0, 1)) * CLIP * self.std + self.mean
-        magnitude = log.exp().transpose(-1, -2)
-        return griffin_lim(magnitude, N_FFT, HOP_LENGTH, LENGTH, normalized=self.hparams.inversion == "normalized")
+        magnitude, official = log.exp().transpose(-1, -2), self.hparams.inversion == "official"
+        if not official:
+            magnitude = (magnitude - self.floor).clamp(min=0)
+        return griffin_lim(magnitude, N_FFT, HOP_LENGTH, LENGTH, normalized=not official)
 
     def on_fit_start(self) -> None:
         """Compute the statistics of the features, unless they came with the weights."""
@@ -193,7 +201,7 @@ class SpecGAN(AdversarialModule):
         total = torch.zeros(3, BINS, dtype=torch.float64, device=self.device)
         for batch in data.reference_dataloader():
             batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
-            log = log_magnitude(batch.audio).double().flatten(0, -2)  # (B L, F)
+            log = log_magnitude(batch.audio, self.floor).double().flatten(0, -2)  # (B L, F)
             total += torch.stack([torch.full_like(total[0], len(log)), log.sum(0), log.square().sum(0)])
         count, first, second = self.trainer.strategy.reduce(total, reduce_op="sum")
         mean = first / count
@@ -250,6 +258,6 @@ class SpecGAN(AdversarialModule):
         return [self.recipe.optimizer(network.parameters(), lr=lr) for network in (self.generator, self.discriminator)]
 
 
-def log_magnitude(audio: Tensor) -> Tensor:
-    """Audio (..., T) to the natural logarithm of its magnitudes (..., L, F)."""
-    return (stft(audio, N_FFT, HOP_LENGTH).abs() + 1e-6).log().transpose(-1, -2)
+def log_magnitude(audio: Tensor, floor: float = 1e-6) -> Tensor:
+    """Audio (..., T) to the natural logarithm of its magnitudes (..., L, F), to which the floor is added."""
+    return (stft(audio, N_FFT, HOP_LENGTH).abs() + floor).log().transpose(-1, -2)

@@ -98,6 +98,19 @@ def test_the_highest_frequency_is_at_its_mean():
     assert spectrum[-1] > spectrum[:-8].max() + 4
 
 
+def test_a_floor_is_added_and_taken_away():
+    model = tiny(floor=0.5)
+    tone = torch.sin(2 * torch.pi * 1000 / 16000 * torch.arange(16384))[None, None]
+    assert model.features(tone / 64)[0, 0, 60, 16].item() == pytest.approx((np.log(1 + 0.5) + 5) / 6, abs=1e-4)
+    silence = model.features(torch.zeros(1, 1, 16384))
+    torch.testing.assert_close(silence, torch.full_like(silence, (np.log(0.5) + 5) / 6))
+    with torch.no_grad():
+        model.mean[-1] = np.log(0.5)  # which stands in for the highest frequency
+    assert model.invert(silence).abs().max() < 1e-6
+    with pytest.raises(InputError, match="floor is 0; expected more than 0"):
+        SpecGAN(floor=0)
+
+
 def test_official_inversion_swings():
     torch.manual_seed(0)
     x = torch.rand(1, 1, 128, 128) - 0.5
