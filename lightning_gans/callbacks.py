@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,12 +13,14 @@ from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
+from torch.nn.functional import pad
 
 from lightning_gans.audio import write_wav
 from lightning_gans.errors import InputError
-from lightning_gans.media import clips_picture, write_clips
+from lightning_gans.media import SHOWN, clips_picture, write_clips
+from lightning_gans.module import kind_of
 
-IMAGES, CLIPS = 64, 8
+IMAGES, CLIPS, UTTERANCES = 64, 8, 4
 """How many ``val/samples`` shows."""
 
 
@@ -35,9 +38,13 @@ class LogSamples(Callback):
     Images make one grid, where with classes a column shows one class. Sounds are wav files, with the classes in turn,
     and a picture of their waveforms and spectrograms, ``val/spectrograms`` in W&B.
 
+    Vocoders make the first utterances of the validation set, of which the recordings are kept once, in the folder
+    ``reference`` and as ``val/references`` in W&B. The picture shows them above what was generated.
+
     Args:
-        num: How many, instead of 64 images or 8 clips; image models with classes make a square of them all the same.
-        seed: Seed of the latents.
+        num: How many, instead of 64 images, 8 clips or 4 utterances; image models with classes make a square of them
+            all the same.
+        seed: Seed of the latents. A vocoder's noise is that of its validation.
     """
 
     def __init__(self, num: int | None = None, seed: int = 0) -> None:
@@ -47,11 +54,21 @@ class LogSamples(Callback):
         self.label: Tensor | None = None
         self.latest: Path | None = None
         self.clips: Path | None = None
+        self.pairs: list[tuple[Tensor, Tensor]] = []
+        self.references: Path | None = None
+        self.references_sent = False
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        self.pairs = []
 
     def on_validation_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any
     ) -> None:
-        if self.label is None and module.num_classes and batch.label.dim() == 2:
+        if kind_of(module) == "mel":
+            if trainer.is_global_zero:
+                pairs = zip(batch.audio.float().cpu(), outputs.float().cpu(), strict=True)
+                self.pairs += list(pairs)[: (self.num or UTTERANCES) - len(self.pairs)]
+        elif self.label is None and module.num_classes and batch.label.dim() == 2:
             self.label = batch.label[: self.num or IMAGES].float()
 
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
@@ -62,12 +79,10 @@ class LogSamples(Callback):
         logger = None if trainer.sanity_checking or not hasattr(trainer.logger, "log_image") else trainer.logger
         if logger:
             logger.log_metrics({"generator_updates": float(trainer.global_step)})
-        if getattr(module, "sample_rate", None):
-            self._sounds(trainer, module, logger)
-        else:
-            self._images(module, logger)
+        show = {"image": self._images, "audio": self._sounds, "mel": self._utterances}[kind_of(module)]
+        show(trainer, module, logger)
 
-    def _images(self, module: LightningModule, logger: Logger | None) -> None:
+    def _images(self, trainer: Trainer, module: LightningModule, logger: Logger | None) -> None:
         from torchvision.transforms.functional import to_pil_image
         from torchvision.utils import make_grid
 
@@ -92,6 +107,36 @@ class LogSamples(Callback):
             captions = [f"{file.stem}: {names[i % classes]}" if classes else file.stem for i, file in enumerate(files)]
             logger.log_audio("val/samples", [str(file) for file in files], caption=captions)
             logger.log_image("val/spectrograms", [picture])
+
+    def _utterances(self, trainer: Trainer, module: LightningModule, logger: Logger | None) -> None:
+        if not self.pairs:
+            return
+        rate, (real, fake) = module.sample_rate, zip(*self.pairs, strict=True)
+        self.clips = self.latest.with_suffix("")
+        numbers = [f"{i:03d}" for i in range(len(self.pairs))]
+        if self.references is None:
+            self.references = self.latest.parent / "reference"
+            write_clips(self.references, real, rate, numbers)
+        files = write_clips(self.clips, fake, rate, [f"{number}_generated" for number in numbers])
+        picture = clips_picture(in_columns(real, fake), rate, min(len(real), SHOWN // 2))
+        picture.save(self.latest)
+        if logger:
+            if not self.references_sent:
+                paths = [str(self.references / f"{number}.wav") for number in numbers]
+                logger.log_audio("val/references", paths, caption=numbers)
+                self.references_sent = True
+            logger.log_audio("val/samples", [str(file) for file in files], caption=numbers)
+            logger.log_image("val/spectrograms", [picture])
+
+
+def in_columns(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
+    """Clips (1, T) of different lengths one below the other, (2 N, 1, T), with silence up to the longest.
+
+    The first ones, where they are more than a picture shows.
+    """
+    shown = [*real[: SHOWN // 2], *fake[: SHOWN // 2]]
+    longest = max(clip.shape[-1] for clip in shown)
+    return torch.stack([pad(clip, (0, longest - clip.shape[-1])) for clip in shown])
 
 
 class SavePredictions(Callback):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
+import pkgutil
 import re
 import warnings
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any, NoReturn
 import torch
 import wandb
 import yaml
+from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -109,6 +112,19 @@ class Command(LightningCLI):
         parser.add_lightning_class_args(LogSamples, "samples")
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.set_defaults({"checkpoint.filename": "{step:08d}", "checkpoint.auto_insert_metric_name": False})
+
+    def before_instantiate_classes(self) -> None:
+        """Give the data what a vocoder says of its mels, so that it is said once; what differs from a default stays."""
+        config = self.config[self.subcommand]
+        model, data = (pkgutil.resolve_name(config[kind].class_path) for kind in CLASSES)
+        if not hasattr(model, "data_options"):
+            return
+        options = {name: item.default for name, item in inspect.signature(model).parameters.items()}
+        options |= vars(config.model.get("init_args") or Namespace())
+        accepted, given = inspect.signature(data).parameters, config.data.init_args
+        for name, value in model.data_options(options).items():
+            if name in accepted and given.get(name) == accepted[name].default:
+                given[name] = value
 
     def instantiate_classes(self) -> None:
         """Let what a constructor raises through; jsonargparse would bury it in a message about types."""

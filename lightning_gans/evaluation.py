@@ -13,12 +13,17 @@ from torch.utils.data import DataLoader, Subset
 from torchmetrics import Metric
 
 from lightning_gans.errors import InputError
+from lightning_gans.mel import griffin_lim_of_mel
 from lightning_gans.metrics import METRICS, MetricName
 from lightning_gans.metrics.figure import spread
+from lightning_gans.module import Kind, kind_of
 
 LOADERS = {"train": "reference_dataloader", "val": "val_dataloader"}
 SUFFIXES = {"train": "_real", "test": "_real_test"}
 """Of the figure that real data of a split gets in place of what is generated."""
+GRIFFIN_LIM = "_griffin_lim"
+"""Of the figure that a vocoder has to beat."""
+NOUNS: dict[Kind, str] = {"image": "images", "audio": "sounds", "mel": "sounds from mels"}
 
 
 class Evaluate(Callback):
@@ -27,12 +32,14 @@ class Evaluate(Callback):
     While testing, each figure comes with that of real training data in place of what was generated
     (``test/fid_lenet_real``), and some with that of the test data (``test/nn_self_real_test``): what a perfect
     generator would get. Of sounds the whole training set is taken, but for figures that depend on how many there are,
-    which get as many, evenly spread; of images the first ones, as many as there are test images.
+    which get as many, evenly spread; of images the first ones, as many as there are test images. Figures of vocoders,
+    which compare each utterance with its recording, come with those of Griffin-Lim on the same mels
+    (``test/mel_l1_griffin_lim``).
 
     Args:
         metrics: Names of the figures, logged as ``val/NAME`` and ``test/NAME``.
         repeats: How many to generate for each real example, where that lowers the variance of a figure; those that
-            depend on how many there are see one for each.
+            depend on how many there are see one for each. Vocoders make one of each utterance.
     """
 
     def __init__(self, metrics: list[MetricName] | None = None, repeats: int = 1) -> None:
@@ -47,13 +54,18 @@ class Evaluate(Callback):
         self.history: list[tuple[int, dict[str, float]]] = []
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        kind, noun = ("audio", "sounds") if getattr(module, "sample_rate", None) else ("image", "images")
+        kind = kind_of(module)
         fitting = [name for name, metric in METRICS.items() if metric.kind == kind]
         wrong = [name for name in self.names if name not in fitting]
         if wrong and stage != "predict":
             raise InputError(
-                f"evaluation.metrics has {', '.join(wrong)}, and {type(module).__name__} makes {noun}; those of"
-                f" {noun} are {', '.join(fitting)}"
+                f"evaluation.metrics has {', '.join(wrong)}, and {type(module).__name__} makes {NOUNS[kind]};"
+                f" those of {NOUNS[kind]} are {', '.join(fitting)}"
+            )
+        if kind == "mel" and self.repeats > 1:
+            raise InputError(
+                f"evaluation.repeats is {self.repeats}, and a {type(module).__name__} makes each utterance once; leave"
+                " it out"
             )
 
     # ---- validation
@@ -99,14 +111,20 @@ class Evaluate(Callback):
         for name in self.names:
             for suffix in ("", *(SUFFIXES[split] for split in METRICS[name].references)):
                 self.metrics[name + suffix] = new(name, module)
+            if METRICS[name].kind == "mel":
+                self.metrics[name + GRIFFIN_LIM] = new(name, module)
         self._calibrate(trainer, module, self.names)
         self.count = 0
-        self.paired = on_device(trainer, module, trainer.datamodule.reference_dataloader())
+        if self._referring_to("train"):
+            self.paired = on_device(trainer, module, trainer.datamodule.reference_dataloader())
 
     def on_test_batch_end(
         self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
     ) -> None:
         self._update(trainer, module, outputs, batch)
+        if kind_of(module) == "mel":
+            self._update_with_griffin_lim(module, batch)
+            return
         self.count += len(batch[0])
         paired = [name for name in self._referring_to("train") if METRICS[name].kind == "image"]
         train = next(self.paired, None) if paired else None
@@ -121,6 +139,12 @@ class Evaluate(Callback):
             self._update_with_training_set(trainer, module, unpaired)
         values = {f"test/{name}": metric.compute().float() for name, metric in self.metrics.items()}
         self.log_dict(values, sync_dist=True)
+
+    def _update_with_griffin_lim(self, module: LightningModule, batch: Any) -> None:
+        samples = batch.audio.shape[-1]
+        if self.names:
+            fake = griffin_lim_of_mel(module.mel(batch.audio), module.mel_config, samples)[:, None]
+            self._judge_pairs(batch.audio, fake, GRIFFIN_LIM)
 
     def _update_with_training_set(self, trainer: Trainer, module: LightningModule, names: list[str]) -> None:
         """All of it, or as many clips as there are test clips."""
@@ -146,6 +170,9 @@ class Evaluate(Callback):
 
     def _update(self, trainer: Trainer, module: LightningModule, first: Tensor, batch: Any) -> None:
         """Judge the fakes that the step has made and, where it pays, further ones for the same examples."""
+        if kind_of(module) == "mel":
+            self._judge_pairs(batch.audio, first)
+            return
         several = [name for name in self.names if not METRICS[name].one_per_example]
         for name in self.names:
             self.metrics[name].update(batch[0], first.float(), batch.label)
@@ -154,6 +181,12 @@ class Evaluate(Callback):
                 fake = module.generate(batch)
             for name in several:
                 self.metrics[name].update(batch[0], fake.float(), batch.label)
+
+    def _judge_pairs(self, real: Tensor, fake: Tensor, suffix: str = "") -> None:
+        """Recordings beside what was made of their mels, (B, 1, T) each, as far as both go."""
+        samples = min(real.shape[-1], fake.shape[-1])
+        for name in self.names:
+            self.metrics[name + suffix].update(real[..., :samples], fake[..., :samples].float())
 
     def _calibrate(self, trainer: Trainer, module: LightningModule, names: list[str]) -> None:
         """Show the metrics that ask for it all batches of another split, which is read once."""
@@ -174,8 +207,12 @@ class Evaluate(Callback):
 
 def new(name: str, module: LightningModule) -> Metric:
     """An empty metric on the module's device."""
-    options = {"sample_rate": module.sample_rate} if METRICS[name].kind == "audio" else {}
-    return METRICS[name](**options).to(module.device)
+    options = {
+        "image": lambda: {},
+        "audio": lambda: {"sample_rate": module.sample_rate},
+        "mel": lambda: {"mel": module.mel_config},
+    }
+    return METRICS[name](**options[METRICS[name].kind]()).to(module.device)
 
 
 def on_device(trainer: Trainer, module: LightningModule, loader: Iterable[Any]) -> Iterator[Any]:

@@ -30,7 +30,7 @@ RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), 
 """From silence to full scale, with even steps of lightness (magma of Smith and van der Walt, CC0)."""
 
 
-def clips_picture(audio: Tensor, sample_rate: int) -> Image.Image:
+def clips_picture(audio: Tensor, sample_rate: int, columns: int | None = None) -> Image.Image:
     """Draw each clip's waveform above its spectrogram, numbered row by row from 0; the first 64 clips.
 
     Waveforms span [-1, 1]. Spectrograms go from 0 at the bottom to half the sample rate, and from -90 to -10 dB, where
@@ -40,6 +40,7 @@ def clips_picture(audio: Tensor, sample_rate: int) -> Image.Image:
     Args:
         audio: (N, C, T) in about [-1, 1]; what lies outside is clipped, as in a file.
         sample_rate: In Hz.
+        columns: Clips in a row; about as many as rows when not given, 4 at least.
 
     Raises:
         InputError: for no clips, or another shape.
@@ -49,7 +50,7 @@ def clips_picture(audio: Tensor, sample_rate: int) -> Image.Image:
     audio = audio[:SHOWN].detach().float().cpu().clamp(-1, 1)
     waves, spectrograms = _waves(audio), _spectrograms(audio, sample_rate)
     num, seconds = len(audio), audio.shape[-1] / sample_rate
-    columns = min(num, max(4, round(num**0.5)))
+    columns = min(num, columns or max(4, round(num**0.5)))
     rows = math.ceil(num / columns)
     width, height = WIDTH + GAP, WAVE_HEIGHT + SPECTROGRAM_HEIGHT + GAP
     picture = Image.new("RGB", (columns * width + GAP, rows * height + GAP + FOOT), PAPER)
@@ -93,8 +94,10 @@ def _spectrograms(audio: Tensor, sample_rate: int) -> list[Image.Image]:
     return [Image.fromarray(pixels) for pixels in table.round().astype(np.uint8)[(share * 255).round().long().numpy()]]
 
 
-def write_clips(folder: Path, audio: Tensor, sample_rate: int, names: Sequence[str] | None = None) -> list[Path]:
-    """Write clips (N, C, T) as 16-bit files ``000.wav``, ``001.wav`` ... into a folder, made if need be.
+def write_clips(
+    folder: Path, audio: Tensor | Sequence[Tensor], sample_rate: int, names: Sequence[str] | None = None
+) -> list[Path]:
+    """Write clips (N, C, T), or N of (C, T), as 16-bit ``000.wav``, ``001.wav`` ... into a folder, made if need be.
 
     Args:
         folder: Files of the same names are replaced.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -24,6 +24,9 @@ SAMPLE_CHUNK = 256
 
 CURRENT_NETWORKS = "current_networks"
 """Key of a checkpoint that holds the weights which training goes on from, where ``state_dict`` has their average."""
+
+Kind = Literal["image", "audio", "mel"]
+"""What a paper makes, and from what."""
 
 NORM_WINDOW = 8
 """Batches up to a line of the log in which gradient norms are taken: not every batch updates every player."""
@@ -321,13 +324,29 @@ def check_data(module: AdversarialModule, data: Any) -> None:
             )
 
 
+def kind_of(module: Any) -> Kind:
+    """``mel`` for vocoders, which are given the features of a sound; ``audio`` for other models of sound."""
+    if hasattr(module, "mel_config"):
+        return "mel"
+    return "audio" if hasattr(module, "audio_shape") else "image"
+
+
 def _check_kind(module: AdversarialModule, data: Any) -> None:
-    for kind, other in (("audio", "images"), ("image", "audio")):
-        if hasattr(data, f"{kind}_shape") and hasattr(module, "audio_shape") != (kind == "audio"):
-            raise InputError(
-                f"{type(data).__name__} is a data set of {'audio' if kind == 'audio' else 'images'}, and"
-                f" {type(module).__name__} makes {other}; give --data or --model of the same kind"
-            )
+    if getattr(data, "audio_kind", None) == "mel":
+        given: Kind = "mel"
+    else:
+        shapes: list[Kind] = [kind for kind in ("audio", "image") if hasattr(data, f"{kind}_shape")]
+        if not shapes:
+            return
+        (given,) = shapes
+    kind = kind_of(module)
+    if given != kind:
+        known = {"image": "images", "audio": "audio", "mel": "audio with mels"}
+        makes = known | {"mel": "audio from mels"}
+        raise InputError(
+            f"{type(data).__name__} is a data set of {known[given]}, and {type(module).__name__} makes {makes[kind]};"
+            " give --data or --model of the same kind"
+        )
 
 
 def _check_audio(module: AdversarialModule, data: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
 import numpy as np
@@ -64,6 +65,11 @@ class Vocoder(AdversarialModule):
         self.register_buffer("mel_scale", torch.ones(self.mel_config.n_mels))
 
     # ---- features
+
+    @classmethod
+    def data_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """What a DataModule has to make for the model of these arguments: its ``mel`` and ``context``."""
+        return {"mel": options["mel"], "context": cls.context}
 
     def normalized(self, mel: Tensor) -> Tensor:
         """Mels (B, M, L) of the convention with the mean and deviation of each band taken out."""

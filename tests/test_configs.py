@@ -9,8 +9,11 @@ from lightning_gans import assets, cli, data, models
 from lightning_gans.data.clips import AudioDataModule
 from lightning_gans.data.images import ImageDataModule
 from lightning_gans.errors import InputError
+from lightning_gans.mel import MelConfig
 from lightning_gans.metrics import METRICS
+from lightning_gans.models.parallel_wavegan import PRESETS
 from lightning_gans.module import check_data
+from lightning_gans.vocoder import Vocoder
 
 RUNS = [name for name in assets.config_names() if name != "ddp"]
 
@@ -29,13 +32,18 @@ def content(name: str) -> dict:
 def test_every_config_builds_a_model_that_fits_its_data(name, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     built = build(monkeypatch, "--config", name)
-    paper = name.partition("_")[0]
+    paper = name.rpartition("_")[0].replace("_", "")
     assert type(built.model).__name__.lower() == paper
     if isinstance(built.datamodule, ImageDataModule):
         monkeypatch.setattr(built.datamodule, "num_classes", built.datamodule.num_classes or built.model.num_classes)
         check_data(built.model, built.datamodule)
     if isinstance(built.datamodule, AudioDataModule):
         check_data(built.model, built.datamodule)
+        return
+    if isinstance(built.model, Vocoder):
+        check_data(built.model, built.datamodule)
+        built.model._check_mel(built.datamodule)
+        assert built.model.vocode(torch.zeros(80, 8) - 2, seed=0).shape == (1, 1, 8 * built.datamodule.mel.hop_length)
         return
     images = built.model.sample(2, seed=0)
     assert images.shape == (2, *built.datamodule.image_shape) and images.abs().max() <= 1
@@ -101,6 +109,41 @@ def test_configs_are_layered_from_left_to_right(monkeypatch, tmp_path):
     assert built.model.hparams.hidden == 5 and built.model.hparams.units == 240
     assert built.datamodule.root == Path("elsewhere")
     assert built.config["fit"]["run"]["name"] == "gan_mnist"
+
+
+@pytest.mark.parametrize(
+    ("args", "mel", "context"),
+    [
+        ("--model=MelGAN", "melgan", 0),
+        ("--model=MelGAN --model.mel=hifigan", "hifigan", 0),
+        ("--model=ParallelWaveGAN --model.preset=ljspeech", "parallel_wavegan", 2),
+        ("--model=ParallelWaveGAN --data.crop=24000", PRESETS["paper"].mel, 2),
+        (
+            "--model=ParallelWaveGAN --model.mel=tacotron2 --model.upsample_scales=[8,32] --model.aux_context=3",
+            "tacotron2",
+            3,
+        ),
+    ],
+)
+@pytest.mark.parametrize("data_name", ["LJSpeech", "MelFolder"])
+def test_the_data_make_the_mels_of_the_model(args, mel, context, data_name, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    built = build(monkeypatch, f"--data={data_name}", *args.split())
+    assert built.datamodule.mel == built.model.mel_config == MelConfig.of(mel)
+    assert built.datamodule.context == built.model.context == context
+    assert MelConfig.of(built.config["fit"]["data"]["init_args"]["mel"]) == MelConfig.of(
+        mel
+    )  # a resumed run has it too
+
+
+def test_mels_that_were_given_stay(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    built = build(monkeypatch, "--model=MelGAN", "--data=MelFolder", "--data.mel=vocos", "--data.context=1")
+    assert built.datamodule.mel == MelConfig.of("vocos") and built.datamodule.context == 1
+    with pytest.raises(InputError, match=r"the mels of MelFolder .vocos. are not those of MelGAN .*sample_rate 24000"):
+        built.model._check_mel(built.datamodule)
+    other = build(monkeypatch, "--model=MelGAN", "--data=Digits")  # whose arguments name no mels
+    assert type(other.datamodule).__name__ == "Digits"
 
 
 def test_a_file_of_the_user_wins_over_a_packaged_config(monkeypatch, tmp_path):

@@ -28,6 +28,8 @@ from lightning_gans.models import GAN
 from lightning_gans.module import SAMPLE_CHUNK, AdversarialModule
 
 every_paper = pytest.mark.parametrize("name", PAPERS)
+FROM_NOISE = [name for name in PAPERS if not name.startswith(("melgan", "parallel_wavegan"))]
+"""The papers that sample; the others, vocoders, are given features."""
 
 
 @every_paper
@@ -36,13 +38,17 @@ def test_two_steps(name):
     before = weights(module)
     trainer = fit(module, data_for(module, count=24), callbacks=[gradients], logger=log, max_steps=3)
 
-    assert set(gradients.largest) == set(before)
+    unused = {key for key in before if name.startswith("parallel") and "conv_layers.3.conv1x1_out" in key}
+    assert set(gradients.largest) == set(before) - unused
     # Wasserstein's loss is a difference, in which the last bias cancels
     still = {"discriminator.output.bias"} if name in ("wavegan", "wavegan_wgan", "specgan") else set()
-    assert {key for key, largest in gradients.largest.items() if largest == 0} == still
+    # as in the hinge loss within the margin, but for rounding; weight norm leaves only the sign of a single number
+    rounded = {key for key in before if name == "melgan" and "layers.6.bias" in key}
+    rounded |= {key for key in before if "first_conv" in key and key.endswith("original1")}
+    assert {key for key, largest in gradients.largest.items() if largest == 0} - rounded == still
     after = weights(module)
     assert all(tensor.isfinite().all() for tensor in after.values())
-    assert {key for key in before if torch.equal(before[key], after[key])} == still
+    assert {key for key in before if torch.equal(before[key], after[key])} - rounded == still | unused
 
     players = module.players
     assert {f"train/{what}_{player}" for what in ("loss", "grad_norm") for player in players} <= set(log.lines[-1])
@@ -242,7 +248,7 @@ def test_ranks_have_streams_of_their_own(monkeypatch):
 # ---- sampling
 
 
-@every_paper
+@pytest.mark.parametrize("name", FROM_NOISE)
 def test_sample(name):
     module = build(name)
     fit(module, max_steps=3)  # batch norm has statistics that differ from a batch's
@@ -359,11 +365,13 @@ def test_checkpoint_holds_plain_values(name, tmp_path):
     trainer.save_checkpoint(path := tmp_path / "model.ckpt")
     checkpoint = torch.load(path, weights_only=True)
     plain = (int, float, str, tuple, type(None))
-    assert {k for k, v in checkpoint["hyper_parameters"].items() if not isinstance(v, plain)} == set()
+    values = checkpoint["hyper_parameters"] | checkpoint["hyper_parameters"].pop("mel", {})
+    assert {k for k, v in values.items() if not isinstance(v, plain)} == set()
     assert (checkpoint["model"], checkpoint["noise_seed"], checkpoint["global_step"]) == (type(module).__name__, 0, 2)
     again = type(module).load_from_checkpoint(path, weights_only=True)
     torch.testing.assert_close(state(again), state(module), rtol=0, atol=0)
-    torch.testing.assert_close(again.sample(3, seed=0), module.cpu().sample(3, seed=0), rtol=0, atol=0)
+    made = [m.sample(3, seed=0) if name in FROM_NOISE else m.vocode(torch.zeros(8, 9), seed=0) for m in (again, module)]
+    torch.testing.assert_close(*made, rtol=0, atol=0)
 
 
 class Poison(Callback):

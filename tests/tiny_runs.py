@@ -6,24 +6,28 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
+from tiny_mels import FRAMES, sounds, tiny_melgan, tiny_parallel_wavegan
 from torch import Tensor, nn
 
 from lightning_gans.data.clips import AudioDataModule
 from lightning_gans.data.images import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
+from lightning_gans.data.mel_clips import MelDataModule
 from lightning_gans.data.slicing import AudioClips
 from lightning_gans.data.sounds import Sounds
-from lightning_gans.data.splits import SplitDataModule
 from lightning_gans.models import CGAN, DCGAN, GAN, ControlGAN, SpecGAN, WaveGAN
 from lightning_gans.module import AdversarialModule
+from lightning_gans.vocoder import Vocoder
 
 SIZE, CLASSES = 32, 3
 _gan = dict(image_shape=(1, SIZE, SIZE), latent_dim=4)
 _control = dict(image_size=SIZE, channels=1, num_classes=CLASSES, labels="class", latent_dim=4, width=4)
 _dcgan = dict(image_size=SIZE, channels=1, latent_dim=4, width=4)
 _wavegan = dict(length=256, latent_dim=4, width=4)
+# the loss of a batch is the mean of its examples', and the first steps of RAdam move something
+_parallel = dict(stft_reduction="example", lr_g=1e-2, lr_d=1e-2)
 
 PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "gan": lambda: GAN(**_gan, hidden=8, units=6, pieces=2),
@@ -39,6 +43,14 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
         **_wavegan, n_critic=2, loss="lsgan", batch_norm=True, post_filter=True, num_classes=CLASSES
     ),
     "specgan": lambda: SpecGAN(latent_dim=4, width=1, n_critic=2),
+    "melgan": tiny_melgan,
+    "melgan_stft": lambda: tiny_melgan(
+        discriminator="parallel_wavegan", feature_weight=0.0, aux_loss="stft", loss="least_squares", normalize=True
+    ),
+    "parallel_wavegan": lambda: tiny_parallel_wavegan(**_parallel),
+    "parallel_wavegan_features": lambda: tiny_parallel_wavegan(
+        **_parallel, discriminator="multi_scale", feature_weight=25.0, recompute_fake=False
+    ),
     "controlgan_gp": lambda: ControlGAN(**_control, discriminator="logit", loss="wasserstein", penalty_weight=10.0),
 }
 G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(
@@ -92,8 +104,40 @@ class TinyClips(AudioDataModule):
         }
 
 
-def data_for(module: AdversarialModule, **options: int) -> SplitDataModule:
-    """Images, or clips of the module's length."""
+class TinySpeech(MelDataModule):
+    """Tones with noise, a few frames longer than a crop; the same at each call."""
+
+    def __init__(self, module: Vocoder, batch_size: int = 4, count: int = 16) -> None:
+        hop = module.mel_config.hop_length
+        super().__init__(
+            None,
+            module.hparams.mel,
+            crop=FRAMES * hop,
+            context=module.context,
+            normalize="none",
+            peak=1.0,
+            gain=(0.5, 1.0),
+            trim_silence=False,
+            short="pad",
+            crops_per_file=1,
+            batch_size=batch_size,
+            num_workers=0,
+        )
+        samples = (sounds(count, FRAMES + 8, hop).numpy() * 30000).astype(np.int16)
+        length = samples.shape[-1]
+        names, start = [str(i) for i in range(count)], length * np.arange(count)
+        made = Sounds(names, samples.ravel(), start, np.full(count, length), 1, self.sample_rate, {}, {})
+        rows = {"train": np.arange(count), "val": np.arange(2), "test": np.arange(2, 4)}
+        self.splits = self._split(Path("generated"), made, None, rows)
+
+    def prepare_data(self) -> None:
+        """There are no files."""
+
+
+def data_for(module: AdversarialModule, **options: int) -> LightningDataModule:
+    """Images, clips of the module's length, or its mels."""
+    if isinstance(module, Vocoder):
+        return TinySpeech(module, **options)
     if hasattr(module, "audio_shape"):
         return TinyClips(length=module.audio_shape[1], **options)
     return TinyImages(**options)
@@ -101,7 +145,7 @@ def data_for(module: AdversarialModule, **options: int) -> SplitDataModule:
 
 def fit(
     module: AdversarialModule,
-    data: SplitDataModule | None = None,
+    data: LightningDataModule | None = None,
     callbacks: Sequence[Callback] = (),
     resume: Any = None,
     **options: Any,
@@ -154,13 +198,16 @@ class Log(Logger):
 
 
 class Latents(Callback):
-    """The latents that were drawn, training and validation apart."""
+    """The latents that were drawn, training and validation apart; of vocoders, the noise that G was given."""
 
     def __init__(self) -> None:
         self.train: list[Tensor] = []
         self.val: list[Tensor] = []
 
     def setup(self, trainer: Trainer, module: AdversarialModule, stage: str) -> None:
+        if isinstance(module, Vocoder):
+            module.generator.register_forward_pre_hook(self.note)
+            return
         prior = module.prior
 
         def noting(num: int, generator: torch.Generator | None = None) -> Tensor:
@@ -169,6 +216,10 @@ class Latents(Callback):
             return z
 
         module.prior = noting
+
+    def note(self, generator: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        if torch.is_grad_enabled() and len(inputs) == 2:  # else a second pass with the same noise, or no noise
+            self.train.append(inputs[0])
 
 
 class Gradients(Callback):
@@ -213,6 +264,8 @@ class LatentsOfData(Callback):
     def on_train_batch_start(
         self, trainer: Trainer, module: AdversarialModule, batch: NamedTuple, batch_idx: int
     ) -> None:
+        if isinstance(module, Vocoder):
+            return
         pixels = batch[0].flatten(1)
         directions = torch.randn(pixels.shape[1], module.hparams.latent_dim, generator=torch.Generator().manual_seed(1))
         z = pixels @ directions / pixels.shape[1] ** 0.5

@@ -1,6 +1,7 @@
-"""MelGAN: Generative Adversarial Networks for Conditional Waveform Synthesis, Kumar et al. 2019.
+"""MelGAN, Kumar et al. 2019, https://arxiv.org/abs/1910.06711.
 
-https://arxiv.org/abs/1910.06711, with what the authors' code adds (https://github.com/descriptinc/melgan-neurips):
+"MelGAN: Generative Adversarial Networks for Conditional Waveform Synthesis", with what the authors' code adds
+(https://github.com/descriptinc/melgan-neurips):
 
 - Feature matching is weighted by 4 / (layers + 1) / scales = 0.2667 before the paper's 10; ``fm_scale: paper`` leaves
   that factor out.

@@ -19,6 +19,7 @@ Departures from both:
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -343,6 +344,11 @@ class ParallelWaveGAN(Vocoder):
         self.stft_loss = MultiResolutionSTFTLoss(reduction=stft_reduction)
         reach = self.generator.reach + self.generator.upsample_net.upsample.faded
         self.receptive_frames = -(-reach // self.mel_config.hop_length)
+
+    @classmethod
+    def data_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        mel = options["mel"] if options["mel"] is not None else PRESETS[options["preset"]].mel
+        return {"mel": mel, "context": options["aux_context"]}
 
     def on_fit_start(self) -> None:
         """Measure the features, unless their statistics came with the weights."""
