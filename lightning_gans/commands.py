@@ -1,4 +1,4 @@
-"""The small commands beside training: ``sample`` and ``zoo``. Arguments are read before anything heavy is imported."""
+"""The small commands beside training. Arguments are read before anything heavy is imported."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGNED = ("--strength", "--label")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run ``sample ...`` or ``zoo ...``.
+    """Run ``sample ...``, ``vocode ...`` or ``zoo ...``.
 
     Args:
         argv: Without the program's name.
@@ -101,6 +101,35 @@ def _parser() -> argparse.ArgumentParser:
     )
     sample.set_defaults(run=_sample)
 
+    vocode = commands.add_parser(
+        "vocode",
+        help="turn mel spectrograms, or the mels of sound files, into sound",
+        description="Write the sound that a trained vocoder makes of features, or of the features of a sound file (copy"
+        " synthesis), and say how fast it was.",
+        epilog="examples: lightning-gans vocode melgan_lj001 in.wav out.wav; lightning-gans vocode melgan_lj001 mel.npy"
+        " out.wav; lightning-gans vocode last.ckpt recordings/ vocoded/ --chunk-seconds 10",
+    )
+    vocode.add_argument("name", metavar="NAME", help="a vocoder of the zoo, or a .safetensors or .ckpt file")
+    vocode.add_argument(
+        "input",
+        type=Path,
+        metavar="INPUT",
+        help="a sound file; features as .npy, (frames, bands) in the model's convention, not normalised; or a folder of"
+        " both",
+    )
+    vocode.add_argument(
+        "output", type=Path, metavar="OUTPUT", help=".wav, which is replaced; for a folder one without sounds"
+    )
+    vocode.add_argument(
+        "--chunk-seconds",
+        type=float,
+        metavar="S",
+        help="work on so much at a time, for little memory; the sound is the same (default: each file at once)",
+    )
+    vocode.add_argument("--seed", type=int, default=0, help="of the noise, for models that take any (default: 0)")
+    vocode.add_argument("--device", help="such as cpu or cuda:1 (default: cuda where there is one, else cpu)")
+    vocode.set_defaults(run=_vocode)
+
     commands_zoo = commands.add_parser(
         "zoo", help="list, show, export and check trained models", description="Trained models and their cards."
     ).add_subparsers(required=True, metavar="COMMAND")
@@ -125,24 +154,42 @@ def _parser() -> argparse.ArgumentParser:
         "import", _import, "make a weights file and the skeleton of its card from another project's checkpoint"
     )
     importing.add_argument(
-        "--format", required=True, metavar="PROJECT", help="wavegan: TensorFlow checkpoints of WaveGAN's authors"
+        "--format",
+        required=True,
+        metavar="PROJECT",
+        help="wavegan: TensorFlow checkpoints of WaveGAN's authors; parallel_wavegan: kan-bayashi's, MelGAN too;"
+        " melgan_neurips: MelGAN's authors'; melgan_seungwonpark",
     )
     importing.add_argument(
         "--checkpoint",
         type=Path,
         required=True,
-        metavar="PREFIX",
-        help="what the names of its files begin with",
+        metavar="FILE|DIR|PREFIX",
+        help="the file, their folder (melgan_neurips), or what their names begin with (wavegan)",
     )
     importing.add_argument(
         "--output", type=Path, required=True, metavar="FILE|DIR", help=".safetensors file or folder, made if need be"
     )
     importing.add_argument("--name", help="<paper>_<dataset> (default: the file name of the output)")
     importing.add_argument(
-        "--stats", type=Path, metavar="FILE.npz", help="mean and std of the 129 bins, which SpecGAN needs"
+        "--config",
+        type=Path,
+        metavar="FILE.yml",
+        help="settings of the training (default for parallel_wavegan: config.yml beside the checkpoint)",
+    )
+    importing.add_argument(
+        "--stats",
+        type=Path,
+        metavar="FILE",
+        help="statistics of the training data: stats.h5 or stats.npy (default for parallel_wavegan: the one beside the"
+        " checkpoint), or a .npz with mean and std of the 129 bins, which SpecGAN needs",
     )
     importing.add_argument("--length", type=int, help="samples of a clip, where the checkpoint leaves it open")
-    importing.add_argument("--sample_rate", type=int, default=16000, help="in Hz (default: 16000)")
+    importing.add_argument(
+        "--sample_rate",
+        type=int,
+        help="in Hz, where no file tells it (default: 16000 for wavegan, 22050 for melgan_neurips)",
+    )
     readme = add("readme", _readme, "write the table of results into the README")
     readme.add_argument("--file", type=Path, default=Path("README.md"), help="default: README.md")
     return parser
@@ -151,7 +198,28 @@ def _parser() -> argparse.ArgumentParser:
 def _sample(arguments: argparse.Namespace) -> None:
     from lightning_gans import sampling
 
+    arguments.device = _device(arguments.device)
     sampling.sample(arguments)
+
+
+def _vocode(arguments: argparse.Namespace) -> None:
+    from lightning_gans import vocoding
+
+    arguments.device = _device(arguments.device)
+    vocoding.vocode(arguments)
+
+
+def _device(given: str | None) -> str:
+    import torch
+
+    if given is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=given)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"--device {given} cannot be used here ({reason}); leave it out, or give cpu") from None
+    return given
 
 
 # ---- zoo

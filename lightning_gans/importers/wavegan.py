@@ -18,9 +18,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_gans import models
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported
+from lightning_gans.importers.imported import Imported, misfit, module_shapes, refuse
 from lightning_gans.importers.tensorflow_bundle import bundle_prefix, read_bundle, read_index
 from lightning_gans.models.specgan import BINS
 from lightning_gans.models.wavegan import START
@@ -43,15 +42,21 @@ CONVERSION = (
 
 
 def read(
-    checkpoint: Path, *, stats: Path | None = None, length: int | None = None, sample_rate: int = 16000
+    checkpoint: Path,
+    *,
+    config: Path | None = None,
+    stats: Path | None = None,
+    length: int | None = None,
+    sample_rate: int | None = None,
 ) -> Imported:
     """Read a WaveGAN or a SpecGAN.
 
     Args:
         checkpoint: ``PREFIX`` of ``PREFIX.index`` and ``PREFIX.data-00000-of-00001``, or one of them.
+        config: None: the variables tell everything.
         stats: SpecGAN's statistics: a .npz with ``mean`` and ``std`` of the 129 bins.
         length: T; needed for WaveGAN with six layers, which has the same variables for 32768 and 65536.
-        sample_rate: In Hz.
+        sample_rate: In Hz; 16000 when not given.
 
     Returns:
         What a module is made from, in float32.
@@ -59,10 +64,11 @@ def read(
     Raises:
         InputError: as ``Importer``; it lists the variables that are missing, left over or of another shape.
     """
+    refuse(checkpoint, "wavegan", config=config)
     prefix = bundle_prefix(Path(checkpoint))
     variables = read_bundle(prefix, lambda name: bool(SKIPPED.fullmatch(name)))
     model, up = recognised(prefix, variables)
-    hparams = _hparams(prefix, model, up, variables, length) | {"sample_rate": sample_rate}
+    hparams = _hparams(prefix, model, up, variables, length) | {"sample_rate": sample_rate or 16000}
     networks = ("generator", "discriminator") if any(name.startswith("D/") for name in variables) else ("generator",)
 
     shapes = {key: shape for key, shape in module_shapes(model, hparams).items() if key.partition(".")[0] in networks}
@@ -149,12 +155,6 @@ def _hparams(
     return hparams | {"length": length or lengths[0], "channels": channels, "post_filter": post_filter}
 
 
-def module_shapes(model: str, hparams: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """Shapes of the module's state; nothing is allocated, and no random number drawn."""
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
-        return {key: tuple(value.shape) for key, value in getattr(models, model)(**hparams).state_dict().items()}
-
-
 def tensorflow_shape(shape: tuple[int, ...], name: str) -> tuple[int, ...]:
     """The shape of the variable that is stored as ``shape`` in torch."""
     turned = tuple(shape[KERNEL_AXES[len(shape)].index(axis)] for axis in range(len(shape)))
@@ -177,15 +177,9 @@ def _check(
         for name, shape in expected.items()
         if name in variables and variables[name].shape != shape
     ]
-    problems = [
-        f"{label}{', '.join(names)}"
-        for label, names in (("it lacks ", missing), ("it has unknown ", strange), ("", wrong))
-        if names
-    ]
+    problems = misfit(missing, strange, wrong)
     if problems:
-        raise InputError(
-            f"{prefix} does not fit the authors' {model}: {'; '.join(problems)}; choose another checkpoint"
-        )
+        raise InputError(f"{prefix} does not fit the authors' {model}: {problems}; choose another checkpoint")
 
 
 def _statistics(prefix: Path, model: str, path: Path | None) -> dict[str, Tensor]:

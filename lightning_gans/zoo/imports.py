@@ -17,18 +17,21 @@ if TYPE_CHECKING:
 def import_checkpoint(
     format: str,
     checkpoint: str | Path,
+    config: str | Path | None = None,
     stats: str | Path | None = None,
     length: int | None = None,
-    sample_rate: int = 16000,
+    sample_rate: int | None = None,
 ) -> AdversarialModule:
     """Make a module from a checkpoint of another project.
 
     Args:
-        format: The project: ``wavegan`` for the TensorFlow code of WaveGAN's and SpecGAN's authors.
-        checkpoint: A file, or what the names of its files have in common (``PREFIX`` of ``PREFIX.index``).
-        stats: SpecGAN: a .npz with ``mean`` and ``std`` of the 129 bins.
+        format: The project, a name of ``importers.IMPORTERS``; each file there says what it reads.
+        checkpoint: A file, a folder of them, or what their names have in common (``PREFIX`` of ``PREFIX.index``).
+        config: The settings of the training: ``config.yml`` of Parallel WaveGAN.
+        stats: Statistics of the training data: ``stats.h5`` or ``stats.npy`` of Parallel WaveGAN, and for SpecGAN a
+            .npz with ``mean`` and ``std`` of the 129 bins.
         length: WaveGAN with six layers: 32768 or 65536 samples.
-        sample_rate: In Hz.
+        sample_rate: In Hz, for WaveGAN and the authors' MelGAN; their own when not given.
 
     Returns:
         The module in evaluation mode. ``untrained_networks`` names what the checkpoint did not hold, such as the
@@ -37,7 +40,7 @@ def import_checkpoint(
     Raises:
         InputError: for an unknown format, and for files, variables and options that do not fit.
     """
-    return build(_read(format, checkpoint, stats, length, sample_rate)).eval()
+    return build(_read(format, checkpoint, config, stats, length, sample_rate)).eval()
 
 
 def import_entry(
@@ -45,19 +48,22 @@ def import_entry(
     checkpoint: str | Path,
     output: str | Path,
     name: str | None = None,
+    config: str | Path | None = None,
     stats: str | Path | None = None,
     length: int | None = None,
-    sample_rate: int = 16000,
+    sample_rate: int | None = None,
 ) -> Exported:
     """Write what ``import_checkpoint`` makes: every network, in float32, so that nothing is lost.
 
     ``export`` makes of this file the smaller one for a release.
 
     Args:
-        format: As for ``import_checkpoint``, as are ``checkpoint``, ``stats``, ``length`` and ``sample_rate``.
+        format: As for ``import_checkpoint``, as are ``checkpoint``, ``config``, ``stats``, ``length`` and
+            ``sample_rate``.
         checkpoint: See there.
         output: A ``.safetensors`` file, or a folder; made if need be.
         name: ``<paper>_<dataset>``; the stem of the file when not given.
+        config: See there.
         stats: See there.
         length: See there.
         sample_rate: See there.
@@ -72,21 +78,30 @@ def import_entry(
             raise InputError(f"--output names the file {output} and --name is {name}; leave one of them out")
         folder, name = output.parent, output.stem
     name = checked_name(name or Path(checkpoint).name)
-    weights = _read(format, checkpoint, stats, length, sample_rate)
+    weights = _read(format, checkpoint, config, stats, length, sample_rate)
     return write_entry(weights, build(weights), folder, name)
 
 
 def _read(
-    format: str, checkpoint: str | Path, stats: str | Path | None, length: int | None, sample_rate: int
+    format: str,
+    checkpoint: str | Path,
+    config: str | Path | None,
+    stats: str | Path | None,
+    length: int | None,
+    sample_rate: int | None,
 ) -> Weights:
     from lightning_gans.importers import IMPORTERS
 
     if format not in IMPORTERS:
         raise InputError(f"there is no format {format}; {closest(format, list(IMPORTERS))}")
-    if sample_rate < 1:
+    if sample_rate is not None and sample_rate < 1:
         raise InputError(f"--sample_rate is {sample_rate}; expected the Hz of the audio that the model was trained on")
     imported = IMPORTERS[format](
-        Path(checkpoint), stats=Path(stats) if stats else None, length=length, sample_rate=sample_rate
+        Path(checkpoint),
+        config=Path(config) if config else None,
+        stats=Path(stats) if stats else None,
+        length=length,
+        sample_rate=sample_rate,
     )
     for key, value in imported.state.items():
         if value.is_floating_point() and not value.isfinite().all():

@@ -1,0 +1,83 @@
+"""Checkpoints of the authors' MelGAN (https://github.com/descriptinc/melgan-neurips): one state dict per file.
+
+Sizes follow from the shapes. Of the training, the files tell nothing: ``args.yml`` is a dumped Python object, which is
+not read. The module keeps its defaults, which are the authors'.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, ones, zeros
+
+from lightning_gans.errors import InputError
+from lightning_gans.importers.imported import Imported, refuse
+from lightning_gans.importers.torch_files import fitted, load, names, normed
+
+GENERATOR = "netG.pt"
+SAMPLE_RATE = 22050
+
+
+def read(
+    checkpoint: Path,
+    *,
+    config: Path | None = None,
+    stats: Path | None = None,
+    length: int | None = None,
+    sample_rate: int | None = None,
+) -> Imported:
+    """Read a generator, with its discriminator where that is beside it.
+
+    Args:
+        checkpoint: ``netG.pt``, ``best_netG.pt``, a generator under any other name, or a folder with a ``netG.pt``.
+            The discriminator is the file beside it whose name has ``netD`` in place of ``netG``.
+        config: None: the shapes tell everything.
+        stats: None: the features are not normalised.
+        length: None.
+        sample_rate: In Hz; 22050 when not given, as in the authors' code.
+
+    Raises:
+        InputError: as ``Importer``.
+    """
+    refuse(checkpoint, "melgan_neurips", config=config, stats=stats, length=length)
+    path = checkpoint / GENERATOR if checkpoint.is_dir() else checkpoint
+    states = {"generator": load(path)}
+    judge = path.with_name(path.name.replace("netG", "netD"))
+    if judge != path and judge.is_file():
+        states["discriminator"] = load(judge)
+    bands, hparams = sizes(str(path), states["generator"])
+    mel = {"name": "melgan", "n_mels": bands, "sample_rate": sample_rate or SAMPLE_RATE}
+    hparams = hparams | {"mel": mel}
+    state = fitted(str(path), "the authors' MelGAN", "MelGAN", hparams, states, their_name)
+    return Imported("MelGAN", hparams, tuple(states), state | {"mel_mean": zeros(bands), "mel_scale": ones(bands)})
+
+
+def their_name(layer: str) -> str:
+    """From ``generator.model.4.block.2`` or ``discriminator.discriminators.0.layers.1.0`` to the authors' name."""
+    name = layer.partition(".")[2]
+    return re.sub(r"discriminators\.(\d+)\.layers\.(\d+)", r"model.disc_\1.model.layer_\2", name)
+
+
+def sizes(source: str, state: Mapping[Any, Any]) -> tuple[int, dict[str, int]]:
+    """Bands, width and residual blocks, from the shapes; the authors' ratios are always 8, 8, 2, 2.
+
+    Args:
+        source: What messages call the file.
+        state: The generator's.
+
+    Raises:
+        InputError: if it is no generator.
+    """
+    first = normed(state).get("model.1.weight_v")
+    if not isinstance(first, Tensor) or first.dim() != 3:
+        raise InputError(
+            f"{source} holds no generator of the authors' MelGAN: expected a bare state dict with model.1.weight_v and"
+            f" so on, found {names(state)}; choose another checkpoint or --format"
+        )
+    channels, bands, _ = first.shape
+    blocks = next(j for j in count() if f"model.{4 + j}.shortcut.bias" not in state)
+    return bands, {"width": max(1, channels // 16), "blocks": blocks}

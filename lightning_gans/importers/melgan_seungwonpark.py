@@ -1,0 +1,110 @@
+"""Checkpoints of seungwonpark's MelGAN (https://github.com/seungwonpark/melgan), which takes the mels of Tacotron 2.
+
+Its generator maps features to (mel + 5) / 5, which here are the mean and the deviation of each band. What differs:
+
+- Its inference appends ten frames of silence, ln(1e-5), and cuts their sound off, against a click at the end.
+  ``vocode`` takes mels as they are: append such frames where the click disturbs.
+- Its adversarial loss sums squares over time, so that its weight grows with the crop; here they are averaged, with
+  ``adversarial_weight`` 1. It updates G before D, here D is first.
+- Checkpoints from before its layers were those of the paper (2019) do not fit, and are refused.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+from torch import Tensor, full
+
+from lightning_gans.errors import InputError
+from lightning_gans.importers.imported import Imported, refuse
+from lightning_gans.importers.torch_files import fitted, load, names
+
+NETWORKS = {"generator": "model_g", "discriminator": "model_d"}
+MEL = {
+    "sampling_rate": "sample_rate",
+    "filter_length": "n_fft",
+    "hop_length": "hop_length",
+    "win_length": "win_length",
+    "n_mel_channels": "n_mels",
+    "mel_fmin": "f_min",
+    "mel_fmax": "f_max",
+}
+"""From the names of its ``audio`` settings to ours."""
+OFFSET = 5.0
+"""What its generator adds to a mel, and then divides it by."""
+
+
+def read(
+    checkpoint: Path,
+    *,
+    config: Path | None = None,
+    stats: Path | None = None,
+    length: int | None = None,
+    sample_rate: int | None = None,
+) -> Imported:
+    """Read both networks, and the settings that the checkpoint holds.
+
+    Args:
+        checkpoint: A file such as ``nvidia_tacotron2_LJ11_epoch6400.pt``, with ``model_g``, and ``model_d`` and
+            ``hp_str`` if they are there. Without ``hp_str``, the settings are the project's own: mels of Tacotron 2.
+        config: None: the settings are in the checkpoint.
+        stats: None: they are part of the generator.
+        length: None.
+        sample_rate: None: it is in the settings.
+
+    Raises:
+        InputError: as ``Importer``.
+    """
+    refuse(checkpoint, "melgan_seungwonpark", config=config, stats=stats, length=length, sample_rate=sample_rate)
+    content = load(checkpoint)
+    states = {network: content[key] for network, key in NETWORKS.items() if isinstance(content.get(key), dict)}
+    if "generator" not in states:
+        raise InputError(
+            f"{checkpoint} holds no MelGAN of seungwonpark: expected model_g, found {names(content)}; choose another"
+            " checkpoint or --format"
+        )
+    settings = read_settings(checkpoint, content.get("hp_str") or "")
+    audio, train, model = (settings.get(key) or {} for key in ("audio", "train", "model"))
+    hparams: dict[str, Any] = {
+        "mel": {"name": "tacotron2", **{ours: audio[key] for key, ours in MEL.items() if key in audio}},
+        "normalize": True,
+        "loss": "least_squares",
+        "feature_weight": float(model.get("feat_match", 10.0)),
+        "fm_scale": "paper",
+        "lr": float(train.get("adam", {}).get("lr", 1e-4)),
+    }
+    state = fitted(str(checkpoint), "seungwonpark's MelGAN", "MelGAN", hparams, states, their_name)
+    bands = state["generator.model.1.parametrizations.weight.original1"].shape[1]
+    statistics: dict[str, Tensor] = {"mel_mean": full((bands,), -OFFSET), "mel_scale": full((bands,), OFFSET)}
+    return Imported("MelGAN", hparams, tuple(states), state | statistics)
+
+
+def read_settings(checkpoint: Path, text: str) -> dict[str, Any]:
+    """The sections of ``hp_str``, each of which is a YAML document of its own."""
+    try:
+        sections = [section for section in yaml.safe_load_all(text) if section is not None]
+        return {key: dict(value) for section in sections for key, value in section.items()}
+    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
+        problem = " ".join(str(error).split())
+        raise InputError(f"{checkpoint}: hp_str is not the YAML of its settings ({problem}); choose another") from None
+
+
+def their_name(layer: str) -> str:
+    """From ``generator.model.4.block.2`` or ``discriminator.discriminators.0.layers.1.0`` to its name.
+
+    Ours are one run of layers: behind each upsampling three residual blocks, which there are one layer.
+    """
+    network, _, name = layer.partition(".")
+    if network == "discriminator":
+        return re.sub(r"layers\.", "discriminator.", name)
+    _, index, *rest = name.split(".")
+    if index == "1":
+        return "generator.1"
+    stage, place = divmod(int(index) - 3, 5)
+    if not rest:
+        return f"generator.{3 + 3 * stage + (place > 0)}"  # the last layer is where a block would be
+    part = f"blocks.{place - 1}.{rest[1]}" if rest[0] == "block" else f"shortcuts.{place - 1}"
+    return f"generator.{4 + 3 * stage}.{part}"
