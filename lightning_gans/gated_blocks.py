@@ -1,8 +1,8 @@
-"""A gated residual block (van den Oord et al. 2016, section 2.3) as matrix products over pieces that stay in the cache.
+"""A gated residual block (van den Oord et al. 2016, section 2.3) piece by piece, each of which stays in the cache.
 
-On CPUs this takes half the time of the same block written with convolutions: products of this size run faster than
-dilated convolutions with few channels, the elementwise parts find their inputs in the cache, and the hyperbolic tangent
-is taken as tanh(a) = 2 sigmoid(2a) - 1, of which the caller doubles ``a``.
+On CPUs this is half as fast again, or more, as the same block written with layers: convolutions with few channels run several times
+faster when the channels of a sample lie side by side, the elementwise parts find their inputs in the cache, and the
+hyperbolic tangent is taken as tanh(a) = 2 sigmoid(2a) - 1, of which the caller doubles ``a``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+from torch.nn.functional import conv2d
 
 HALF = math.sqrt(0.5)
 PIECE = 1024
@@ -52,16 +53,16 @@ class GatedBlock(Function):
 
     ``apply(x, skip, condition, weight, bias, output_weight, output_bias, kernels, cut, hop, dilation)``:
 
-    - ``x`` (C, P + T + P): input, with P zeros at either end.
-    - ``skip`` (S, T): the sum of the skip outputs so far, which is added to in place.
-    - ``condition`` (2 G, L + R - 1): conditioning at the frame rate, with (R - 1) / 2 zeros at either end.
-    - ``weight`` (K, 2 G, C), ``bias`` (2 G): the dilated convolution, tap by tap.
-    - ``output_weight`` (S + C, G), ``output_bias``: both 1x1 convolutions, skip first, the others times sqrt(1/2);
-      (S, G) in a last block, which has no residual output.
-    - ``kernels`` (N, R, hop): what R frames contribute to the samples of the one in their middle.
+    - ``x`` (P + T + P, C): input, with P zeros at either end.
+    - ``skip`` (T, S): the sum of the skip outputs so far, which is added to in place.
+    - ``condition`` (L + R - 1, 2 G): conditioning at the frame rate, with (R - 1) / 2 zeros at either end.
+    - ``weight`` (2 G, C, 1, K), ``bias`` (2 G): the dilated convolution.
+    - ``output_weight`` (G, S + C), ``output_bias``: both 1x1 convolutions, skip first, the others times sqrt(1/2);
+      (G, S) in a last block, which has no residual output.
+    - ``kernels`` (N, hop, R): what R frames contribute to the samples of the one in their middle.
     - ``cut``: which frames are worked on together, and with which kernel.
 
-    The rows of the first G of 2 G channels (weight, bias and condition) have to be doubled, see above.
+    The first G of 2 G channels (of weight, bias and condition) have to be doubled, see above.
 
     Returns ``skip``, and the next block's ``x`` (None from a last block).
     """
@@ -81,33 +82,26 @@ class GatedBlock(Function):
         hop: int,
         dilation: int,
     ) -> tuple[Tensor, Tensor | None]:
-        taps, gate = weight.shape[0], weight.shape[1] // 2
-        skips, length = skip.shape
-        margin = (x.shape[1] - length) // 2
-        windows = condition.unfold(1, kernels.shape[1], 1)  # (2 G, L, R)
+        gate, (length, skips) = len(weight) // 2, skip.shape
+        margin, reach = (len(x) - length) // 2, weight.shape[-1] // 2 * dilation
+        windows = condition.unfold(0, kernels.shape[-1], 1).mT  # (L, R, 2 G)
         needs_grad = any(ctx.needs_input_grad)
-        gates = x.new_empty(2 * gate, length) if needs_grad else None
-        has_next = len(output_weight) > skips
-        following = torch.empty_like(x) if has_next else None
-        if following is not None:
-            following[:, :margin] = 0
-            following[:, margin + length :] = 0
+        gates = x.new_empty(length, 2 * gate) if needs_grad else None
+        following = empty_inside(x, margin) if len(output_bias) > skips else None
+        weight = weight.contiguous(memory_format=torch.channels_last)  # as the samples are, or each call copies it
         for first, last, kernel in cut:
             start, end = first * hop, last * hop
-            h = bias[:, None].expand(-1, end - start)
-            for tap in range(taps):
-                at = margin + start + (tap - taps // 2) * dilation
-                h = torch.addmm(h, weight[tap], x[:, at : at + end - start], out=None if tap == 0 else h)
-            h.view(-1, hop).addmm_(windows[:, first:last].flatten(0, 1), kernels[kernel])
+            seen = x[margin + start - reach : margin + end + reach]
+            h = samples(conv2d(image(seen), weight, bias, dilation=(1, dilation)))
+            h.view(-1, hop, 2 * gate).baddbmm_(kernels[kernel].expand(last - first, -1, -1), windows[first:last])
             h.sigmoid_()
             if gates is not None:
-                gates[:, start:end] = h
-            g = h[:gate].mul_(2).sub_(1).mul_(h[gate:])
-            y = torch.addmm(output_bias[:, None], output_weight, g)
-            skip[:, start:end] += y[:skips]
+                gates[start:end] = h
+            y = torch.addmm(output_bias, gated(h), output_weight)
+            skip[start:end] += y[:, :skips]
             if following is not None:
                 inside = slice(margin + start, margin + end)
-                torch.add(y[skips:], x[:, inside], alpha=HALF, out=following[:, inside])
+                torch.add(y[:, skips:], x[inside], alpha=HALF, out=following[inside])
         if needs_grad:
             ctx.save_for_backward(x, gates, condition, weight, output_weight, kernels)
             ctx.cut, ctx.hop, ctx.dilation = cut, hop, dilation
@@ -118,42 +112,77 @@ class GatedBlock(Function):
     @once_differentiable
     def backward(ctx: Any, grad_skip: Tensor, grad_following: Tensor | None) -> tuple[Tensor | None, ...]:
         x, gates, condition, weight, output_weight, kernels = ctx.saved_tensors
-        hop, dilation = ctx.hop, ctx.dilation
-        taps, gate = weight.shape[0], weight.shape[1] // 2
-        length = grad_skip.shape[1]
-        margin, reach = (x.shape[1] - length) // 2, kernels.shape[1]
-        windows = condition.unfold(1, reach, 1)
-        frames = windows.shape[1]
-        grad_x = torch.zeros_like(x) if grad_following is None else HALF * grad_following
-        grad_weight, grad_output = torch.zeros_like(weight), torch.zeros_like(output_weight)
-        grad_bias = x.new_zeros(2 * gate)
-        grad_output_bias = x.new_zeros(len(output_weight))
-        grad_windows = x.new_empty(2 * gate, frames, reach)
-        grad_kernels = torch.zeros_like(kernels)
+        hop, dilation, (length, width) = ctx.hop, ctx.dilation, gates.shape
+        margin, reach = (len(x) - length) // 2, weight.shape[-1] // 2 * dilation
+        windows = condition.unfold(0, kernels.shape[-1], 1).mT
+        grad_weight, grad_kernels = torch.zeros_like(weight), torch.zeros_like(kernels)
+        grad_output, grad_output_bias = torch.zeros_like(output_weight), x.new_zeros(output_weight.shape[1])
+        grad_bias, grad_windows = x.new_zeros(width), torch.empty_like(windows)
+        grad_h = empty_inside(x.new_empty(length + 2 * reach, width), reach)
         for first, last, kernel in ctx.cut:
             start, end = first * hop, last * hop
-            s = gates[:, start:end]
-            tanh = 2 * s[:gate] - 1
-            dy = grad_skip[:, start:end]
+            s, dy = gates[start:end], grad_skip[start:end]
             if grad_following is not None:
-                dy = torch.cat([dy, grad_following[:, margin + start : margin + end]])
-            grad_output.addmm_(dy, (tanh * s[gate:]).T)
-            grad_output_bias += dy.sum(1)
-            dg = output_weight.T @ dy
-            dh = torch.cat([2 * dg * s[gate:], dg.mul_(tanh)])
+                dy = torch.cat([dy, grad_following[margin + start : margin + end]], 1)
+            grad_output.addmm_(gated(s).T, dy)
+            grad_output_bias += dy.sum(0)
+            dg = dy @ output_weight.T
+            dh = grad_h[reach + start : reach + end]
+            torch.mul(dg, s[:, width // 2 :], out=dh[:, : width // 2]).mul_(2)
+            torch.mul(dg, s[:, : width // 2].mul(2).sub_(1), out=dh[:, width // 2 :])
             torch.ops.aten.sigmoid_backward.grad_input(dh, s, grad_input=dh)
-            grad_bias += dh.sum(1)
-            for tap in range(taps):
-                at = margin + start + (tap - taps // 2) * dilation
-                grad_weight[tap].addmm_(dh, x[:, at : at + end - start].T)
-                grad_x[:, at : at + end - start].addmm_(weight[tap].T, dh)
-            rows = dh.view(-1, hop)
-            grad_windows[:, first:last] = (rows @ kernels[kernel].T).view(2 * gate, last - first, reach)
-            grad_kernels[kernel].addmm_(windows[:, first:last].flatten(0, 1).T, rows)
+            grad_bias += dh.sum(0)
+            seen = x[margin + start - reach : margin + end + reach]
+            grad_weight += torch.nn.grad.conv2d_weight(image(seen), weight.shape, image(dh), dilation=(1, dilation))
+            dh = dh.view(-1, hop, width)
+            grad_windows[first:last] = kernels[kernel].T @ dh
+            grad_kernels[kernel] += torch.bmm(dh, windows[first:last].mT).sum(0)
         grad_condition = torch.zeros_like(condition)
-        for i in range(reach):
-            grad_condition[:, i : i + frames] += grad_windows[:, :, i]
+        for i in range(kernels.shape[-1]):
+            grad_condition[i : i + len(windows)] += grad_windows[:, i]
         return (
-            grad_x, grad_skip, grad_condition, grad_weight, grad_bias, grad_output, grad_output_bias, grad_kernels,
-            None, None, None,
+            _grad_of_input(x, grad_h, grad_following, weight, ctx), grad_skip, grad_condition, grad_weight, grad_bias,
+            grad_output, grad_output_bias, grad_kernels, None, None, None,
         )  # fmt: skip
+
+
+def _grad_of_input(x: Tensor, grad_h: Tensor, grad_following: Tensor | None, weight: Tensor, ctx: Any) -> Tensor:
+    """The transposed convolution, as a convolution with the taps the other way round, and the way past the gate."""
+    reach = weight.shape[-1] // 2 * ctx.dilation
+    length = len(grad_h) - 2 * reach
+    margin = (len(x) - length) // 2
+    turned = weight.transpose(0, 1).flip(-1).contiguous(memory_format=torch.channels_last)
+    grad_x = empty_inside(x, margin)
+    for first, last, _ in ctx.cut:
+        start, end = first * ctx.hop, last * ctx.hop
+        inside = slice(margin + start, margin + end)
+        dx = samples(conv2d(image(grad_h[start : end + 2 * reach]), turned, dilation=(1, ctx.dilation)))
+        if grad_following is None:
+            grad_x[inside] = dx
+        else:
+            torch.add(dx, grad_following[inside], alpha=HALF, out=grad_x[inside])
+    return grad_x
+
+
+def gated(s: Tensor) -> Tensor:
+    """The hyperbolic tangent of the first half, weighed by the second, from the sigmoids (T, 2 G) of both."""
+    half = s.shape[1] // 2
+    return s[:, :half].mul(2).sub_(1).mul_(s[:, half:])
+
+
+def image(x: Tensor) -> Tensor:
+    """(T, C) as (1, C, 1, T), the channels of a sample still side by side."""
+    return x.view(1, 1, *x.shape).permute(0, 3, 1, 2)
+
+
+def samples(x: Tensor) -> Tensor:
+    """Back from ``image``."""
+    return x.permute(0, 2, 3, 1).reshape(x.shape[-1], -1)
+
+
+def empty_inside(x: Tensor, margin: int) -> Tensor:
+    """A new tensor like (T, C), zero in the first and last ``margin`` rows and not yet filled between them."""
+    made = torch.empty_like(x)
+    made[:margin] = 0
+    made[len(made) - margin :] = 0
+    return made

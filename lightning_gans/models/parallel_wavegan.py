@@ -24,7 +24,7 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pad
+from torch.nn.functional import linear, pad
 from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
@@ -119,17 +119,17 @@ class Upsample(nn.Module):
         return -(-self.faded // self.hop)
 
     def kernels(self, c: Tensor) -> Tensor:
-        """The upsampling of (..., L) as matrices, which its linearity allows: (N, 2 * edge + 1, hop).
+        """The upsampling of (B, L, M) as matrices, which its linearity allows: (N, hop, 2 * edge + 1).
 
-        ``kernels[l, r, p]`` is what the frame ``l + r - edge`` contributes to sample p of frame l. In the middle they
+        ``kernels[l, p, r]`` is what the frame ``l + r - edge`` contributes to sample p of frame l. In the middle they
         are equal, so that of many frames only those at the ends and one in the middle are made: N = L, or
         4 * edge + 1 where that is less.
         """
         edge = self.edge
-        count = min(c.shape[-1], 4 * edge + 1)
+        count = min(c.shape[1], 4 * edge + 1)
         answers = self(torch.eye(count, dtype=c.dtype, device=c.device)[None])[0]  # (N, N * hop)
         answers = pad(answers.unflatten(1, (count, self.hop)), (0, 0, 0, 0, edge, edge))  # from frame, to frame, sample
-        return torch.stack([answers[i : i + 2 * edge + 1, i] for i in range(count)])
+        return torch.stack([answers[i : i + 2 * edge + 1, i].T for i in range(count)])
 
 
 class ConditionNetwork(nn.Module):
@@ -216,27 +216,30 @@ class Generator(nn.Module):
         alike on each channel.
         """
         upsample, layers = self.upsample_net.upsample, self.conv_layers
-        c = self.upsample_net.conv_in(mel)  # (B, M, L)
+        c = self.upsample_net.conv_in(mel).mT  # (B, L, M)
         kernels, hop = upsample.kernels(c), upsample.hop
-        cut = pieces(c.shape[-1], hop, upsample.edge, len(kernels))
+        cut = pieces(c.shape[1], hop, upsample.edge, len(kernels))
         gate = layers[0].conv.out_channels // 2
         doubled = c.new_ones(2 * gate)
         doubled[:gate] = 2  # what GatedBlock takes of the half that goes through the tangent
         aux = torch.stack([layer.conv1x1_aux.weight[..., 0] for layer in layers]) * doubled[:, None]  # (N, 2 G, M)
-        conditions = pad(aux @ c[:, None], (upsample.edge, upsample.edge)).unbind(1)  # N times (B, 2 G, L + 2 edge)
+        conditions = pad(c[:, None] @ aux.mT, (0, 0, upsample.edge, upsample.edge)).unbind(
+            1
+        )  # N of (B, L + 2 edge, 2 G)
+        x = linear(noise.mT, self.first_conv.weight[..., 0], self.first_conv.bias)  # (B, T, C)
         margin = max(layer.conv.padding[0] for layer in layers)
-        xs = pad(self.first_conv(noise), (margin, margin)).unbind()
-        skips = [noise.new_zeros(layers[0].conv1x1_skip.out_channels, noise.shape[-1]) for _ in xs]
+        xs = pad(x, (0, 0, margin, margin)).unbind()
+        skips = [x.new_zeros(x.shape[1], layers[0].conv1x1_skip.out_channels) for _ in xs]
         for layer, condition in zip(layers, conditions, strict=True):
-            weight = (layer.conv.weight * doubled[:, None, None]).permute(2, 0, 1).contiguous()
+            weight = (layer.conv.weight * doubled[:, None, None])[:, :, None]
             output, output_bias = layer.conv1x1_skip.weight[..., 0], layer.conv1x1_skip.bias
             if layer is not layers[-1]:
                 output = torch.cat([output, layer.conv1x1_out.weight[..., 0] * math.sqrt(0.5)])
                 output_bias = torch.cat([output_bias, layer.conv1x1_out.bias * math.sqrt(0.5)])
-            fixed = (weight, layer.conv.bias * doubled, output, output_bias, kernels, cut, hop, layer.dilation)
+            fixed = (weight, layer.conv.bias * doubled, output.T, output_bias, kernels, cut, hop, layer.dilation)
             done = [GatedBlock.apply(*inputs, *fixed) for inputs in zip(xs, skips, condition, strict=True)]
             skips, xs = zip(*done, strict=True)
-        return torch.stack(skips)
+        return torch.stack(skips).mT
 
     @property
     def reach(self) -> int:
