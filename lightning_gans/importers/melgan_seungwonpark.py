@@ -66,27 +66,28 @@ def read(
             f"{checkpoint} holds no MelGAN of seungwonpark: expected model_g, found {names(content)}; choose another"
             " checkpoint or --format"
         )
-    settings = read_settings(checkpoint, content.get("hp_str") or "")
-    audio, train, model = (settings.get(key) or {} for key in ("audio", "train", "model"))
-    hparams: dict[str, Any] = {
-        "mel": {"name": "tacotron2", **{ours: audio[key] for key, ours in MEL.items() if key in audio}},
-        "normalize": True,
-        "loss": "least_squares",
-        "feature_weight": float(model.get("feat_match", 10.0)),
-        "fm_scale": "paper",
-        "lr": float(train.get("adam", {}).get("lr", 1e-4)),
-    }
+    hparams = settings(checkpoint, content.get("hp_str") or "")
     state = fitted(str(checkpoint), "seungwonpark's MelGAN", "MelGAN", hparams, states, their_name)
     bands = state["generator.model.1.parametrizations.weight.original1"].shape[1]
     statistics: dict[str, Tensor] = {"mel_mean": full((bands,), -OFFSET), "mel_scale": full((bands,), OFFSET)}
     return Imported("MelGAN", hparams, tuple(states), state | statistics)
 
 
-def read_settings(checkpoint: Path, text: str) -> dict[str, Any]:
-    """The sections of ``hp_str``, each of which is a YAML document of its own."""
+def settings(checkpoint: Path, text: str) -> dict[str, Any]:
+    """MelGAN's arguments from ``hp_str``, whose sections are YAML documents of their own."""
     try:
-        sections = [section for section in yaml.safe_load_all(text) if section is not None]
-        return {key: dict(value) for section in sections for key, value in section.items()}
+        sections: dict[str, dict[str, Any]] = {}
+        for section in yaml.safe_load_all(text):
+            sections |= section or {}
+        audio, train, model = (sections.get(key) or {} for key in ("audio", "train", "model"))
+        return {
+            "mel": {"name": "tacotron2", **{ours: audio[key] for key, ours in MEL.items() if key in audio}},
+            "normalize": True,
+            "loss": "least_squares",
+            "feature_weight": float(model.get("feat_match", 10.0)),
+            "fm_scale": "paper",
+            "lr": float((train.get("adam") or {}).get("lr", 1e-4)),
+        }
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
         problem = " ".join(str(error).split())
         raise InputError(f"{checkpoint}: hp_str is not the YAML of its settings ({problem}); choose another") from None

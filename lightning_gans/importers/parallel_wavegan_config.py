@@ -102,6 +102,8 @@ MAPS = 18
 RECIPE = {
     "generator_optimizer_type": "RAdam",
     "discriminator_optimizer_type": "RAdam",
+    "generator_optimizer_params.eps": 1e-6,
+    "discriminator_optimizer_params.eps": 1e-6,
     "generator_optimizer_params.weight_decay": 0.0,
     "discriminator_optimizer_params.weight_decay": 0.0,
     "generator_scheduler_type": "StepLR",
@@ -123,7 +125,7 @@ RECIPE = {
     "feat_match_loss_params.average_by_discriminators": True,
     "feat_match_loss_params.include_final_outputs": False,
 }
-"""What both training steps do, and cannot do otherwise."""
+"""What our training steps cannot do otherwise."""
 
 
 def translated(source: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -171,7 +173,8 @@ def _translated(source: str, config: dict[str, Any]) -> tuple[str, dict[str, Any
         raise InputError(
             f"{source}: num_mels is {hparams['mel']['n_mels']}, and the generator takes {bands}; correct it"
         )
-    others = [f"{key}={at(config, key)!r}" for key, usual in RECIPE.items() if at(config, key, usual) != usual]
+    recipe = RECIPE | {"discriminator_scheduler_params.step_size": at(config, "generator_scheduler_params.step_size")}
+    others = [f"{key}={at(config, key)!r}" for key, usual in recipe.items() if at(config, key, usual) != usual]
     if others:
         rank_zero_warn(f"{source}: a training of {model} goes on without {', '.join(others)}, which it does not have")
     return model, hparams

@@ -128,8 +128,9 @@ def test_seungwonparks_settings_are_in_the_checkpoint(tmp_path):
     assert module.is_measured and module.untrained_networks == ("discriminator",)
     module = seungwonpark(tmp_path, model_g=state)
     assert module.mel_config.hparams() == {**c.hparams(), "sample_rate": 22050, "f_min": 0.0, "f_max": 8000.0}
-    with pytest.raises(InputError, match=r"hp_str is not the YAML of its settings"):
-        seungwonpark(tmp_path, model_g=state, hp_str="audio: [1, 2")
+    for text in ("audio: [1, 2", "- 1", "audio: 7", "model:\n  feat_match: much", "a: !!python/name:os.getcwd"):
+        with pytest.raises(InputError, match=r"hp_str is not the YAML of its settings"):
+            seungwonpark(tmp_path, model_g=state, hp_str=text)
     with pytest.raises(
         InputError, match=r"melgan_0123\.pt: MelGAN cannot be built from it: .* the hop_length .* is 300"
     ):
