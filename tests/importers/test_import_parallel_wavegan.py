@@ -6,131 +6,21 @@ import numpy as np
 import pytest
 import torch
 import vocoder_layers as layers
-import yaml
+from parallel_wavegan_files import (
+    MATCHING,
+    MULTI_SCALE,
+    PWG_D,
+    SMALL,
+    imported,
+    melgan_config,
+    pwg_config,
+    small_config,
+    small_state,
+    written,
+)
 
 from lightning_gans import commands, models, zoo
 from lightning_gans.errors import InputError
-
-SCHEDULE = {"step_size": 200_000, "gamma": 0.5}
-RECIPE = {
-    "sampling_rate": 22050,
-    "fft_size": 1024,
-    "hop_size": 256,
-    "win_length": None,
-    "window": "hann",
-    "num_mels": 80,
-    "fmin": 80,
-    "fmax": 7600,
-    "global_gain_scale": 1.0,
-    "trim_silence": True,
-    "format": "hdf5",
-    "stft_loss_params": {
-        "fft_sizes": [1024, 2048, 512],
-        "hop_sizes": [120, 240, 50],
-        "win_lengths": [600, 1200, 240],
-        "window": "hann_window",
-    },
-    "lambda_adv": 4.0,
-    "batch_size": 6,
-    "batch_max_steps": 25600,
-    "generator_optimizer_params": {"lr": 0.0001, "eps": 1.0e-6, "weight_decay": 0.0},
-    "generator_scheduler_params": SCHEDULE,
-    "generator_grad_norm": 10,
-    "discriminator_optimizer_params": {"lr": 0.00005, "eps": 1.0e-6, "weight_decay": 0.0},
-    "discriminator_scheduler_params": SCHEDULE,
-    "discriminator_grad_norm": 1,
-    "discriminator_train_start_steps": 100_000,
-    "train_max_steps": 400_000,
-    "outdir": "exp/train_nodev_ljspeech_parallel_wavegan.v1",
-    "version": "0.4.1",
-}
-LEAKY = {"nonlinear_activation": "LeakyReLU", "nonlinear_activation_params": {"negative_slope": 0.2}}
-PWG_D = {
-    "in_channels": 1,
-    "out_channels": 1,
-    "kernel_size": 3,
-    "layers": 10,
-    "conv_channels": 64,
-    "bias": True,
-    "use_weight_norm": True,
-    **LEAKY,
-}
-SCALES_D = {
-    "in_channels": 1,
-    "out_channels": 1,
-    "scales": 3,
-    "downsample_pooling": "AvgPool1d",
-    "downsample_pooling_params": {"kernel_size": 4, "stride": 2, "padding": 1, "count_include_pad": False},
-    "kernel_sizes": [5, 3],
-    "channels": 16,
-    "max_downsample_channels": 1024,
-    "downsample_scales": [4, 4, 4, 4],
-    "use_weight_norm": True,
-    **LEAKY,
-}
-MULTI_SCALE = {"discriminator_type": "MelGANMultiScaleDiscriminator", "discriminator_params": SCALES_D}
-MATCHING = {"use_feat_match_loss": True, "lambda_feat_match": 25.0}
-SMALL = {"hop_size": 8, "fft_size": 64, "num_mels": 6, "fmin": 0, "fmax": None}
-
-
-def pwg_config(bands=80, scales=(4, 4, 4, 4), layers=30, stacks=3, kernel=3, width=64, **changes):
-    params = {
-        "in_channels": 1,
-        "out_channels": 1,
-        "kernel_size": kernel,
-        "layers": layers,
-        "stacks": stacks,
-        "residual_channels": width,
-        "gate_channels": 2 * width,
-        "skip_channels": width,
-        "aux_channels": bands,
-        "aux_context_window": 2,
-        "dropout": 0.0,
-        "use_weight_norm": True,
-        "upsample_net": "ConvInUpsampleNetwork",
-        "upsample_params": {"upsample_scales": list(scales)},
-    }
-    return RECIPE | {"generator_params": params, "discriminator_params": PWG_D} | changes
-
-
-def small_config(**changes):
-    return pwg_config(6, (4, 2), 4, 2, 3, 8, **SMALL, **changes)
-
-
-def small_state():
-    return layers.pwg_state(6, (4, 2), 4, 3, 8, 16, 8)
-
-
-def melgan_config(bands=80, channels=512, **changes):
-    params = {
-        "in_channels": bands,
-        "out_channels": 1,
-        "kernel_size": 7,
-        "channels": channels,
-        "upsample_scales": [8, 8, 2, 2],
-        "stack_kernel_size": 3,
-        "stacks": 3,
-        "use_weight_norm": True,
-        "use_causal_conv": False,
-    }
-    return RECIPE | {"generator_type": "MelGANGenerator", "generator_params": params} | changes
-
-
-def written(tmp_path, config, generator, discriminator=None, stats=True, bands=None):
-    """The three files of a training; those of the config and the statistics have the names that are looked for."""
-    networks = {"generator": generator} | ({"discriminator": discriminator} if discriminator else {})
-    optimizer = {"state": {0: {"step": 7, "exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
-    path = tmp_path / "checkpoint-400000steps.pkl"
-    torch.save({"model": networks, "optimizer": {"generator": optimizer}, "steps": 400_000, "epochs": 9}, path)
-    (tmp_path / "config.yml").write_text(yaml.safe_dump(config))
-    if stats:
-        bands = bands or config["num_mels"]
-        np.save(tmp_path / "stats.npy", np.stack([np.linspace(-4, -2, bands), np.linspace(0.5, 1, bands)]))
-    return path
-
-
-def imported(path, **options):
-    return zoo.import_checkpoint("parallel_wavegan", path, **options)
 
 
 def mel_of(module, frames, batch=1):
@@ -200,48 +90,6 @@ def test_its_melgan_gives_what_it_gave(tmp_path, fold):
     assert isinstance(module, models.MelGAN) and (h.width, h.blocks, h.ratios) == (3, 3, (8, 8, 2, 2))
     mel = mel_of(module, 8, batch=2)
     close(module.vocode(mel), layers.melgan(state, "parallel_wavegan", normalized(mel)))
-
-
-def test_the_recipe_comes_along(tmp_path):
-    module = imported(written(tmp_path, small_config(), small_state()))
-    h, c = module.hparams, module.mel_config
-    assert (h.lr_g, h.lr_d, h.lr_decay_steps, h.clip_norm_g, h.clip_norm_d) == (1e-4, 5e-5, 200_000, 10, 1)
-    assert (h.adversarial_weight, h.feature_weight, h.discriminator_start) == (4.0, 0.0, 100_000)
-    assert (h.stft_reduction, h.recompute_fake, h.aux_context) == ("batch", True, 2)
-    assert (c.log, c.floor, c.framing, c.win_length, c.f_max, c.hop_length) == ("log10", 1e-10, "center", 64, None, 8)
-    changes = {
-        "generator_grad_norm": -1,
-        "discriminator_train_start_steps": 3,
-        "lambda_adv": 2.5,
-        "update_prediction_after_generator_update": False,
-        "win_length": 48,
-        "log_base": None,
-        "sampling_rate": 16000,
-    }
-    h = imported(written(tmp_path, small_config(**changes), small_state())).hparams
-    assert (h.clip_norm_g, h.discriminator_start, h.adversarial_weight, h.recompute_fake) == (0.0, 3, 2.5, False)
-    assert (h.mel["win_length"], h.mel["log"], h.mel["sample_rate"]) == (48, "ln", 16000)
-
-
-def test_the_recipe_of_melgan_v3(tmp_path):
-    """There, 4 x the mean over scales and 4 x 25 x the mean over maps; here, sums of 3 and of 18."""
-    state = layers.melgan_state("parallel_wavegan", bands=6, width=3)
-    module = imported(written(tmp_path, melgan_config(6, 48, num_mels=6, **MULTI_SCALE, **MATCHING), state))
-    h = module.hparams
-    assert h.adversarial_weight == pytest.approx(4 / 3) and h.feature_weight == pytest.approx(100 / 18)
-    assert (h.fm_scale, h.loss, h.aux_loss, h.normalize) == ("paper", "least_squares", "stft", True)
-    assert (h.discriminator, h.discriminator_start, h.lr) == ("multi_scale", 100_000, 1e-4)
-
-
-def test_what_the_training_step_does_not_have_is_named(tmp_path):
-    changes = {"generator_optimizer_type": "Adam", "generator_scheduler_params": {"step_size": 5, "gamma": 0.1}}
-    path = written(tmp_path, small_config(**changes, use_mel_loss=True), small_state())
-    with pytest.warns(
-        UserWarning,
-        match=r"without generator_optimizer_type='Adam', .*gamma=0\.1, use_mel_loss=True, .*step_size=200000",
-    ):
-        module = imported(path)
-    assert module.hparams.lr_decay_steps == 5
 
 
 def test_a_run_starts_from_an_imported_file(tmp_path, capsys):
@@ -328,68 +176,6 @@ def test_statistics_that_cannot_be_used(tmp_path):
         imported(path, stats=tmp_path / "none.npy")
     with pytest.raises(InputError, match=r"--stats is .*config\.yml; expected the stats\.h5 or stats\.npy"):
         imported(path, stats=tmp_path / "config.yml")
-
-
-REFUSED = [
-    ({"generator_type": "HiFiGANGenerator"}, {}, "generator_type is HiFiGANGenerator, which is not read; known: Par"),
-    ({"discriminator_type": "StyleMelGANDiscriminator"}, {}, "discriminator_type is StyleMelGAND.* known: .*MelGANMu"),
-    ({}, {"use_causal_conv": True}, "generator_params has use_causal_conv=True, where the networks here have False"),
-    ({}, {"upsample_net": "UpsampleNetwork"}, "upsample_net='UpsampleNetwork', where .* 'ConvInUpsampleNetwork'"),
-    ({}, {"upsample_params": {"upsample_scales": [4, 2], "freq_axis_kernel_size": 3}}, "freq_axis_kernel_size=3"),
-    ({}, {"spectral_tricks": 1}, "generator_params has spectral_tricks=1, which is not known"),
-    ({}, {"aux_channels": 7}, "num_mels is 6, and the generator takes 7"),
-    ({}, {"layers": 5}, "5 layers cannot be cut into 2 stacks"),
-    ({}, {"layers": "five"}, "cannot be built from it"),
-    ({}, {"residual_channels": [8]}, "cannot be built from it"),
-    ({"discriminator_params": PWG_D | {"layers": 8}}, {}, "discriminator_params has layers=8"),
-    ({"discriminator_params": PWG_D | {"nonlinear_activation_params": {"negative_slope": 0.1}}}, {}, "0.1}, where"),
-    ({"window": "hamming"}, {}, "window='hamming'"),
-    ({"log_base": 2.0}, {}, "log_base is 2.0; the mels here have 10, or null"),
-    ({"sampling_rate_for_feats": 16000}, {}, "sampling_rate_for_feats=16000"),
-    ({"hop_size": 16}, {}, "upsample_scales 4,2 make .* the hop_length of mel parallel_wavegan is 16"),
-    ({"lambda_adv": "much"}, {}, "a value is of another kind .*much"),
-    ({"generator_params": "none"}, {}, "a value is of another kind"),
-]
-
-
-@pytest.mark.parametrize(("changes", "params", "message"), REFUSED)
-def test_another_architecture_is_refused_by_name(tmp_path, changes, params, message):
-    config = small_config()
-    config["generator_params"] = config["generator_params"] | params
-    path = written(tmp_path, config | changes, small_state())
-    with pytest.raises(InputError, match=message) as error:
-        imported(path)
-    assert "\n" not in str(error.value)
-
-
-def test_the_misspelt_kernels_of_old_configs(tmp_path):
-    state = layers.melgan_state("parallel_wavegan", bands=6, width=3)
-    for kernels, fits in (([16, 16, 4, 4], True), ([16, 16, 8, 4], False)):
-        config = melgan_config(6, 48, num_mels=6)
-        config["generator_params"] = config["generator_params"] | {"upsample_kernal_sizes": kernels}
-        path = written(tmp_path, config, state)
-        if fits:
-            assert imported(path).hparams.ratios == (8, 8, 2, 2)
-        else:
-            with pytest.raises(InputError, match=r"has upsample_kernal_sizes=\[16, 16, 8, 4\], where the networks"):
-                imported(path)
-
-
-def test_configs_are_plain_values(tmp_path):
-    path = written(tmp_path, small_config(), small_state())
-    config = tmp_path / "config.yml"
-    for text, message in [
-        ("a: !!python/object/apply:os.getcwd []", "is not YAML of plain values .*python/object"),
-        ("a: [1", "is not YAML of plain values"),
-        ("- 1", "is no mapping"),
-    ]:
-        config.write_text(text)
-        with pytest.raises(InputError, match=rf"--config .*config\.yml {message}") as error:
-            imported(path)
-        assert "\n" not in str(error.value)
-    config.unlink()
-    with pytest.raises(InputError, match=r"there is no config\.yml or config\.yaml beside .* give --config"):
-        imported(path)
 
 
 def test_checkpoints_that_do_not_fit(tmp_path):
