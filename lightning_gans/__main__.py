@@ -14,6 +14,7 @@ Train, evaluate and use generative adversarial networks.
   test      --config NAME      the paper's figures; --init_from NAME takes a zoo model, --ckpt_path FILE your own
   predict   --config NAME      write generated images or sounds as files
   sample    NAME               draw from a zoo model or a checkpoint: pictures, an animation, sound files
+  vocode    NAME IN.wav OUT.wav   sound from a mel spectrogram (.npy), or from that of a sound, with a vocoder
   zoo       list|show|...      the released models; import takes checkpoints of other projects
 
 A bare NAME after --config is one of the packaged configs: {configs}.
@@ -21,6 +22,7 @@ A bare NAME after --config is one of the packaged configs: {configs}.
 """
 
 LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
+SMALL_COMMANDS = ("sample", "vocode", "zoo")
 
 
 def main(args: list[str] | None = None) -> None:
@@ -38,12 +40,12 @@ def main(args: list[str] | None = None) -> None:
             from lightning_gans.cli import run
 
             run(args)
-        elif args[0] in ("sample", "zoo"):
+        elif args[0] in SMALL_COMMANDS:
             from lightning_gans import commands
 
             commands.main(args)
         else:
-            known = [*LIGHTNING_COMMANDS, "sample", "zoo"]
+            known = [*LIGHTNING_COMMANDS, *SMALL_COMMANDS]
             raise InputError(f"unknown command {args[0]!r}; {closest(args[0], known)}")
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":

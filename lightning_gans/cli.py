@@ -30,6 +30,7 @@ from lightning_gans.errors import InputError, closest
 from lightning_gans.evaluation import Evaluate
 from lightning_gans.module import AdversarialModule
 from lightning_gans.tracking import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
+from lightning_gans.zoo.weights import Weights
 
 CLASSES = {"model": lightning_gans.models, "data": lightning_gans.data}
 
@@ -99,6 +100,9 @@ def _type_name(expected: str) -> str:
 
 class Command(LightningCLI):
     """The command line of all papers."""
+
+    found: Weights | None = None
+    """What ``--ckpt_path`` holds."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_argument("--init_from", type=str | None, help="Start from a zoo model, or a checkpoint's weights.")
@@ -191,11 +195,20 @@ class Command(LightningCLI):
         name = model.class_path.rpartition(".")[2]
         if found.model != name:
             raise InputError(f"{path} is a checkpoint of {found.model}, and the config's model is {name}")
-        for key, value in (model.get("init_args") or {}).items():
-            if key in found.hparams and not same(found.hparams[key], value):
+        self.found = found
+
+    def after_instantiate_classes(self) -> None:
+        """Compare a checkpoint's arguments with the model's, which may have made several of one, as of a preset."""
+        if (found := self.found) is None:
+            return
+        for key, value in self.model.hparams.items():
+            if key in found.hparams and not same(before := found.hparams[key], value):
+                if isinstance(value, dict) and isinstance(before, dict):
+                    differing = [name for name in value if value[name] != before.get(name)]
+                    before, value = ({name: x.get(name) for name in differing} for x in (before, value))
                 raise InputError(
-                    f"{path} was trained with {key}={found.hparams[key]!r}, and the config says {value!r}; resume with"
-                    f" the same value (--model.{key}), or start anew from its weights with --init_from {path}"
+                    f"{found.source} was trained with {key}={before!r}, and the config says {value!r}; resume with the"
+                    f" same value (--model.{key}), or start anew from its weights with --init_from {found.source}"
                 )
 
     def before_fit(self) -> None:

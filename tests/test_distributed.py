@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 from tiny_runs import PAPERS, state
-from two_processes import STEPS, WITHOUT_NOISE, without_chance
+from two_processes import STEPS, VOCODERS, WITHOUT_NOISE, without_chance
 
 HERE = Path(__file__).parent
-AUDIO = [name for name in PAPERS if name.startswith(("wavegan", "specgan", "melgan", "parallel_wavegan"))]
+AUDIO = [name for name in PAPERS if name.startswith(("wavegan", "specgan"))] + VOCODERS
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +66,14 @@ def test_two_processes_equal_one_with_the_joined_batch(ranks, name):
     """Every network moves as far, and to the same place, but for the order of sums; so do gamma and the balance."""
     alone, before = without_chance(name, 1)
     expected = state(alone)
-    for rank in ranks:
-        torch.testing.assert_close(rank["without_chance"][name], expected, rtol=1e-4, atol=1e-6)
     moved = {key: (expected[key] - tensor).abs().max().item() for key, tensor in before.items()}
     if name in AUDIO:  # whose optimizers take steps of 1e-4, the critic's last bias none at all
         moved = {key: max(v for k, v in moved.items() if k.startswith(key)) for key in ("generator", "discriminator")}
+    tolerance = dict(rtol=1e-4, atol=1e-6)
+    if name in VOCODERS:  # logarithms of small magnitudes enlarge rounding a hundred times at each step
+        tolerance = dict(rtol=1e-4, atol=0.05 * min(moved.values()))
+    for rank in ranks:
+        torch.testing.assert_close(rank["without_chance"][name], expected, **tolerance)
     if name == "wavegan_wgan":  # clipped at 0.01, a critic this small passes hardly any gradient on
         del moved["generator"]
     assert min(moved.values()) > 2e-5

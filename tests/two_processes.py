@@ -17,6 +17,7 @@ from torch import Tensor
 from lightning_gans.module import AdversarialModule
 
 STEPS, JOINED_BATCH = 3, 8
+VOCODERS = [name for name in PAPERS if name.startswith(("melgan", "parallel_wavegan"))]
 WITHOUT_NOISE = [name for name in PAPERS if name.startswith("melgan")]
 
 
@@ -46,7 +47,7 @@ def without_chance(name: str, processes: int) -> tuple[AdversarialModule, dict[s
             module,
             data,
             [LatentsOfData()],
-            max_steps=STEPS,
+            max_steps=STEPS - (name in VOCODERS),
             devices=processes,
             use_distributed_sampler=False,
         )

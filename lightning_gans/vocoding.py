@@ -1,0 +1,187 @@
+"""The command ``vocode``: sound from features, or from sound by way of its features, in files and folders."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lightning_gans import zoo
+from lightning_gans.audio import write_wav
+from lightning_gans.data.decoding import INT16_STEPS, Header, decode, measure
+from lightning_gans.data.files import first_names, walk
+from lightning_gans.data.sounds import CLIPPED, SUFFIXES
+from lightning_gans.errors import InputError
+from lightning_gans.vocoder import Vocoder
+
+MELS = ".npy"
+
+
+class Job(NamedTuple):
+    """One file to make.
+
+    Attributes:
+        source: A sound file, or ``.npy`` features.
+        output: A ``.wav`` file.
+        header: Of a sound file.
+    """
+
+    source: Path
+    output: Path
+    header: Header | None
+
+
+class Speed(NamedTuple):
+    """Seconds of sound, and what the network took for them."""
+
+    sound: float
+    work: float
+
+    def __str__(self) -> str:
+        factor = self.work / self.sound
+        return f"{self.sound:.2f} s of sound in {self.work:.2f} s, a real-time factor of {factor:.3g}"
+
+
+def vocode(arguments: argparse.Namespace) -> None:
+    """Load the model, make the sounds, and write them.
+
+    A sound is averaged to mono and resampled to the model's rate; what is made of it ends with its last whole frame.
+
+    Raises:
+        InputError: for what cannot be used; of a folder, all headers are looked at before anything is written.
+    """
+    seconds = arguments.chunk_seconds
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise InputError(f"--chunk-seconds is {seconds:g}; expected a number above 0, such as 10")
+    jobs = _jobs(arguments.input, arguments.output)
+    model = zoo.load(arguments.name, arguments.device)
+    if not isinstance(model, Vocoder):
+        raise InputError(
+            f"{arguments.name} is a {type(model).__name__}, which makes nothing from mels; use lightning-gans"
+            " sample, or give a vocoder"
+        )
+    for text in _notes(jobs, model):
+        print(text)
+    config = model.mel_config
+    chunk = None if seconds is None else max(1, round(seconds * config.sample_rate / config.hop_length))
+    speeds = [_make(job, model, chunk, arguments.seed) for job in _bar(jobs)]
+    total = Speed(sum(speed.sound for speed in speeds), sum(speed.work for speed in speeds))
+    what = f"{len(jobs)} files in {arguments.output}" if arguments.input.is_dir() else arguments.output
+    print(f"{what}: {total} ({model.device})")
+
+
+def _make(job: Job, model: Vocoder, chunk: int | None, seed: int) -> Speed:
+    """Write one file."""
+    try:
+        mel = _features(job.source) if job.header is None else model.mel(_sound(job.source, job.header, model))
+        before = time.perf_counter()
+        audio = model.vocode(mel, seed, chunk)[0].cpu()  # which waits for the device
+        work = time.perf_counter() - before
+    except InputError as error:
+        raise InputError(f"{job.source}: {error}") from error
+    except torch.OutOfMemoryError as error:
+        raise InputError(f"{job.source} is too long for the device's memory; give --chunk-seconds 10") from error
+    job.output.parent.mkdir(parents=True, exist_ok=True)
+    write_wav(job.output, audio, model.sample_rate)
+    return Speed(audio.shape[-1] / model.sample_rate, work)
+
+
+# ---- which files
+
+
+def _jobs(source: Path, output: Path) -> list[Job]:
+    """What is to be made.
+
+    Raises:
+        InputError: for files that are not there or of no use, and outputs that would mix or replace the input.
+    """
+    if not source.exists():
+        raise InputError(f"there is no {source}; give a sound file, features ({MELS}), or a folder of them")
+    if not source.is_dir():
+        if output.suffix != ".wav":
+            raise InputError(f"the output is {output}; expected a file name that ends in .wav, as {source} is one file")
+        if output.resolve() == source.resolve():
+            raise InputError(f"the output {output} would replace the input; choose another name")
+        return _checked({source: output})
+    if output.suffix == ".wav" or output.is_file():
+        raise InputError(f"the output is {output}; expected a folder, as {source} is one")
+    if any(output.rglob("*.wav")):
+        raise InputError(
+            f"{output} holds sounds already, and those of two calls must not mix; move them away, or choose another"
+            " folder"
+        )
+    names = sorted(walk(source, (*SUFFIXES, MELS)))
+    if not names:
+        raise InputError(f"{source} holds no sound files and no features ({MELS}); give another folder")
+    outputs: dict[Path, Path] = {}
+    for name in names:
+        path = (output / name).with_suffix(".wav")
+        if path in outputs.values():
+            other = next(given for given, made in outputs.items() if made == path)
+            raise InputError(f"{other} and {source / name} would both become {path}; rename one of them, or move it")
+        outputs[source / name] = path
+    return _checked(outputs)
+
+
+def _checked(outputs: dict[Path, Path]) -> list[Job]:
+    """The jobs, with the headers of all sound files read."""
+    jobs, broken = [], []
+    for source, output in outputs.items():
+        try:
+            jobs.append(Job(source, output, None if source.suffix == MELS else measure(source)))
+        except (ValueError, OSError) as error:
+            broken.append(f"{source} ({error})")
+    if broken:
+        raise InputError(
+            f"{len(broken)} file(s) cannot be used: {first_names(broken)}; give sound files, or features as {MELS}"
+        )
+    return jobs
+
+
+def _notes(jobs: list[Job], model: Vocoder) -> list[str]:
+    """What is done to the sounds on their way in."""
+    rates = sorted({job.header.rate for job in jobs if job.header} - {model.sample_rate})
+    listed = ", ".join(map(str, rates))
+    return [f"resampled from {listed} Hz to the model's {model.sample_rate} Hz"] if rates else []
+
+
+def _bar(jobs: list[Job]) -> list[Job]:
+    if len(jobs) == 1:
+        return jobs
+    from tqdm import tqdm
+
+    return tqdm(jobs, desc="vocode", unit="file", leave=False)
+
+
+# ---- what is in them
+
+
+def _sound(path: Path, header: Header, model: Vocoder) -> Tensor:
+    """A file's samples (1, T), as training has them."""
+    try:
+        audio, full_scale = decode(path, header, model.sample_rate, 1, None, False)
+    except ValueError as error:
+        raise InputError(f"{error}; give a complete sound file") from error
+    if full_scale > CLIPPED:
+        print(f"{path} reaches full scale {full_scale} times and may be clipped")
+    return torch.from_numpy(audio).float() / INT16_STEPS
+
+
+def _features(path: Path) -> np.ndarray:
+    """A file's (L, M), without axes of 1 in front."""
+    try:
+        mel = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise InputError(
+            f"no complete array, or one that would be unpickled ({error}); save it with numpy.save"
+        ) from error
+    if not isinstance(mel, np.ndarray) or mel.dtype.kind != "f":
+        raise InputError(f"it holds {getattr(mel, 'dtype', 'several arrays')}; expected an array of floats, (L, M)")
+    while mel.ndim > 2 and mel.shape[0] == 1:
+        mel = mel[0]
+    return mel
