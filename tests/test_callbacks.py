@@ -4,9 +4,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
+import tiny_runs
 import tiny_sounds
 import torch
 from lightning import Trainer
+from lightning.pytorch.loggers import Logger
 from PIL import Image
 from small_run import fit, run_folder
 from torch import Tensor
@@ -388,3 +390,89 @@ def test_the_network_that_went_first_is_named():
     module.nonfinite_batch = torch.tensor([3, 4])
     with pytest.raises(NonFiniteLoss, match="generator is not finite at batch 3"):
         StopAtNonFiniteLoss().check(run, module)
+
+
+# ---- vocoders
+
+
+class Board(Logger):
+    """Keeps what a W&B logger is sent."""
+
+    name, version, save_dir = "board", "0", "runs"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent: list[tuple[str, list, dict]] = []
+
+    def log_audio(self, key, audios, **options) -> None:
+        self.sent.append((key, audios, options))
+
+    log_image = log_audio
+
+    def log_metrics(self, metrics, step=None) -> None:
+        pass
+
+    def log_hyperparams(self, *_, **__) -> None:
+        pass
+
+
+def heard(path: Path) -> np.ndarray:
+    samples, rate = soundfile.read(path, dtype="int16")
+    assert rate == 8000
+    return samples
+
+
+@pytest.mark.parametrize("num", [None, 1])
+@pytest.mark.parametrize("name", ["melgan", "parallel_wavegan"])
+def test_the_same_utterances_are_heard_at_each_validation(name, num, here):
+    module = tiny_runs.build(name)
+    data, board, keep, samples = tiny_runs.TinySpeech(module), Board(), Keep(), LogSamples(num)
+    run = trainer(samples, keep, logger=board, max_epochs=2)
+    run.fit(module, data)
+    folder, count = Path("runs/board/0/samples"), num or 2  # of two that are held out
+    numbers = [f"{i:03d}" for i in range(count)]
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        ["reference", *(f"0000000{step}{end}" for step in (4, 8) for end in ("", ".png"))]
+    )
+    held_out = [data.on_after_batch_transfer(batch, 0).audio for batch in data.val_dataloader()]
+    assert [path.name for path in sorted((folder / "reference").iterdir())] == [f"{number}.wav" for number in numbers]
+    for number, audio in zip(numbers, held_out, strict=False):
+        assert np.array_equal(heard(folder / "reference" / f"{number}.wav"), as_16_bit_one(audio))
+    for step, fakes in (("00000004", keep.fakes[:2]), ("00000008", keep.fakes[2:])):
+        files = sorted((folder / step).iterdir())
+        assert [path.name for path in files] == [f"{number}_generated.wav" for number in numbers]
+        assert all(np.array_equal(heard(f), as_16_bit_one(fake)) for f, fake in zip(files, fakes, strict=False))
+    shown = np.asarray(Image.open(folder / "00000008.png"))
+    both = torch.cat([*held_out[:count], *keep.fakes[2 : 2 + count]])
+    assert np.array_equal(shown, np.asarray(clips_picture(both, 8000, columns=count)))
+    keys = [key for key, _, _ in board.sent]
+    assert keys == ["val/references", "val/samples", "val/spectrograms", "val/samples", "val/spectrograms"]
+    assert board.sent[0][1] == [str(folder / "reference" / f"{number}.wav") for number in numbers]
+    assert board.sent[3][1] == [str(folder / "00000008" / f"{number}_generated.wav") for number in numbers]
+
+
+def as_16_bit_one(audio: Tensor) -> np.ndarray:
+    """What a file holds of (1, 1, T), which is not silent."""
+    assert audio.shape[:2] == (1, 1) and audio.std() > 0
+    return (audio[0, 0].clamp(-1, 1) * 32767).round().short().numpy()
+
+
+def test_recordings_stand_above_what_was_made_of_them():
+    real, fake = [torch.ones(1, 3), torch.ones(1, 5)], [2 * torch.ones(1, 2), 2 * torch.ones(1, 4)]
+    shown = callbacks.in_columns(real, fake)
+    assert shown[:, 0].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [2, 2, 0, 0, 0], [2, 2, 2, 2, 0]]
+    assert callbacks.in_columns(real * 20, fake * 20).shape == (64, 1, 5)
+
+
+def test_predictions_and_speed_of_vocoders(here):
+    module = tiny_runs.build("parallel_wavegan")
+    data = tiny_runs.TinySpeech(module)
+    run = trainer(SavePredictions())
+    made = run.predict(module, data)
+    files = sorted((here / "predictions").iterdir())
+    assert [file.name for file in files] == ["00000000.wav", "00000001.wav"]
+    assert all(np.array_equal(heard(f), as_16_bit_one(fake)) for f, fake in zip(files, made, strict=True))
+    run = trainer(Throughput(), max_epochs=1)
+    run.fit(module, tiny_runs.TinySpeech(module))
+    each, seconds = (float(run.callback_metrics[f"perf/{key}_per_second"]) for key in ("samples", "audio_seconds"))
+    assert seconds / each == pytest.approx(tiny_runs.FRAMES * 16 / 8000)

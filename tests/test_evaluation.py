@@ -2,16 +2,21 @@ from itertools import pairwise
 
 import pytest
 import torch
-from lightning import Callback, Trainer
+from lightning import Callback, LightningDataModule, Trainer
+from tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
 from tiny_sounds import COUNTS, LENGTH, RATE, Noises, wavegan
 from torch import Tensor
+from torch.nn.functional import pad
+from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
 from lightning_gans import evaluation
 from lightning_gans.data import Digits
+from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
-from lightning_gans.metrics import AUDIO_METRICS, IMAGE_METRICS, Figure
+from lightning_gans.mel import griffin_lim_of_mel
+from lightning_gans.metrics import AUDIO_METRICS, IMAGE_METRICS, VOCODER_METRICS, Figure
 from lightning_gans.metrics.figure import spread
 from lightning_gans.models import GAN
 
@@ -176,3 +181,82 @@ def test_a_figure_of_images_does_not_judge_sounds():
 def test_what_cannot_be_evaluated(options, message):
     with pytest.raises(InputError, match=message):
         Evaluate(**options)
+
+
+# ---- vocoders
+
+
+class Utterances(LightningDataModule):
+    """Three recordings of different lengths, one per batch; the model's own mels."""
+
+    audio_kind = "mel"
+
+    def __init__(self, module) -> None:
+        super().__init__()
+        self.mel, self.context = module.mel_config, module.context
+        self.batches = []
+        for frames in (80, 95, 110):
+            audio = sounds(1, frames)
+            mel = pad(module.mel(audio), (self.context, self.context), mode="replicate")
+            self.batches.append(MelBatch(mel, audio))
+
+    def val_dataloader(self):
+        return DataLoader(self.batches, batch_size=None)
+
+    test_dataloader = predict_dataloader = val_dataloader
+
+
+PAIRED = ["mel_l1", "stft_distance", "mcd"]
+
+
+@pytest.mark.parametrize("build", [tiny_melgan, tiny_parallel_wavegan])
+def test_figures_of_vocoders_are_those_of_each_utterance_with_its_recording(build):
+    module = build()
+    data, keep = Utterances(module), Keep()
+    run = trainer(Evaluate(PAIRED), keep)
+    run.validate(module, data, verbose=False)
+    by_hand = {name: VOCODER_METRICS[name](module.mel_config) for name in PAIRED}
+    for batch, fake in zip(data.batches, keep.fakes, strict=True):
+        for metric in by_hand.values():
+            metric.update(batch.audio, fake)
+    values = {f"val/{name}": metric.compute().item() for name, metric in by_hand.items()}
+    assert {key: run.callback_metrics[key].item() for key in values} == pytest.approx(values, rel=1e-5)
+    again = trainer(Evaluate(PAIRED), Keep())
+    again.validate(module, data, verbose=False)  # with the same noise
+    assert again.callback_metrics == run.callback_metrics
+
+
+def test_griffin_lim_stands_beside_a_vocoder():
+    module = tiny_melgan()
+    data = Utterances(module)
+    run = trainer(Evaluate(PAIRED))
+    run.test(module, data, verbose=False)
+    assert set(run.callback_metrics) == {f"test/{name}{suffix}" for name in PAIRED for suffix in ("", "_griffin_lim")}
+    metric = VOCODER_METRICS["mel_l1"](module.mel_config)
+    for batch in data.batches:
+        samples = batch.audio.shape[-1]
+        metric.update(batch.audio, griffin_lim_of_mel(batch.mel, module.mel_config, samples)[:, None])
+    value = run.callback_metrics["test/mel_l1_griffin_lim"]
+    assert value == pytest.approx(metric.compute().item(), rel=1e-5) and value < run.callback_metrics["test/mel_l1"] / 2
+
+
+def test_a_longer_output_is_cut(monkeypatch):
+    module = tiny_melgan()
+    data, given = Utterances(module), type(module).generate
+    run = trainer(Evaluate(["mel_l1"]))
+    run.validate(module, data, verbose=False)
+    monkeypatch.setattr(type(module), "generate", lambda self, batch: pad(given(self, batch), (0, 7)))
+    longer = trainer(Evaluate(["mel_l1"]))
+    longer.validate(module, data, verbose=False)
+    assert longer.callback_metrics == run.callback_metrics
+
+
+def test_what_does_not_judge_vocoders():
+    module = tiny_melgan()
+    data = Utterances(module)
+    with pytest.raises(InputError, match=r"has heard, and MelGAN makes sounds from mels; .* are f0_rmse, mcd, mel_l1,"):
+        trainer(Evaluate(["heard", "mcd"])).validate(module, data, verbose=False)
+    with pytest.raises(InputError, match=r"metrics has mcd, and WaveGAN makes sounds; those of sounds are classifier"):
+        trainer(Evaluate(["mcd"])).validate(wavegan(), Noises(), verbose=False)
+    with pytest.raises(InputError, match=r"evaluation.repeats is 2, and a MelGAN makes each utterance once"):
+        trainer(Evaluate(["mcd"], repeats=2)).validate(module, data, verbose=False)
