@@ -6,9 +6,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
-from small_run import QUIET, SMALL, fit, run_folder
+from small_run import QUIET, SMALL, fit, messages, run_folder
 
 from lightning_gans import assets, cli, data
 from lightning_gans.__main__ import main
@@ -192,6 +194,66 @@ def test_weights_alone_are_taken_from_another_run(checkpoint):
 
 def only_checkpoint(name: str) -> Path:
     return run_folder(Path()) / "checkpoints" / name
+
+
+# ---- vocoders
+
+
+@pytest.fixture
+def vocoder(here):
+    """Options of a small training on three generated recordings."""
+    time = np.arange(12_000) / 22_050
+    for number in range(3):
+        soundfile.write(here / f"{number}.wav", 0.3 * np.sin(2 * np.pi * (200 + 100 * number) * time), 22_050)
+    model = "--model=MelGAN --model.width=1 --model.blocks=1 --model.discriminator=parallel_wavegan"
+    data = f"--data=MelFolder --data.root={here} --data.crop=2560 --data.batch_size=1 --data.val_pattern=2.wav"
+    run = "--evaluation.metrics=[mel_l1,mcd] --checkpoint.monitor=val/mel_l1 --run.name=tones"
+    return [*model.split(), "--model.feature_weight=0", *data.split(), *run.split(), *QUIET]
+
+
+def test_a_vocoder_from_training_to_vocode(vocoder, here, capsys, monkeypatch):
+    said = messages(monkeypatch)
+    main(["fit", *vocoder, "--model.mel=hifigan", "--trainer.max_steps=2"])
+    assert any("val/mcd" in line and "tones" in line for line in said)
+    run = run_folder(here)
+    samples = {str(path.relative_to(run / "samples")) for path in (run / "samples").rglob("*") if path.is_file()}
+    assert samples == {"reference/000.wav", "00000002/000_generated.wav", "00000002.png"}
+    last = run / "checkpoints" / "last.ckpt"
+    # the folder's config has the mel once for the model and once for the data
+    main(["fit", f"--config={run / 'config.yaml'}", "--trainer.max_steps=4", f"--ckpt_path={last}"])
+    assert torch.load(last, weights_only=True)["global_step"] == 4
+    main(["test", *vocoder, "--model.mel=hifigan", f"--ckpt_path={last}"])
+    shown = capsys.readouterr().out
+    assert all(f"test/{name}{end}" in shown for name in ("mel_l1", "mcd") for end in ("", "_griffin_lim"))
+    main(["vocode", str(last), "0.wav", "made.wav", "--device=cpu"])
+    assert soundfile.info("made.wav").frames == 12_000 // 256 * 256
+
+
+def test_a_checkpoint_of_another_mel_is_refused(vocoder, here, refused):
+    main(["fit", *vocoder, "--trainer.max_steps=1", "--run.mode=disabled"])
+    last = run_folder(here) / "checkpoints" / "last.ckpt"
+    message = refused("fit", *vocoder, "--model.mel=hifigan", f"--ckpt_path={last}")
+    assert "was trained with mel={'name': 'melgan', 'f_max': None, 'log': 'log10', 'epsilon': 0.0}, and" in message
+    assert "the config says {'name': 'hifigan', 'f_max': 8000.0, 'log': 'ln', 'epsilon': 1e-09}; resume" in message
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("--data.mel=tacotron2", r"mels of MelFolder .tacotron2. are not those of MelGAN .melgan.: f_max 8000 against"),
+        ("--data.context=2", "have 2 frames of context on either side, and MelGAN takes 0; use --data.context 0"),
+        ("--data.crop=2500", "crop is 2500 samples, .* use 2304 .9 frames. or 2560 .10 frames."),
+        ("--model.ratios=[8,8,2]", "ratios 8,8,2 make 8 x 8 x 2 = 128 samples per frame, and the hop_length .* is 256"),
+        ("--evaluation.metrics=[mel_l1,fid_lenet]", "has fid_lenet, and MelGAN makes sounds from mels; those of"),
+        ("--evaluation.metrics=[mel_l1,nn_self]", "has nn_self, and MelGAN makes sounds from mels; those of"),
+        ("--evaluation.repeats=3", "evaluation.repeats is 3, and a MelGAN makes each utterance once"),
+        ("--data=Digits", "Digits hands out no mels, and MelGAN takes them"),
+    ],
+)
+def test_what_does_not_go_with_a_vocoder(args, message, vocoder, refused):
+    option = args.partition("=")[0]
+    base = [given for given in vocoder if not given.startswith((f"{option}=", f"{option}."))]
+    assert re.search(message, refused("fit", *base, args, "--trainer.max_steps=1", "--run.mode=disabled"))
 
 
 # ---- Lightning's switches

@@ -70,8 +70,8 @@ def test_two_processes_equal_one_with_the_joined_batch(ranks, name):
     if name in AUDIO:  # whose optimizers take steps of 1e-4, the critic's last bias none at all
         moved = {key: max(v for k, v in moved.items() if k.startswith(key)) for key in ("generator", "discriminator")}
     tolerance = dict(rtol=1e-4, atol=1e-6)
-    if name in VOCODERS:  # logarithms of small magnitudes, and Adam, enlarge rounding a hundred times at each step
-        tolerance = dict(rtol=1e-4, atol=0.2 * min(moved.values()))
+    if name in VOCODERS:  # logarithms of small magnitudes enlarge rounding a hundred times at each step
+        tolerance = dict(rtol=1e-4, atol=0.02 * min(moved.values()))
     for rank in ranks:
         torch.testing.assert_close(rank["without_chance"][name], expected, **tolerance)
     if name == "wavegan_wgan":  # clipped at 0.01, a critic this small passes hardly any gradient on

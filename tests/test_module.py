@@ -15,6 +15,9 @@ from tiny_runs import (
     Gradients,
     Latents,
     Log,
+    TinyClips,
+    TinyImages,
+    TinySpeech,
     build,
     data_for,
     fit,
@@ -406,3 +409,16 @@ def test_batch_norm_is_averaged_over_processes_to_evaluate():
     averaged = {key for key, tensor in state(module).items() if not torch.equal(tensor, before[key])}
     assert averaged == {key for key in before if "running_" in key} != set()
     assert all(torch.equal(state(module)[key], before[key] + 1) for key in averaged)
+
+
+@pytest.mark.parametrize(("name", "makes"), [("wavegan", "WaveGAN makes audio"), ("gan", "GAN makes images")])
+def test_mels_are_for_vocoders(name, makes):
+    data = TinySpeech(build("melgan"))
+    with pytest.raises(InputError, match=f"TinySpeech is a data set of audio with mels, and {makes}; give --data or"):
+        fit(build(name), data)
+
+
+def test_other_data_are_not_for_vocoders():
+    for data in (TinyClips(), TinyImages()):
+        with pytest.raises(InputError, match=f"{type(data).__name__} hands out no mels, and MelGAN takes them"):
+            fit(build("melgan"), data)
