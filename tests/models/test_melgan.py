@@ -219,7 +219,8 @@ def test_the_discriminator_waits():
     fit(model, TinyMels(model), max_steps=2)
     assert all(torch.equal(value, before[key]) for key, value in weights(model.discriminator).items())
     fit(model, TinyMels(model), max_steps=3, logger=log)
-    assert not any(torch.equal(value, before[key]) for key, value in weights(model.discriminator).items())
+    still = {key for key, value in weights(model.discriminator).items() if torch.equal(value, before[key])}
+    assert still <= {"conv_layers.18.bias"}  # which cancels in the hinge loss, while all logits lie inside
     assert ["train/loss_d" in line for line in log.lines if "train/loss_g" in line] == [False, False, True]
 
 
