@@ -45,9 +45,7 @@ def test_official_split(clips, monkeypatch):
 
 
 def test_a_part_of_it(clips):
-    with pytest.raises(
-        InputError, match=r"wavs has 9 clips; expected 13,100; .*--data.complete false and a"
-    ):
+    with pytest.raises(InputError, match=r"wavs has 9 clips; expected 13,100; .*--data.complete false and a"):
         ready(clips)
     with pytest.raises(InputError, match=r"^complete is false, .* give --data.val_pattern too$"):
         LJSpeech(complete=False)
@@ -67,9 +65,7 @@ def test_nothing_there(tmp_path, monkeypatch):
         raise OSError("no network")
 
     monkeypatch.setitem(sys.modules, "torchaudio.datasets", SimpleNamespace(LJSPEECH=refuse))
-    with pytest.raises(
-        InputError, match=r"^no LJ Speech in .*LJSpeech-1.1/wavs or wavs; .*failed: no network"
-    ):
+    with pytest.raises(InputError, match=r"^no LJ Speech in .*LJSpeech-1.1/wavs or wavs; .*failed: no network"):
         ready(tmp_path)
     assert asked == [(str(tmp_path), True)]
     with pytest.raises(InputError, match=r"^no LJ Speech in .*LJSpeech-1.1.tar.bz2$"):

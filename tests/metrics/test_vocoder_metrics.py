@@ -185,5 +185,5 @@ def test_two_processes_are_one(tmp_path, monkeypatch):
     mp.spawn(share, (tmp_path, (real, fake)), nprocs=2)
     first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
     assert first == second
-    assert first == pytest.approx(expected, rel=1e-9)
+    assert first == pytest.approx(expected, rel=1e-6)
     assert all(expected[name] > 0 for name in INSTALLED)
