@@ -55,8 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         " spectrograms; with --interpolate one wav file.",
         epilog="examples: lightning-gans sample dcgan_mnist --num 64 --seed 1 --output grid.png; lightning-gans sample"
         " controlgan_mnist --label 7 --strength -1,0,0.5,1,2; lightning-gans sample dcgan_faces --interpolate 9;"
-        " lightning-gans sample dcgan_faces --arithmetic 1,2,3-4,5,6+7,8,9; lightning-gans sample wavegan_fsdd --num 16"
-        " --output digits; lightning-gans sample wavegan_fsdd --interpolate 8 --output walk.wav",
+        " lightning-gans sample dcgan_faces --arithmetic 1,2,3-4,5,6+7,8,9; lightning-gans sample RUN.ckpt --num 16"
+        " --output digits; lightning-gans sample RUN.ckpt --interpolate 8 --output walk.wav",
     )
     sample.add_argument("name", metavar="NAME", help="a model of the zoo, or a .safetensors or .ckpt file")
     sample.add_argument(
