@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -27,6 +27,9 @@ CURRENT_NETWORKS = "current_networks"
 
 Kind = Literal["image", "audio", "mel"]
 """What a paper makes, and from what."""
+
+LEAST_DEVIATION = 1e-4
+"""A feature that changes less is constant."""
 
 NORM_WINDOW = 8
 """Batches up to a line of the log in which gradient norms are taken: not every batch updates every player."""
@@ -138,6 +141,37 @@ class AdversarialModule(LightningModule):
         index = self.players.index(player)
         seen = self.nonfinite_batch[index]
         self.nonfinite_batch[index] = torch.where(loss.detach().isfinite() | (seen >= 0), seen, self.batches_seen)
+
+    # ---- statistics of the training set
+
+    @torch.no_grad()
+    def training_statistics(self, frames: Callable[[Any], Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean and (population) standard deviation of features over the whole training set, equal on all ranks.
+
+        Args:
+            frames: Makes the features (N, F) of a batch.
+
+        Returns:
+            Two tensors (F,), float64. A feature that never changes has the deviation 1, since it is divided by.
+
+        Raises:
+            InputError: without a DataModule that hands out the training set in order.
+        """
+        data = self.trainer.datamodule
+        if not hasattr(data, "reference_dataloader"):
+            raise InputError(
+                f"{type(self).__name__} measures its training set before it begins; train it with a DataModule of"
+                " lightning_gans.data, or load weights that hold the statistics"
+            )
+        total: Tensor | float = 0.0
+        for batch in data.reference_dataloader():
+            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
+            x = frames(batch).double()
+            total = total + torch.stack([torch.full_like(x[0], len(x)), x.sum(0), x.square().sum(0)])
+        count, first, second = self.trainer.strategy.reduce(total, reduce_op="sum")
+        mean = first / count
+        deviation = (second / count - mean.square()).clamp(min=0).sqrt()
+        return mean, torch.where(deviation > LEAST_DEVIATION, deviation, 1.0)
 
     # ---- noise, counted and repeatable
 

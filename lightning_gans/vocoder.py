@@ -18,8 +18,6 @@ from lightning_gans.errors import InputError
 from lightning_gans.mel import CONVENTIONS, MelConfig, difference, log_mel
 from lightning_gans.module import AdversarialModule
 
-LEAST_DEVIATION = 1e-4
-"""A band that changes less is constant, and is not divided by its deviation."""
 LOUDEST = {"slaney": 100.0, None: 2000.0}
 """Above what a band reaches before the logarithm, by the norm of the bands; sound in [-1, 1] stays well below."""
 EVALUATION_SEED = 0
@@ -80,32 +78,16 @@ class Vocoder(AdversarialModule):
         """Whether the statistics are known."""
         return bool((self.mel_mean != 0).any() or (self.mel_scale != 1).any())
 
-    @torch.no_grad()
     def measure(self) -> None:
-        """Mean and (population) standard deviation of each band over all frames of the training set.
+        """Mean and deviation of each band over all frames of the training set, see ``training_statistics``."""
 
-        Raises:
-            InputError: without a DataModule that hands out the training set in order.
-        """
-        data = self.trainer.datamodule
-        if not hasattr(data, "reference_dataloader"):
-            raise InputError(
-                f"{type(self).__name__} measures its training set before it begins; train it with a DataModule of"
-                " lightning_gans.data, or load weights that hold the statistics"
-            )
-        total = torch.zeros(3, self.mel_config.n_mels, dtype=torch.float64, device=self.device)
-        for batch in data.reference_dataloader():
-            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
-            frames = batch.mel[
-                ..., self.context : batch.mel.shape[-1] - self.context
-            ]  # the others are counted elsewhere
-            frames = frames.double().transpose(0, 1).flatten(1)  # (M, B L)
-            total += torch.stack([torch.full_like(total[0], frames.shape[1]), frames.sum(1), frames.square().sum(1)])
-        count, first, second = self.trainer.strategy.reduce(total, reduce_op="sum")
-        mean = first / count
-        deviation = (second / count - mean.square()).clamp(min=0).sqrt()
+        def frames(batch: MelBatch) -> Tensor:
+            inside = batch.mel[..., self.context : batch.mel.shape[-1] - self.context]
+            return inside.transpose(1, 2).flatten(0, 1)
+
+        mean, deviation = self.training_statistics(frames)
         self.mel_mean.copy_(mean)
-        self.mel_scale.copy_(torch.where(deviation > LEAST_DEVIATION, deviation, 1.0))
+        self.mel_scale.copy_(deviation)
 
     @torch.no_grad()
     def mel(self, audio: Tensor | np.ndarray) -> Tensor:

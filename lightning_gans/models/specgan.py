@@ -183,31 +183,9 @@ class SpecGAN(AdversarialModule):
         """Compute the statistics of the features, unless they came with the weights."""
         super().on_fit_start()
         if self.std.count_nonzero() == 0:
-            self.measure()
-
-    @torch.no_grad()
-    def measure(self) -> None:
-        """Mean and (population) standard deviation of each frequency over all frames of the training set.
-
-        Raises:
-            InputError: without a DataModule that hands out the training set in order.
-        """
-        data = self.trainer.datamodule
-        if not hasattr(data, "reference_dataloader"):
-            raise InputError(
-                "SpecGAN measures its training set before it begins; train it with a DataModule of lightning_gans.data,"
-                " such as AudioFolder, or load weights that hold the statistics"
-            )
-        total = torch.zeros(3, BINS, dtype=torch.float64, device=self.device)
-        for batch in data.reference_dataloader():
-            batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
-            log = log_magnitude(batch.audio, self.floor).double().flatten(0, -2)  # (B L, F)
-            total += torch.stack([torch.full_like(total[0], len(log)), log.sum(0), log.square().sum(0)])
-        count, first, second = self.trainer.strategy.reduce(total, reduce_op="sum")
-        mean = first / count
-        std = (second / count - mean.square()).clamp(min=0).sqrt()
-        self.mean.copy_(mean)
-        self.std.copy_(torch.where(std > 1e-4, std, 1.0))  # a frequency that never changes: its feature is 0
+            mean, std = self.training_statistics(lambda batch: log_magnitude(batch.audio, self.floor).flatten(0, -2))
+            self.mean.copy_(mean)
+            self.std.copy_(std)
 
     # ---- the GAN
 
