@@ -15,11 +15,9 @@ from torch.nn.utils.parametrize import cached
 
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
-from lightning_gans.mel import CONVENTIONS, MelConfig, difference, log_mel
+from lightning_gans.mel import MelConfig, difference, log_mel, unlikely
 from lightning_gans.module import AdversarialModule
 
-LOUDEST = {"slaney": 100.0, None: 2000.0}
-"""Above what a band reaches before the logarithm, by the norm of the bands; sound in [-1, 1] stays well below."""
 EVALUATION_SEED = 0
 
 
@@ -252,34 +250,3 @@ def ratios_for(hop: int) -> tuple[int, ...]:
         while rest % ratio == 0:
             ratios, rest = [*ratios, ratio], rest // ratio
     return tuple(ratios + [rest] * (rest > 1))
-
-
-def unlikely(mel: Tensor, config: MelConfig) -> str:
-    """Why features (..., M, L) hardly follow a convention, with the likely one named; "" if nothing speaks against it.
-
-    Features that lie below its floor or above any sound do not, nor do those that often touch another's floor.
-    """
-    low, high = mel.min().item(), mel.max().item()
-    mean, deviation = mel.mean().item(), mel.std().item()
-    touched = (mel < low + 1e-3).sum().item() > 1
-    fits = low > config.lowest - 1e-2 and high < highest(config)
-    known = {name: MelConfig.of(name) for name in CONVENTIONS}
-    floors = [name for name, other in known.items() if touched and abs(low - other.lowest) < 1e-2]
-    if fits and (not floors or abs(low - config.lowest) < 1e-2):
-        return ""
-    likely = floors or [name for name, other in known.items() if low > other.lowest - 1e-2 and high < highest(other)]
-    if abs(mean) < 0.7 and 0.4 < deviation < 1.6 and not floors:
-        guess = "they look normalised by the mean and deviation of each band, which has to be undone"
-    elif likely:
-        guess = f"they look like {' or '.join(likely)}"
-    else:
-        guess = "no known convention has such values"
-    return (
-        f"the mel has values from {low:.2f} to {high:.2f}, and those of {config.name} lie between {config.lowest:.2f}"
-        f" and about {highest(config):.0f}; {guess}, and the sound will be wrong"
-    )
-
-
-def highest(config: MelConfig) -> float:
-    """Above any feature of sound in [-1, 1]."""
-    return math.log(LOUDEST[config.norm]) / (1.0 if config.log == "ln" else math.log(10))

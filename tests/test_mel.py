@@ -7,7 +7,16 @@ import soundfile
 import torch
 
 from lightning_gans.errors import InputError
-from lightning_gans.mel import CONVENTIONS, MelConfig, convert, difference, griffin_lim_of_mel, log_mel, log_mel_of_crop
+from lightning_gans.mel import (
+    CONVENTIONS,
+    MelConfig,
+    convert,
+    difference,
+    griffin_lim_of_mel,
+    log_mel,
+    log_mel_of_crop,
+    unlikely,
+)
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -291,3 +300,43 @@ def test_griffin_lim_of_another_shape():
     for mel, length in ((torch.zeros(10, 80), 2_560), (torch.zeros(80, 9), 2_560)):
         with pytest.raises(InputError, match=r"for 2560 samples; expected .*80, at least 10 frames"):
             griffin_lim_of_mel(mel, config, length)
+
+
+# ---- values that another convention has
+
+
+def example(name: str) -> torch.Tensor:
+    """A second of tones, noise and silence as features (M, L)."""
+    config = MelConfig.of(name)
+    time = torch.arange(config.sample_rate) / config.sample_rate
+    audio = sum(torch.sin(2 * torch.pi * pitch * time) / 4 for pitch in (150.0, 600.0, 2100.0))
+    audio = audio * (time > 0.5) + 0.01 * torch.randn(len(time)) * (time > 0.3)
+    return log_mel(audio, config)
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_a_conventions_own_features_are_likely(name):
+    mel = example(name)
+    assert unlikely(mel, MelConfig.of(name)) == ""
+    assert unlikely(mel[:, -20:], MelConfig.of(name)) == ""  # no silence
+
+
+@pytest.mark.parametrize(
+    "given, taken, guess",
+    [
+        ("hifigan", "melgan", "they look like tacotron2 or hifigan or bigvgan or univnet"),
+        ("melgan", "hifigan", "they look like melgan"),
+        ("melgan", "parallel_wavegan", "they look like melgan"),
+        ("parallel_wavegan", "melgan", "they look like parallel_wavegan"),
+        ("parallel_wavegan", "vocos", "they look like parallel_wavegan"),
+        ("vocos", "hifigan", "they look like vocos"),
+    ],
+)
+def test_the_likely_convention_is_named(given, taken, guess):
+    assert guess in unlikely(example(given), MelConfig.of(taken))
+
+
+def test_normalised_features_are_recognised():
+    mel = torch.randn(80, 100)
+    assert "they look normalised" in unlikely(mel, MelConfig.of("parallel_wavegan"))
+    assert "they look normalised" in unlikely(mel, MelConfig.of("melgan"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_gans.data.batches import MelBatch, MelSource
@@ -14,11 +15,11 @@ from lightning_gans.data.decoding import INT16_STEPS
 from lightning_gans.data.files import first_names
 from lightning_gans.data.loading import EpochSampler
 from lightning_gans.data.mel_crops import MelCrops, MelExamples, Utterances, to_batch
-from lightning_gans.data.mel_files import Mels, doubt
+from lightning_gans.data.mel_files import Mels
 from lightning_gans.data.sounds import Sounds, decoded_sounds
 from lightning_gans.data.splits import SplitDataModule, require_positive, seed
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig
+from lightning_gans.mel import MelConfig, unlikely
 
 LEAST_FRAMES = 16
 """Held-out files of fewer frames are left out: networks that reflect their input cannot take them."""
@@ -114,8 +115,8 @@ class MelDataModule(SplitDataModule):
                 f"{len(clipped)} sound file(s) in {folder} reach full scale often and may be clipped:"
                 f" {first_names(clipped)}; they are used, remove them if they sound distorted"
             )
-        if mels and (reason := doubt(mels, self.mel)):
-            rank_zero_warn(f"the mels in {folder} may not be of the convention {self.mel.name}: {reason}")
+        if mels and mels.names and (reason := unlikely(torch.from_numpy(mels.some()).mT, self.mel)):
+            rank_zero_warn(f"{folder}: {reason}")
         self.splits = self._split(folder, sounds, mels, self._parts(sounds.names))
 
     def on_after_batch_transfer(self, batch: MelSource | MelBatch, dataloader_idx: int) -> MelBatch:

@@ -12,13 +12,11 @@ import numpy as np
 
 from lightning_gans.data.caching import cache_path, read_ahead, written_whole
 from lightning_gans.data.sounds import each
-from lightning_gans.mel import CONVENTIONS, MelConfig
 
 FORMAT = 1
 """Raise it when the same files give other values, so that old caches are left alone."""
-LOUDEST = {"ln": 4.6, "log10": 2.0}
-"""No band of sound in [-1, 1] reaches this."""
-NEAR = 1e-3
+SOME = 32
+"""Files that speak for all of a folder."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +29,6 @@ class Mels:
         start: (N,) where each begins.
         length: (N,) L, its frames.
         broken: Why the others could not be read.
-        least: The smallest value of all.
-        most: The largest.
     """
 
     names: list[str]
@@ -40,18 +36,21 @@ class Mels:
     start: np.ndarray
     length: np.ndarray
     broken: dict[str, str]
-    least: float
-    most: float
 
     def read(self, row: int, frames: np.ndarray) -> np.ndarray:
         """Frames (L,) of a file: (L, M)."""
         return self.values[self.start[row] + frames]
 
+    def some(self, files: int = SOME) -> np.ndarray:
+        """All frames (sum of L, M) of a few files, which lie at even distances in the list."""
+        rows = np.unique(np.linspace(0, len(self.names) - 1, files).round().astype(np.int64))
+        return np.concatenate([self.read(row, np.arange(self.length[row])) for row in rows])
+
     def of(self, names: Sequence[str]) -> Mels:
         """Those of some files, in this order."""
         index = {name: row for row, name in enumerate(self.names)}
         rows = np.array([index[name] for name in names], np.int64)
-        return Mels(list(names), self.values, self.start[rows], self.length[rows], {}, self.least, self.most)
+        return Mels(list(names), self.values, self.start[rows], self.length[rows], {})
 
 
 def read_mels(root: Path, stamps: dict[str, tuple[int, int]], n_mels: int) -> Mels:
@@ -80,29 +79,7 @@ def read_mels(root: Path, stamps: dict[str, tuple[int, int]], n_mels: int) -> Me
         start=np.array(table["start"], np.int64),
         length=np.array(table["length"], np.int64),
         broken=table["broken"],
-        least=table["least"],
-        most=table["most"],
     )
-
-
-def doubt(mels: Mels, config: MelConfig) -> str:
-    """What speaks against mels being of a convention, and which it may be; empty if nothing does."""
-    low = [
-        f"{name} ({other.log}, floor {other.floor:g})"
-        for name in CONVENTIONS
-        if abs((other := MelConfig.of(name)).lowest - mels.least) < NEAR and other.lowest != config.lowest
-    ]
-    if mels.least < config.lowest - NEAR:
-        what = f"the least is {mels.least:.2f}, below {config.lowest:.2f}, the least that {config.name} has"
-    elif mels.most > LOUDEST[config.log]:
-        what = f"the largest is {mels.most:.2f}, above what sound in [-1, 1] has in {config.name}"
-    elif low:
-        what = f"the least is {mels.least:.2f}, where another convention has its floor"
-    else:
-        return ""
-    statistics = ["mels normalised by statistics, which have to be undone"] * (mels.most > LOUDEST[config.log])
-    likely = low or statistics
-    return what + (f"; this is likely {' or '.join(likely)}" if likely else "")
 
 
 def _fill(path: Path, index: Path, root: Path, names: list[str], n_mels: int) -> None:
@@ -124,7 +101,6 @@ def _fill(path: Path, index: Path, root: Path, names: list[str], n_mels: int) ->
     length = {name: shapes[name][1 if transposed[name] else 0] for name in good}
     start = dict(zip(good, accumulate([length[name] for name in good][:-1], initial=0), strict=False))
     total = sum(length.values())
-    extremes: list[tuple[float, float]] = []
     with written_whole(path, 4 * total * n_mels, "mels") as temporary:
         values = _mapped(temporary, n_mels, "r+")
 
@@ -135,7 +111,6 @@ def _fill(path: Path, index: Path, root: Path, names: list[str], n_mels: int) ->
             if wrong.any():
                 raise ValueError(f"values that are not finite, first in frame {int(wrong.argmax())}")
             values[start[name] : start[name] + len(mel)] = mel
-            extremes.append((float(mel.min()), float(mel.max())))
 
         each("reading mels", good, work, broken)
     good = [name for name in good if name not in broken]
@@ -144,8 +119,6 @@ def _fill(path: Path, index: Path, root: Path, names: list[str], n_mels: int) ->
         "start": [start[name] for name in good],
         "length": [length[name] for name in good],
         "broken": broken,
-        "least": min((low for low, _ in extremes), default=0.0),
-        "most": max((high for _, high in extremes), default=0.0),
     }
     content = json.dumps(table).encode()
     with written_whole(index, len(content), "mels") as temporary:

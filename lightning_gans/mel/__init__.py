@@ -8,6 +8,7 @@ given once, kept with the weights, and compared wherever data and model meet.
 from lightning_gans.mel.config import CONVENTIONS, MelConfig, difference
 from lightning_gans.mel.conversion import convert, griffin_lim_of_mel
 from lightning_gans.mel.features import log_mel, log_mel_of_crop
+from lightning_gans.mel.plausibility import unlikely
 
 __all__ = [
     "CONVENTIONS",
@@ -17,4 +18,5 @@ __all__ = [
     "griffin_lim_of_mel",
     "log_mel",
     "log_mel_of_crop",
+    "unlikely",
 ]

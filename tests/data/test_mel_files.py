@@ -5,8 +5,7 @@ import pytest
 
 from lightning_gans.data import mel_files
 from lightning_gans.data.files import walk
-from lightning_gans.data.mel_files import Mels, doubt, read_mels
-from lightning_gans.mel import MelConfig
+from lightning_gans.data.mel_files import Mels, read_mels
 
 BANDS = 4
 
@@ -36,8 +35,9 @@ def test_axes(tmp_path):
     assert mels.length.tolist() == [6, 3, 4, 5] and mels.values.dtype == np.float32
     for name, frames in zip(mels.names, mels.length, strict=True):
         assert values(mels, name) == ramp(frames).tolist(), name
-    assert (mels.least, mels.most) == (0, 53)
     assert mels.read(1, np.array([2, 0, 0])).tolist() == ramp(3)[[2, 0, 0]].tolist()
+    assert mels.some(2).tolist() == ramp(6).tolist() + ramp(5).tolist()
+    assert len(mels.some(9)) == 6 + 3 + 4 + 5
     some = mels.of(["sub/d.npy", "b.npy"])
     assert some.length.tolist() == [5, 3] and values(some, "b.npy") == ramp(3).tolist()
 
@@ -68,7 +68,6 @@ def test_what_cannot_be_used(tmp_path):
     (tmp_path / "text.npy").write_text("not an array")
     mels = read(tmp_path)
     assert mels.names == ["good.npy"] and values(mels, "good.npy") == ramp(5).tolist()
-    assert (mels.least, mels.most) == (0, 43)
     begins = {
         "bands.npy": "its shape is (5, 5); expected (frames, 4) or (4, frames)",
         "flat.npy": "its shape is (4,); expected",
@@ -91,34 +90,8 @@ def test_the_cache(tmp_path, monkeypatch):
     first = read(tmp_path)
     monkeypatch.setattr(mel_files, "_load", lambda path: pytest.fail("read again"))
     again = read(tmp_path)
-    assert (again.names, again.least, again.most) == (first.names, first.least, first.most)
+    assert again.names == first.names
     assert values(again, "a.npy") == ramp(6).tolist()
     monkeypatch.undo()
     np.save(tmp_path / "a.npy", ramp(7))
     assert read(tmp_path).length.tolist() == [7]
-
-
-@pytest.mark.parametrize(
-    ("name", "least", "most", "says"),
-    [
-        ("melgan", -5, 0.9, ""),
-        ("melgan", -4.2, 0.9, ""),
-        ("hifigan", -11.5129, 2.1, ""),
-        ("parallel_wavegan", -9.1, 0.9, ""),
-        (
-            "melgan",
-            -11.5129,
-            2.1,
-            r"the least is -11.51, below -5.00.* tacotron2 \(ln, floor 1e-05\) or hifigan",
-        ),
-        ("hifigan", -5, 0.9, r"another convention has its floor; this is likely melgan \(log10, floor 1e-05\)$"),
-        ("parallel_wavegan", -3.1, 4.2, r"the largest is 4.20, above .*normalised by statistics, .* undone$"),
-        ("melgan", -7, 0.9, r"^the least is -7.00, below -5.00, the least that melgan has$"),
-    ],
-)
-def test_doubts(name, least, most, says):
-    import re
-
-    mels = Mels([], np.zeros((0, 80)), np.zeros(0), np.zeros(0), {}, least, most)
-    said = doubt(mels, MelConfig.of(name))
-    assert re.search(says, said) if says else said == "", said
