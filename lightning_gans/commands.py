@@ -145,11 +145,26 @@ def _parser() -> argparse.ArgumentParser:
         "config", lambda arguments: print(zoo.config(arguments.name)), "the path of the config that made a model"
     ).add_argument("name", metavar="NAME")
     add("verify", _verify, "check every card and the hash of every weights file; exit with 1 if one is wrong")
-    export = add("export", _export, "make a weights file and the skeleton of its card from a checkpoint of fit")
-    export.add_argument("checkpoint", metavar="RUN.ckpt")
+    export = add("export", _export, "make a weights file and the skeleton of its card, or a graph for other runtimes")
+    export.add_argument(
+        "checkpoint",
+        metavar="RUN.ckpt",
+        help="a checkpoint of fit; for a graph also a model of the zoo, or a .safetensors file",
+    )
+    export.add_argument(
+        "--format",
+        choices=("safetensors", "onnx", "torch"),
+        default="safetensors",
+        help="safetensors: weights file and card, for this package; onnx: a graph for onnxruntime and others; torch: a"
+        " .pt2 file for torch.export.load (default: safetensors)",
+    )
     export.add_argument("--output", type=Path, required=True, metavar="DIR", help="folder, made if need be")
-    export.add_argument("--name", help="<paper>_<dataset> (default: the checkpoint's file name)")
-    export.add_argument("--float32", action="store_true", help="do not store matrices and kernels as float16")
+    export.add_argument(
+        "--name", help="<paper>_<dataset>, or any file name for a graph (default: the checkpoint's file name)"
+    )
+    export.add_argument(
+        "--float32", action="store_true", help="do not store matrices and kernels as float16, as graphs never do"
+    )
     importing = add(
         "import", _import, "make a weights file and the skeleton of its card from another project's checkpoint"
     )
@@ -242,7 +257,18 @@ def _verify(_: argparse.Namespace) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    _report(zoo.export(arguments.checkpoint, arguments.output, arguments.name, half=not arguments.float32))
+    if arguments.format == "safetensors":
+        _report(zoo.export(arguments.checkpoint, arguments.output, arguments.name, half=not arguments.float32))
+        return
+    name = arguments.name or Path(arguments.checkpoint).stem
+    if Path(name).name != name:
+        raise InputError(f"--name is {name}; expected a file name without a folder, which --output gives")
+    from lightning_gans.zoo.graphs import SUFFIXES, export_graph
+
+    file = arguments.output / f"{name}{SUFFIXES[arguments.format]}"
+    graph = export_graph(zoo.load(arguments.checkpoint), file)
+    print(f"{file} ({file.stat().st_size / 1e6:.1f} MB)")
+    print(graph)
 
 
 def _import(arguments: argparse.Namespace) -> None:

@@ -1,0 +1,261 @@
+import json
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import tiny_zoo
+import torch
+from tiny_mels import MEL, tiny_melgan, tiny_parallel_wavegan
+
+import lightning_gans
+from lightning_gans import commands, zoo
+from lightning_gans.errors import InputError
+from lightning_gans.mel import MelConfig
+from lightning_gans.models import DCGAN, SpecGAN, WaveGAN
+from lightning_gans.zoo import graphs
+from lightning_gans.zoo.graphs import export_graph
+
+FRAMES = (4, 7, 63, 200)
+FORMATS = tuple(graphs.SUFFIXES.values())
+VOCODERS = {
+    "melgan": tiny_melgan,
+    "melgan_odd": lambda: tiny_melgan(mel=MEL | dict(hop_length=30, framing="center"), ratios=(5, 3, 2), blocks=3),
+    "parallel_wavegan": tiny_parallel_wavegan,
+    "without_context": lambda: tiny_parallel_wavegan(aux_context=0, stacks=4, upsample_scales=(16,)),
+    "wide": lambda: tiny_parallel_wavegan(aux_context=1, kernel=5, stacks=1, upsample_scales=(2, 4, 2)),
+}
+pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # of torch.export.load
+
+
+@cache
+def vocoder(name):
+    """One that is loud enough to compare, with statistics of its own."""
+    model = VOCODERS[name]()
+    generator, gain = torch.Generator().manual_seed(1), 1 if model.takes_noise else 2
+    for key, tensor in [*model.generator.named_parameters(), *model.named_buffers(recurse=False)]:
+        if key.endswith(("bias", "mel_mean")):
+            tensor.data.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
+        elif key.endswith(("original0", "mel_scale")):
+            tensor.data.mul_(gain * (0.5 + torch.rand(tensor.shape, generator=generator)))
+    return model.eval()
+
+
+def inputs(model, num, frames):
+    """Mel and, where the model takes any, the noise of seed 5."""
+    mel = torch.rand(num, 8, frames, generator=torch.Generator().manual_seed(frames)) * 4 - 4
+    noise = model.noise(num, frames * model.mel_config.hop_length, 5)
+    return {"mel": mel} | ({} if noise is None else {"noise": noise})
+
+
+def runner(file):
+    """What a graph makes of inputs by name."""
+    if file.suffix == ".pt2":
+        module = torch.export.load(file).module()
+        return lambda given: module(**given)
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return lambda given: torch.from_numpy(session.run(None, {key: x.numpy() for key, x in given.items()})[0])
+
+
+# ---- vocoders
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+@pytest.mark.parametrize("name", VOCODERS)
+def test_a_graph_makes_what_vocode_makes_for_any_batch_and_frames(name, suffix, tmp_path):
+    model = vocoder(name)
+    run = runner(export_graph(model, tmp_path / f"graph{suffix}").file)
+    assert [path.name for path in tmp_path.iterdir()] == [f"graph{suffix}"]  # the weights are inside
+    for num in (1, 3):
+        for frames in (model.min_frames, *FRAMES):
+            given = inputs(model, num, frames)
+            expected = model.vocode(given["mel"], seed=5)
+            made = run(given)
+            assert expected.std() > 0.05
+            assert made.shape == expected.shape
+            assert (made - expected).abs().max() < 1e-5 * max(1, expected.abs().max())
+
+
+def test_axes_have_names(tmp_path):
+    graph = export_graph(vocoder("parallel_wavegan"), tmp_path / "graph.onnx")
+    assert str(graph) == "mel (batch, 8, frames), noise (batch, 1, 16*frames) -> audio (batch, 1, 16*frames)"
+    session = onnxruntime.InferenceSession(graph.file)
+    shapes = {value.name: tuple(value.shape) for value in [*session.get_inputs(), *session.get_outputs()]}
+    assert shapes == {
+        "mel": ("batch", 8, "frames"),
+        "noise": ("batch", 1, "16*frames"),
+        "audio": ("batch", 1, "16*frames"),
+    }
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_what_a_file_says_of_itself(suffix, tmp_path):
+    model = vocoder("melgan")
+    file = export_graph(model, tmp_path / f"my_vocoder{suffix}").file
+    if suffix == ".onnx":
+        found = onnxruntime.InferenceSession(file).get_modelmeta().custom_metadata_map
+    else:
+        torch.export.load(file, extra_files=(extra := {graphs.METADATA: ""}))
+        found = json.loads(extra[graphs.METADATA])
+    mel = found.pop("mel")
+    assert MelConfig.of(json.loads(mel)) == model.mel_config
+    assert found == {
+        "name": "my_vocoder",
+        "model": "MelGAN",
+        "version": lightning_gans.__version__,
+        "sample_rate": "8000",
+        "min_frames": "4",
+    }
+    assert str(Path(lightning_gans.__file__).parent).encode() not in file.read_bytes()
+
+
+def test_the_model_and_the_noise_of_a_run_stay_as_they_are(tmp_path):
+    model = tiny_parallel_wavegan().train()
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    state = torch.get_rng_state()
+    export_graph(model, tmp_path / "graph.pt2")
+    assert torch.equal(torch.get_rng_state(), state)
+    after = model.state_dict()
+    assert list(after) == list(before) and all(torch.equal(after[key], before[key]) for key in before)
+    assert model.training and model.generator.training
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    # Folded, and without the discriminator.
+    inside = torch.export.load(tmp_path / "graph.pt2").state_dict
+    assert not [key for key in inside if "parametrizations" in key or "discriminator" in key or "stft" in key]
+    assert "model.generator.conv_layers.0.conv.weight" in inside
+
+
+# ---- models that start from noise
+
+
+def tiny(name):
+    """One whose samples differ plainly."""
+    if name in tiny_zoo.TINY:
+        return tiny_zoo.tiny(name).eval()
+    builders = {
+        "labelled WaveGAN": lambda: WaveGAN(
+            **tiny_zoo.TINY["WaveGAN"], num_classes=4, upsampling="nearest", post_filter=True
+        ),
+        "DCGAN": lambda: DCGAN(image_size=28, channels=1, width=4, latent_dim=3),
+        "SpecGAN": lambda: SpecGAN(width=2, latent_dim=3),
+    }
+    model = builders[name]()
+    for parameter in model.generator.parameters():
+        torch.nn.init.normal_(parameter, std=0.5)
+    if name == "SpecGAN":
+        model.std.fill_(1)
+    return model.eval()
+
+
+@pytest.mark.parametrize(
+    "name, suffix, told",
+    [
+        ("GAN", ".onnx", "latents (batch, 3) -> images (batch, 1, 4, 4)"),
+        ("CGAN", ".onnx", "latents (batch, 2403), label (batch, 10) -> images (batch, 1, 4, 4)"),
+        ("CGAN", ".pt2", "latents (batch, 2403), label (batch, 10) -> images (batch, 1, 4, 4)"),
+        ("ControlGAN", ".onnx", "latents (batch, 3), label (batch, 10) -> images (batch, 1, 28, 28)"),
+        ("DCGAN", ".onnx", "latents (batch, 3) -> images (batch, 1, 28, 28)"),
+        ("WaveGAN", ".onnx", "latents (batch, 3) -> audio (batch, 1, 256)"),
+        ("labelled WaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 256)"),
+        ("SpecGAN", ".pt2", "latents (batch, 3) -> audio (batch, 1, 16384)"),
+    ],
+)
+def test_a_graph_makes_what_sample_makes(name, suffix, told, tmp_path):
+    model = tiny(name)
+    graph = export_graph(model, tmp_path / f"graph{suffix}")
+    assert str(graph) == told
+    run = runner(graph.file)
+    for num in (1, 5):
+        latents, label = model.latents(num, seed=1), model.label_rows(num)
+        expected = model.sample_from(latents, label)
+        made = run({"latents": latents} | ({} if label is None else {"label": label}))
+        assert made.shape == expected.shape
+        assert expected.std() > 0.05
+        assert (made - expected).abs().max() < 1e-4
+
+
+# ---- what cannot be exported
+
+
+def test_what_is_refused(tmp_path, monkeypatch):
+    model = tiny_melgan()
+    with pytest.raises(InputError, match=r"file is graph\.tflite; expected a name that ends in \.onnx or \.pt2"):
+        export_graph(model, "graph.tflite")
+    with pytest.raises(InputError, match=r"a SpecGAN is not exported to ONNX: 16 iterations .*; use the format torch"):
+        export_graph(tiny("SpecGAN"), tmp_path / "graph.onnx")
+    model.untrained_networks = ("generator",)
+    with pytest.raises(InputError, match="the weights of this MelGAN lack generator"):
+        export_graph(model, tmp_path / "graph.onnx")
+    model.untrained_networks = ("discriminator",)
+    model.generator.model[1].bias.data[0] = float("nan")
+    with pytest.raises(InputError, match=r"generator\.model\.1\.bias of this MelGAN is not finite"):
+        export_graph(model, tmp_path / "graph.onnx")
+    monkeypatch.setattr(graphs, "find_spec", lambda package: None if package == "onnxscript" else package)
+    with pytest.raises(InputError, match=r"^ONNX graphs need onnxscript, .*: pip install 'lightning-gans\[onnx\]', or"):
+        export_graph(model, tmp_path / "graph.onnx")
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_a_file_is_written_whole_or_not_at_all(suffix, tmp_path, monkeypatch):
+    file = tmp_path / f"graph{suffix}"
+    file.write_bytes(b"before")
+
+    def broken(*_, **__):
+        raise RuntimeError("no graph")
+
+    def full(path, data):
+        path.open("wb").write(data[:10])
+        raise OSError("no space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*{".onnx": (torch.onnx, "export"), ".pt2": (torch.export, "save")}[suffix], broken)
+        with pytest.raises(RuntimeError, match="no graph"):
+            export_graph(vocoder("melgan"), file)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "write_bytes", full)
+        with pytest.raises(OSError, match="no space"):
+            export_graph(vocoder("melgan"), file)
+    assert [path.name for path in tmp_path.iterdir()] == [file.name] and file.read_bytes() == b"before"
+
+
+# ---- the command
+
+
+def saved(model, path):
+    """A checkpoint such as ``fit`` writes."""
+    content = {"model": type(model).__name__, "hyper_parameters": dict(model.hparams), "state_dict": model.state_dict()}
+    torch.save(content, path)
+    return path
+
+
+def test_the_command_says_what_it_made_and_nothing_else(tmp_path):
+    model = vocoder("parallel_wavegan")
+    run = saved(model, tmp_path / "last.ckpt")
+    command = [sys.executable, "-m", "lightning_gans", "zoo", "export", run, "--format", "onnx", "--output", "out/new"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and done.stderr == ""
+    file, shapes = done.stdout.splitlines()
+    assert file == "out/new/last.onnx (0.0 MB)"
+    assert shapes == "mel (batch, 8, frames), noise (batch, 1, 16*frames) -> audio (batch, 1, 16*frames)"
+    given = inputs(model, 2, 11)
+    made = runner(tmp_path / "out" / "new" / "last.onnx")(given)
+    assert (made - model.vocode(given["mel"], seed=5)).abs().max() < 1e-5
+
+
+def test_the_command_takes_a_released_file(tmp_path, capsys):
+    model = vocoder("melgan")
+    released = zoo.export(saved(model, tmp_path / "last.ckpt"), tmp_path, "melgan_noise", half=False).weights
+    capsys.readouterr()
+    options = ["--format", "torch", "--output", str(tmp_path)]
+    commands.main(["zoo", "export", str(released), *options, "--name", "other"])
+    out = capsys.readouterr().out
+    assert out == f"{tmp_path / 'other.pt2'} (0.1 MB)\nmel (batch, 8, frames) -> audio (batch, 1, 16*frames)\n"
+    given = inputs(model, 1, 9)
+    assert (runner(tmp_path / "other.pt2")(given) - model.vocode(given["mel"])).abs().max() < 1e-5
+    with pytest.raises(InputError, match="--name is a/b; expected a file name without a folder"):
+        commands.main(["zoo", "export", str(released), *options, "--name", "a/b"])
+    with pytest.raises(InputError, match=r"--format.*'tflite'"):
+        commands.main(["zoo", "export", str(released), "--format", "tflite", "--output", str(tmp_path)])
