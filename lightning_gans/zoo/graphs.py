@@ -33,8 +33,8 @@ METADATA = "metadata.json"
 """Name of the metadata among the extra files of a ``.pt2``; an ONNX file holds them as properties."""
 WITHOUT_ONNX = {"SpecGAN": "16 iterations of Griffin-Lim make plain differences of another runtime's rounding"}
 """Models whose output would not be the same, and why."""
-EXAMPLE_FRAMES = 64
-"""Of the mel with which a graph is made; it takes any number from the model's ``min_frames`` on."""
+EXAMPLE_FRAMES = 16
+"""What the mel with which a graph is made has beyond the model's ``min_frames``, from which on it takes any number."""
 
 Shape = tuple[Dim | int, ...]
 
@@ -106,9 +106,10 @@ def export_graph(model: AdversarialModule, file: str | Path) -> Graph:
     for key, value in alone.state_dict().items():
         if not value.isfinite().all():
             raise InputError(f"{key} of this {name} is not finite; export an earlier checkpoint")
-    inputs, outputs = _shapes(alone, Dim("batch"), Dim("frames", min=getattr(alone, "min_frames", 1)))
+    least = getattr(alone, "min_frames", 1)
+    inputs, outputs = _shapes(alone, Dim("batch"), Dim("frames", min=least))
     # Any sizes but 0 and 1, which would be taken for constants.
-    examples = {key: torch.zeros(shape) for key, shape in _shapes(alone, 2, EXAMPLE_FRAMES)[0].items()}
+    examples = {key: torch.zeros(shape) for key, shape in _shapes(alone, 2, least + EXAMPLE_FRAMES)[0].items()}
     dynamic = {key: {i: dim for i, dim in enumerate(shape) if isinstance(dim, Dim)} for key, shape in inputs.items()}
     metadata = {"name": file.stem, **_metadata(alone)}
     with _quiet(), torch.no_grad():
@@ -129,8 +130,10 @@ def _alone(model: AdversarialModule) -> AdversarialModule:
     """A copy in evaluation mode on the CPU of what a model releases, with weight norm folded."""
     networks = tuple(name for name, _ in model.named_children())
     state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    # The command line adds entries of its own, all with an underscore in front.
+    hparams = {key: value for key, value in model.hparams.items() if not key.startswith("_")}
     name = type(model).__name__
-    copy = build(Weights(f"this {name}", name, dict(model.hparams), networks, state, lightning_gans.__version__))
+    copy = build(Weights(f"this {name}", name, hparams, networks, state, lightning_gans.__version__))
     for network in networks:
         if network not in copy.released_networks:
             setattr(copy, network, None)
@@ -208,8 +211,8 @@ def _require(*packages: str) -> None:
     absent = [package for package in packages if find_spec(package) is None]
     if absent:
         raise InputError(
-            f"ONNX graphs need {' and '.join(absent)}, not installed here: pip install 'lightning-gans[onnx]', or use the"
-            " format torch"
+            f"ONNX graphs need {' and '.join(absent)}, not installed here: pip install 'lightning-gans[onnx]', or use"
+            " the format torch"
         )
 
 
