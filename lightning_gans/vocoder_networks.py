@@ -13,11 +13,14 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 from torch.nn.utils.parametrizations import weight_norm
 
+from lightning_gans.cpu_convolutions import as_image, convolve_image, faster, runs_eagerly_on_cpu
 from lightning_gans.errors import InputError
 from lightning_gans.losses import ADVERSARIAL_LOSSES, AdversarialLoss
 
 SLOPE = 0.2
 """Of every leaky rectifier, here and in the generators."""
+
+FEW_EXAMPLES = 4
 
 DiscriminatorName = Literal["multi_scale", "parallel_wavegan"]
 DISCRIMINATORS: tuple[str, ...] = get_args(DiscriminatorName)
@@ -49,9 +52,10 @@ class ScaleDiscriminator(nn.Module):
 
     def forward(self, audio: Tensor) -> list[Tensor]:
         """Audio (B, 1, T) to the outputs of all layers."""
-        maps, h = [], audio
+        maps, h, on_cpu = [], audio, runs_eagerly_on_cpu(audio)
         for layer in self.layers:
-            h = layer(h)
+            for part in layer if isinstance(layer, nn.Sequential) else [layer]:
+                h = faster(part, h) if on_cpu else part(h)
             maps.append(h)
         return maps
 
@@ -100,7 +104,17 @@ class SampleDiscriminator(nn.Module):
                 self.conv_layers.append(nn.LeakyReLU(SLOPE, inplace=True))
 
     def forward(self, audio: Tensor) -> list[list[Tensor]]:
-        return [[self.conv_layers(audio)]]
+        # With few examples in float32, the gradients of the weights cost more than the rest gains.
+        gains = len(audio) > FEW_EXAMPLES or torch.is_autocast_enabled(audio.device.type)
+        in_images = gains and runs_eagerly_on_cpu(audio)
+        return [[self.of_image(audio) if in_images else self.conv_layers(audio)]]
+
+    def of_image(self, audio: Tensor) -> Tensor:
+        """``conv_layers(audio)``, the channels of a sample side by side in memory."""
+        h = as_image(audio)
+        for layer in self.conv_layers:
+            h = convolve_image(layer, h) if isinstance(layer, nn.Conv1d) else layer(h)
+        return h[:, :, 0]
 
 
 def kaiming(conv: nn.Conv1d) -> nn.Conv1d:
