@@ -52,6 +52,8 @@ class AdversarialModule(LightningModule):
     """Attribute that holds each player's network."""
     released_networks: ClassVar[tuple[str, ...]] = ("generator",)
     """The submodules that a zoo file holds: what ``sample`` needs."""
+    unfit_for_onnx: ClassVar[str] = ""
+    """Why another runtime would make something else; such a model is not exported to ONNX."""
     linear_labels: ClassVar[bool] = False
     """Whether label rows may hold any number, so that 0.5, 2 and -1 mean something."""
     num_classes: int | None = None
@@ -148,6 +150,8 @@ class AdversarialModule(LightningModule):
     def training_statistics(self, frames: Callable[[Any], Tensor]) -> tuple[Tensor, Tensor]:
         """Mean and (population) standard deviation of features over the whole training set, equal on all ranks.
 
+        Each rank goes through its share; a progress bar appears after two seconds.
+
         Args:
             frames: Makes the features (N, F) of a batch.
 
@@ -163,8 +167,11 @@ class AdversarialModule(LightningModule):
                 f"{type(self).__name__} measures its training set before it begins; train it with a DataModule of"
                 " lightning_gans.data, or load weights that hold the statistics"
             )
+        from tqdm import tqdm
+
         total: Tensor | float = 0.0
-        for batch in data.reference_dataloader():
+        bar = dict(desc="measuring the training set", unit="", delay=2, leave=False)
+        for batch in tqdm(data.reference_dataloader(), **bar, disable=self.global_rank != 0):
             batch = data.on_after_batch_transfer(data.transfer_batch_to_device(batch, self.device, 0), 0)
             x = frames(batch).double()
             total = total + torch.stack([torch.full_like(x[0], len(x)), x.sum(0), x.square().sum(0)])

@@ -131,6 +131,8 @@ class SpecGAN(AdversarialModule):
         floor: Added to magnitudes before the logarithm; a sine of full scale has a magnitude of 64.
     """
 
+    unfit_for_onnx = "16 iterations of Griffin-Lim make plain differences of another runtime's rounding"
+
     def __init__(
         self,
         sample_rate: int = 16000,

@@ -31,8 +31,6 @@ SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 """Of the files, by format."""
 METADATA = "metadata.json"
 """Name of the metadata among the extra files of a ``.pt2``; an ONNX file holds them as properties."""
-WITHOUT_ONNX = {"SpecGAN": "16 iterations of Griffin-Lim make plain differences of another runtime's rounding"}
-"""Models whose output would not be the same, and why."""
 EXAMPLE_FRAMES = 16
 """What the mel with which a graph is made has beyond the model's ``min_frames``, from which on it takes any number."""
 
@@ -95,8 +93,8 @@ def export_graph(model: AdversarialModule, file: str | Path) -> Graph:
     if file.suffix not in SUFFIXES.values():
         raise InputError(f"the graph's file is {file}; expected a name that ends in {' or '.join(SUFFIXES.values())}")
     onnx = file.suffix == SUFFIXES["onnx"]
-    if onnx and name in WITHOUT_ONNX:
-        raise InputError(f"a {name} is not exported to ONNX: {WITHOUT_ONNX[name]}; use the format torch")
+    if onnx and model.unfit_for_onnx:
+        raise InputError(f"a {name} is not exported to ONNX: {model.unfit_for_onnx}; use the format torch")
     if onnx:
         _require("onnx", "onnxscript")
     absent = [network for network in model.released_networks if network in getattr(model, "untrained_networks", ())]
