@@ -28,6 +28,7 @@ from torch.nn.functional import linear, pad
 from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
+from lightning_gans.cpu_convolutions import runs_eagerly_on_cpu
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
 from lightning_gans.gated_blocks import GatedBlock, pieces
@@ -119,17 +120,18 @@ class Upsample(nn.Module):
         return -(-self.faded // self.hop)
 
     def kernels(self, c: Tensor) -> Tensor:
-        """The upsampling of (B, L, M) as matrices, which its linearity allows: (N, hop, 2 * edge + 1).
+        """The upsampling of (B, L, M) as matrices, which its linearity allows: (L, hop, 2 * edge + 1).
 
         ``kernels[l, p, r]`` is what the frame ``l + r - edge`` contributes to sample p of frame l. In the middle they
-        are equal, so that of many frames only those at the ends and one in the middle are made: N = L, or
-        4 * edge + 1 where that is less.
+        are equal, so that of many frames only those at the ends and one in the middle are computed.
         """
-        edge = self.edge
-        count = min(c.shape[1], 4 * edge + 1)
+        edge, frames = self.edge, c.shape[1]
+        count = min(frames, 4 * edge + 1)
         answers = self(torch.eye(count, dtype=c.dtype, device=c.device)[None])[0]  # (N, N * hop)
         answers = pad(answers.unflatten(1, (count, self.hop)), (0, 0, 0, 0, edge, edge))  # from frame, to frame, sample
-        return torch.stack([answers[i : i + 2 * edge + 1, i].T for i in range(count)])
+        kernels = torch.stack([answers[i : i + 2 * edge + 1, i].T for i in range(count)])
+        frame, last = torch.arange(frames, device=c.device), max(frames - 1 - 2 * edge, 2 * edge)
+        return kernels[frame.clamp(max=2 * edge) + (frame - last).clamp(min=0)]
 
 
 class ConditionNetwork(nn.Module):
@@ -197,7 +199,12 @@ class Generator(nn.Module):
         )
 
     def forward(self, noise: Tensor, mel: Tensor) -> Tensor:
-        skip = self.in_pieces(noise, mel) if prefers_pieces(mel) else self.in_convolutions(noise, mel)
+        if prefers_pieces(mel):
+            dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else mel.dtype
+            with torch.autocast("cpu", enabled=False):
+                skip = self.in_pieces(noise, mel, dtype)
+        else:
+            skip = self.in_convolutions(noise, mel)
         return self.last_conv_layers(skip * math.sqrt(1 / len(self.conv_layers)))
 
     def in_convolutions(self, noise: Tensor, mel: Tensor) -> Tensor:
@@ -209,8 +216,8 @@ class Generator(nn.Module):
             total = total + skip
         return total
 
-    def in_pieces(self, noise: Tensor, mel: Tensor) -> Tensor:
-        """The same for CPUs.
+    def in_pieces(self, noise: Tensor, mel: Tensor, dtype: torch.dtype) -> Tensor:
+        """The same for CPUs, with the blocks' products in ``dtype``.
 
         The conditioning's 1x1 convolutions run at the frame rate, as they commute with the upsampling, which acts
         alike on each channel.
@@ -218,7 +225,7 @@ class Generator(nn.Module):
         upsample, layers = self.upsample_net.upsample, self.conv_layers
         c = self.upsample_net.conv_in(mel).mT  # (B, L, M)
         kernels, hop = upsample.kernels(c), upsample.hop
-        cut = pieces(c.shape[1], hop, upsample.edge, len(kernels))
+        cut = pieces(c.shape[1], hop)
         gate = layers[0].conv.out_channels // 2
         doubled = c.new_ones(2 * gate)
         doubled[:gate] = 2  # what GatedBlock takes of the half that goes through the tangent
@@ -236,7 +243,7 @@ class Generator(nn.Module):
             if layer is not layers[-1]:
                 output = torch.cat([output, layer.conv1x1_out.weight[..., 0] * math.sqrt(0.5)])
                 output_bias = torch.cat([output_bias, layer.conv1x1_out.bias * math.sqrt(0.5)])
-            fixed = (weight, layer.conv.bias * doubled, output.T, output_bias, kernels, cut, hop, layer.dilation)
+            fixed = (weight, layer.conv.bias * doubled, output, output_bias, kernels, cut, hop, layer.dilation, dtype)
             done = [GatedBlock.apply(*inputs, *fixed) for inputs in zip(xs, skips, condition, strict=True)]
             skips, xs = zip(*done, strict=True)
         return torch.stack(skips).mT
@@ -248,9 +255,9 @@ class Generator(nn.Module):
 
 
 def prefers_pieces(x: Tensor) -> bool:
-    """Whether ``GatedBlock`` is faster here; lower precision has faster convolutions, and graphs need plain layers."""
-    graph = torch.compiler.is_compiling() or torch.jit.is_tracing()
-    return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu") and not graph
+    """Whether ``GatedBlock`` is faster here, and knows the precision."""
+    known = not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") == torch.bfloat16
+    return known and runs_eagerly_on_cpu(x)
 
 
 class ParallelWaveGAN(Vocoder):

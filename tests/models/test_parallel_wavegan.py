@@ -132,7 +132,9 @@ def test_faster_forms_are_the_same_function(kernel, scales, frames):
     weight = torch.randn_like(expected)
     gradients = torch.autograd.grad((expected * weight).sum(), inputs, allow_unused=True)
     for form in ("in_pieces", "in_convolutions"):
-        with mock.patch("lightning_gans.models.parallel_wavegan.prefers_pieces", return_value=form == "in_pieces"):
+        several = mock.patch("lightning_gans.gated_blocks.PIECE", 3 * hop)
+        prefers = mock.patch("lightning_gans.models.parallel_wavegan.prefers_pieces", return_value=form == "in_pieces")
+        with several, prefers:
             audio = generator(noise, mel)
         torch.testing.assert_close(audio, expected, rtol=0, atol=1e-12)
         of_form = torch.autograd.grad((audio * weight).sum(), inputs, allow_unused=True)
@@ -154,14 +156,24 @@ def test_the_faster_form_in_float32():
 
 def test_pieces_cover_each_frame_once():
     for frames in range(1, 40):
-        count = min(frames, 9)
-        cut = pieces(frames, 256, 2, count)
-        assert [frame for first, last, _ in cut for frame in range(first, last)] == list(range(frames))
-        kernel = [k for first, last, k in cut for _ in range(first, last)]
-        if frames > 9:
-            assert kernel == [0, 1, *[4] * (frames - 4), 7, 8]
-        else:
-            assert kernel == list(range(frames))
+        cut = pieces(frames, 256)
+        assert [frame for first, last in cut for frame in range(first, last)] == list(range(frames))
+        lengths = [last - first for first, last in cut]
+        assert max(lengths) <= 11 and min(lengths) >= min(6, frames)
+    assert pieces(3, 5000) == [(0, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("frames", [1, 5, 8, 9, 10, 23])
+def test_kernels_are_what_the_upsampling_does(frames):
+    upsample = Upsample((2, 3, 2))
+    for parameter in upsample.parameters():
+        nn.init.normal_(parameter)
+    c = torch.randn(1, frames, 5)
+    kernels = upsample.kernels(c)
+    assert kernels.shape == (frames, 12, 2 * upsample.edge + 1) and upsample.edge == 2
+    windows = nn.functional.pad(c[0], (0, 0, 2, 2)).unfold(0, 5, 1)  # (L, M, R)
+    expected = upsample(c.mT)[0].T.unflatten(0, (frames, 12))
+    torch.testing.assert_close(kernels @ windows.mT, expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("scales, faded", [((4, 4, 4, 4), 340), ((4, 5, 3, 5), 395)])
