@@ -35,3 +35,4 @@ format: $(READY)
 bench: $(READY)
 	$(BIN)/python tests/benchmarks/training.py
 	$(BIN)/python tests/benchmarks/audio.py
+	$(BIN)/python tests/benchmarks/vocoders.py

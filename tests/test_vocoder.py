@@ -60,6 +60,19 @@ def test_chunks_are_equal_to_the_whole(build, chunk):
     assert (model.vocode(mel, seed=0, chunk_frames=chunk) - whole).abs().max() < 1e-6 * max(1, whole.abs().max())
 
 
+def test_chunks_of_its_own_choice(monkeypatch):
+    model, mel, lengths = tiny_melgan(), mels(2, 61), []
+    whole = model.vocode(mel)
+    monkeypatch.setattr(MelGAN, "chunk_frames_on_cpu", 25)
+    model.generator.register_forward_pre_hook(lambda _, inputs: lengths.append(inputs[0].shape[-1]))
+    assert (model.vocode(mel) - whole).abs().max() < 1e-6
+    margin = model.receptive_frames
+    assert lengths == [25 + margin, 25 + 2 * margin, 11 + margin]
+    lengths.clear()
+    model.vocode(mel, chunk_frames=61)
+    assert lengths == [61]
+
+
 @pytest.mark.parametrize("build", VOCODERS)
 def test_chunks_need_every_frame_around_them(build):
     model, mel = build(), mels(1, 61)

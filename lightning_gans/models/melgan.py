@@ -47,8 +47,9 @@ from lightning_gans.vocoder_networks import (
 
 PADDING = 3
 """Frames and samples that are reflected at the ends of the mel and of the last layer."""
-CACHED_FRAMES = 128
-"""Frames of all examples together that are worked on at a time where nothing is kept for gradients."""
+CACHED_FRAMES = 400
+"""Frames of all examples together that CPUs work on at a time, where nothing is kept for gradients: the activations of
+more are slow to come by, and with fewer the weights' way to the cache weighs more."""
 
 
 class ResidualBlock(nn.Module):
@@ -104,7 +105,6 @@ class Generator(nn.Module):
             return self.model(mel)
         if torch.is_grad_enabled():
             return self.of_image(mel)
-        # Many examples at once would not fit into the cache; few frames would not be worth their weights' way there.
         parts = mel.split(max(1, CACHED_FRAMES // mel.shape[-1]))
         return torch.cat([self.of_image(part) for part in parts])
 
@@ -163,6 +163,8 @@ class MelGAN(Vocoder):
         discriminator_start: Generator updates before D judges and is trained; needs an ``aux_loss``.
         lr: Learning rate of both networks.
     """
+
+    chunk_frames_on_cpu = CACHED_FRAMES
 
     def __init__(
         self,
