@@ -341,16 +341,17 @@ def start(*args: str) -> subprocess.Popen:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
-def wait_for(pattern: str, process: subprocess.Popen, seconds: float = 90) -> Path:
+def wait_for(pattern: str, process: subprocess.Popen, seconds: float = 180) -> Path:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline and process.poll() is None:
         for path in Path().glob(pattern):
             return path
         time.sleep(0.1)
-    process.kill()
+    os.killpg(process.pid, signal.SIGKILL)  # a second process would keep the output open
     raise AssertionError(f"no {pattern}: {process.communicate()[0][-2000:]}")
 
 
