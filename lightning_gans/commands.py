@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
         "--chunk-seconds",
         type=float,
         metavar="S",
-        help="work on so much at a time, for little memory; the sound is the same (default: each file at once)",
+        help="work on so much at a time, for little memory; the sound is the same (default: what is fastest)",
     )
     vocode.add_argument("--seed", type=int, default=0, help="of the noise, for models that take any (default: 0)")
     vocode.add_argument("--device", help="such as cpu or cuda:1 (default: cuda where there is one, else cpu)")
