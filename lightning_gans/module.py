@@ -161,14 +161,14 @@ class AdversarialModule(LightningModule):
         Raises:
             InputError: without a DataModule that hands out the training set in order.
         """
+        from tqdm import tqdm
+
         data = self.trainer.datamodule
         if not hasattr(data, "reference_dataloader"):
             raise InputError(
                 f"{type(self).__name__} measures its training set before it begins; train it with a DataModule of"
                 " lightning_gans.data, or load weights that hold the statistics"
             )
-        from tqdm import tqdm
-
         total: Tensor | float = 0.0
         bar = dict(desc="measuring the training set", unit="", delay=2, leave=False)
         for batch in tqdm(data.reference_dataloader(), **bar, disable=self.global_rank != 0):
