@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_gans import models
-from lightning_gans.errors import InputError
 
 
 class Imported(NamedTuple):
@@ -28,43 +27,18 @@ class Imported(NamedTuple):
     state: dict[str, Tensor]
 
 
-class Importer(Protocol):
-    """A function that reads a checkpoint.
+Importer = Callable[..., Imported]
+"""A function that reads a checkpoint: the file, the folder of files, or what the files' names have in common.
 
-    Args:
-        checkpoint: The file, the folder of files, or what the files' names have in common.
-        config: The settings of the training, where a file of its own holds them.
-        stats: Statistics of the training data, for papers that need them.
-        length: T, where the checkpoint leaves it open.
-        sample_rate: In Hz, where no file tells it; the project's own when not given.
-
-    Raises:
-        InputError: for files that are missing or damaged, variables that are missing or of a wrong shape, and options
-            that the model needs, or has no use for.
-    """
-
-    def __call__(
-        self, checkpoint: Path, *, config: Path | None, stats: Path | None, length: int | None, sample_rate: int | None
-    ) -> Imported: ...
+Of the options of ``read_checkpoint`` it has those, by keyword, that it has a use for. It raises ``InputError`` for
+files that are missing or damaged, variables that are missing or of a wrong shape, and an option that the model needs.
+"""
 
 
 def module_shapes(model: str, hparams: dict[str, Any]) -> dict[str, tuple[int, ...]]:
     """Shapes of a module's state; nothing is allocated, and no random number drawn."""
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         return {key: tuple(value.shape) for key, value in getattr(models, model)(**hparams).state_dict().items()}
-
-
-def refuse(checkpoint: Path, format: str, **options: object) -> None:
-    """Refuse options that a format has no use for.
-
-    Raises:
-        InputError: for the first that is not None.
-    """
-    for option, value in options.items():
-        if value is not None:
-            raise InputError(
-                f"--{option} is {value}, and {format} has no use for it; leave it out to read {checkpoint}"
-            )
 
 
 def misfit(missing: list[str], strange: list[str], wrong: list[str]) -> str:

@@ -15,42 +15,31 @@ from typing import Any
 from torch import Tensor, ones, zeros
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported, refuse
+from lightning_gans.importers.imported import Imported
 from lightning_gans.importers.torch_files import fitted, load, names, normed
 
 GENERATOR = "netG.pt"
 SAMPLE_RATE = 22050
 
 
-def read(
-    checkpoint: Path,
-    *,
-    config: Path | None = None,
-    stats: Path | None = None,
-    length: int | None = None,
-    sample_rate: int | None = None,
-) -> Imported:
+def read(checkpoint: Path, *, sample_rate: int = SAMPLE_RATE) -> Imported:
     """Read a generator, with its discriminator where that is beside it.
 
     Args:
         checkpoint: ``netG.pt``, ``best_netG.pt``, a generator under any other name, or a folder with a ``netG.pt``.
             The discriminator is the file beside it whose name has ``netD`` in place of ``netG``.
-        config: None: the shapes tell everything.
-        stats: None: the features are not normalised.
-        length: None.
-        sample_rate: In Hz; 22050 when not given, as in the authors' code.
+        sample_rate: In Hz; that of the authors' code when not given.
 
     Raises:
         InputError: as ``Importer``.
     """
-    refuse(checkpoint, "melgan_neurips", config=config, stats=stats, length=length)
     path = checkpoint / GENERATOR if checkpoint.is_dir() else checkpoint
     states = {"generator": load(path)}
     judge = path.with_name(path.name.replace("netG", "netD"))
     if judge != path and judge.is_file():
         states["discriminator"] = load(judge)
     bands, hparams = sizes(str(path), states["generator"])
-    mel = {"name": "melgan", "n_mels": bands, "sample_rate": sample_rate or SAMPLE_RATE}
+    mel = {"name": "melgan", "n_mels": bands, "sample_rate": sample_rate}
     hparams = hparams | {"mel": mel}
     state = fitted(str(path), "the authors' MelGAN", "MelGAN", hparams, states, their_name)
     return Imported("MelGAN", hparams, tuple(states), state | {"mel_mean": zeros(bands), "mel_scale": ones(bands)})

@@ -19,7 +19,7 @@ import yaml
 from torch import Tensor, full
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported, refuse
+from lightning_gans.importers.imported import Imported
 from lightning_gans.importers.torch_files import fitted, load, names
 
 NETWORKS = {"generator": "model_g", "discriminator": "model_d"}
@@ -37,28 +37,16 @@ OFFSET = 5.0
 """What its generator adds to a mel, and then divides it by."""
 
 
-def read(
-    checkpoint: Path,
-    *,
-    config: Path | None = None,
-    stats: Path | None = None,
-    length: int | None = None,
-    sample_rate: int | None = None,
-) -> Imported:
+def read(checkpoint: Path) -> Imported:
     """Read both networks, and the settings that the checkpoint holds.
 
     Args:
         checkpoint: A file such as ``nvidia_tacotron2_LJ11_epoch6400.pt``, with ``model_g``, and ``model_d`` and
             ``hp_str`` if they are there. Without ``hp_str``, the settings are the project's own: mels of Tacotron 2.
-        config: None: the settings are in the checkpoint.
-        stats: None: they are part of the generator.
-        length: None.
-        sample_rate: None: it is in the settings.
 
     Raises:
         InputError: as ``Importer``.
     """
-    refuse(checkpoint, "melgan_seungwonpark", config=config, stats=stats, length=length, sample_rate=sample_rate)
     content = load(checkpoint)
     states = {network: content[key] for network, key in NETWORKS.items() if isinstance(content.get(key), dict)}
     if "generator" not in states:

@@ -15,7 +15,7 @@ import yaml
 from torch import Tensor
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported, refuse
+from lightning_gans.importers.imported import Imported
 from lightning_gans.importers.parallel_wavegan_config import translated
 from lightning_gans.importers.torch_files import fitted, load, names
 
@@ -26,27 +26,17 @@ CONVERSION = (
 )
 
 
-def read(
-    checkpoint: Path,
-    *,
-    config: Path | None = None,
-    stats: Path | None = None,
-    length: int | None = None,
-    sample_rate: int | None = None,
-) -> Imported:
+def read(checkpoint: Path, *, config: Path | None = None, stats: Path | None = None) -> Imported:
     """Read a Parallel WaveGAN or a MelGAN.
 
     Args:
         checkpoint: Such as ``checkpoint-400000steps.pkl``.
         config: Its ``config.yml``; the one beside the checkpoint when not given.
         stats: Its ``stats.h5`` or ``stats.npy``; the one beside the checkpoint when not given.
-        length: None.
-        sample_rate: None: it is in the config.
 
     Raises:
         InputError: as ``Importer``; for another architecture, with the argument that differs.
     """
-    refuse(checkpoint, "parallel_wavegan", length=length, sample_rate=sample_rate)
     content = load(checkpoint)
     networks = content.get("model")
     if not isinstance(networks, dict) or not isinstance(networks.get("generator"), dict):

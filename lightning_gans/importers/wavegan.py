@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported, misfit, module_shapes, refuse
+from lightning_gans.importers.imported import Imported, misfit, module_shapes
 from lightning_gans.importers.tensorflow_bundle import bundle_prefix, read_bundle, read_index
 from lightning_gans.models.specgan import BINS
 from lightning_gans.models.wavegan import START
@@ -29,6 +29,7 @@ SKIPPED = re.compile(r"(?!G/|D/).*|.*/(Adam|RMSProp)(_\d+)?|D/.*/moving_(mean|va
 batch, never uses."""
 LENGTHS = {5: (16384,), 6: (32768, 65536)}
 """By the number of layers."""
+SAMPLE_RATE = 16000
 KERNEL_AXES = {1: (0,), 2: (1, 0), 3: (2, 1, 0), 4: (3, 2, 0, 1)}
 """TensorFlow's axes in torch's order, by their number. The same for convolutions, (..., in, out) there and (out, in,
 ...) here, as for transposed ones, (..., out, in) there and (in, out, ...) here. No kernel is flipped."""
@@ -42,21 +43,15 @@ CONVERSION = (
 
 
 def read(
-    checkpoint: Path,
-    *,
-    config: Path | None = None,
-    stats: Path | None = None,
-    length: int | None = None,
-    sample_rate: int | None = None,
+    checkpoint: Path, *, stats: Path | None = None, length: int | None = None, sample_rate: int = SAMPLE_RATE
 ) -> Imported:
     """Read a WaveGAN or a SpecGAN.
 
     Args:
         checkpoint: ``PREFIX`` of ``PREFIX.index`` and ``PREFIX.data-00000-of-00001``, or one of them.
-        config: None: the variables tell everything.
         stats: SpecGAN's statistics: a .npz with ``mean`` and ``std`` of the 129 bins.
         length: T; needed for WaveGAN with six layers, which has the same variables for 32768 and 65536.
-        sample_rate: In Hz; 16000 when not given.
+        sample_rate: In Hz; that of the authors' data when not given.
 
     Returns:
         What a module is made from, in float32.
@@ -64,11 +59,10 @@ def read(
     Raises:
         InputError: as ``Importer``; it lists the variables that are missing, left over or of another shape.
     """
-    refuse(checkpoint, "wavegan", config=config)
     prefix = bundle_prefix(Path(checkpoint))
     variables = read_bundle(prefix, lambda name: bool(SKIPPED.fullmatch(name)))
     model, up = recognised(prefix, variables)
-    hparams = _hparams(prefix, model, up, variables, length) | {"sample_rate": sample_rate or 16000}
+    hparams = _hparams(prefix, model, up, variables, length) | {"sample_rate": sample_rate}
     networks = ("generator", "discriminator") if any(name.startswith("D/") for name in variables) else ("generator",)
 
     shapes = {key: shape for key, shape in module_shapes(model, hparams).items() if key.partition(".")[0] in networks}

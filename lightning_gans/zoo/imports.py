@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lightning_gans
-from lightning_gans.errors import InputError, closest
+from lightning_gans.errors import InputError
 from lightning_gans.zoo.release import Exported, checked_name, write_entry
 from lightning_gans.zoo.weights import Weights, build
 
@@ -90,13 +90,12 @@ def _read(
     length: int | None,
     sample_rate: int | None,
 ) -> Weights:
-    from lightning_gans.importers import IMPORTERS
+    from lightning_gans.importers import read_checkpoint
 
-    if format not in IMPORTERS:
-        raise InputError(f"there is no format {format}; {closest(format, list(IMPORTERS))}")
     if sample_rate is not None and sample_rate < 1:
         raise InputError(f"--sample_rate is {sample_rate}; expected the Hz of the audio that the model was trained on")
-    imported = IMPORTERS[format](
+    imported = read_checkpoint(
+        format,
         Path(checkpoint),
         config=Path(config) if config else None,
         stats=Path(stats) if stats else None,
