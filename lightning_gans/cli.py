@@ -16,6 +16,7 @@ from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.strategies import StrategyRegistry
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -26,8 +27,12 @@ from lightning_gans.callbacks import LogSamples, SavePredictions, StopAtNonFinit
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
 from lightning_gans.module import AdversarialModule
+from lightning_gans.strategy import DDPInTurnsStrategy
 from lightning_gans.tracking import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
 from lightning_gans.zoo.weights import Weights
+
+# What Lightning takes for several devices where no strategy is named
+StrategyRegistry.register("ddp", DDPInTurnsStrategy, "DDP for networks that are trained in turns", override=True)
 
 
 class Command(LightningCLI):

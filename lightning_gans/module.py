@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor
 from torch.nn.functional import one_hot
 
 from lightning_gans.errors import InputError
+from lightning_gans.strategy import prepare
 
 TRAINING, EVALUATION = 0, 1
 """Streams of noise: validation draws the same latents every time, whatever training has drawn before."""
@@ -183,18 +183,9 @@ class AdversarialModule(LightningModule):
     # ---- noise, counted and repeatable
 
     def setup(self, stage: str) -> None:
-        """Prepare the strategy: plain DDP rejects networks that are trained in turns. Compare sizes with the data."""
+        """Compare sizes with the data, and see whether the strategy can train networks in turns."""
         check_data(self, self.trainer.datamodule)
-        strategy = self.trainer.strategy
-        if isinstance(strategy, DDPStrategy):
-            if strategy._ddp_kwargs.pop("static_graph", False):
-                raise InputError("static_graph=True cannot train networks in turns; use the strategy ddp without it")
-            strategy._ddp_kwargs["find_unused_parameters"] = True
-        elif not isinstance(strategy, SingleDeviceStrategy):
-            raise InputError(
-                f"strategy {type(strategy).__name__} is not supported: G and D are trained in turns inside one"
-                " module, which sharded strategies cannot do; use --trainer.strategy ddp"
-            )
+        prepare(self.trainer.strategy)
 
     def on_fit_start(self) -> None:
         if self.noise_seed is None:

@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from lightning import Trainer
 from small_run import QUIET, SMALL, fit, messages, run_folder
 
 from lightning_gans import assets, cli, data
 from lightning_gans.__main__ import main
 from lightning_gans.errors import InputError
 from lightning_gans.models import DCGAN
+from lightning_gans.strategy import DDPInTurnsStrategy
 
 DCGAN_DIGITS = ["--config=dcgan_digits", *QUIET]
 
@@ -273,6 +275,12 @@ def test_switches_of_the_trainer(options, files, here):
     written = {str(path.relative_to(here)) for path in here.rglob("*") if path.is_file()}
     written = {path for path in written if "/wandb/" not in path and not path.endswith("hparams.yaml")}
     assert {path if path in files else Path(path).name for path in written} == files
+
+
+@pytest.mark.parametrize("options", [{}, {"strategy": "ddp"}])
+def test_of_several_processes_one_network_is_exchanged_at_a_time(options):
+    trainer = Trainer(accelerator="cpu", devices=2, logger=False, enable_checkpointing=False, **options)
+    assert type(trainer.strategy) is DDPInTurnsStrategy
 
 
 def test_a_short_run_leaves_a_checkpoint_though_it_was_never_validated():

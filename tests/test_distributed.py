@@ -96,3 +96,12 @@ def test_a_process_remembers_its_own_losses_that_are_not_finite(ranks):
     """Images of the second process are infinite in batch 1; the first gets to know by the averaged gradients."""
     assert ranks[1]["nonfinite_batch"].tolist() == [1, 1, 1]
     assert ranks[0]["nonfinite_batch"].tolist() == [1, 2, 2]  # G's loss comes after D's update
+
+
+def test_a_backward_pass_sends_the_gradients_of_the_network_in_training_alone(ranks):
+    sizes = ranks[0]["sizes"]
+    in_turns = {player: [sizes[player]] * STEPS for player in ("g", "d")}
+    all_of_them = {player: [sizes["g"] + sizes["d"]] * STEPS for player in ("g", "d")}
+    for rank in ranks:
+        assert rank["ddp_in_turns"] == in_turns
+        assert rank["ddp"] == all_of_them

@@ -10,11 +10,24 @@ from typing import Any
 from unittest import mock
 
 import torch
-from lightning import Callback
-from tiny_runs import PAPERS, Latents, LatentsOfData, build, data_for, fit, state, weights, without_batch_norm
+from lightning import Callback, Trainer
+from tiny_runs import (
+    PAPERS,
+    Latents,
+    LatentsOfData,
+    build,
+    data_for,
+    fit,
+    parameter_count,
+    state,
+    weights,
+    without_batch_norm,
+)
 from torch import Tensor
+from torch.distributed import GradBucket, all_reduce
 
 from lightning_gans.module import AdversarialModule
+from lightning_gans.strategy import NAME
 
 STEPS, JOINED_BATCH = 3, 8
 VOCODERS = [name for name in PAPERS if name.startswith(("melgan", "parallel_wavegan"))]
@@ -55,9 +68,36 @@ def without_chance(name: str, processes: int) -> tuple[AdversarialModule, dict[s
             [LatentsOfData()],
             max_steps=STEPS - (name in VOCODERS),
             devices=processes,
+            strategy=NAME if processes > 1 else "auto",
             use_distributed_sampler=False,
         )
     return module, before
+
+
+class Traffic(Callback):
+    """How many numbers the processes exchanged for each update of each network, and how many the network has."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.by_network: dict[str, list[int]] = {}
+        self.sizes: dict[str, int] = {}
+
+    def on_train_start(self, trainer: Trainer, module: AdversarialModule) -> None:
+        for wrapped in getattr(trainer.strategy, "reducers", [trainer.strategy.model]):
+            wrapped.register_comm_hook(None, self.exchange)
+        self.by_network = {name: [] for name in module.players}
+        self.sizes = {name: parameter_count(getattr(module, module.networks[name])) for name in module.players}
+
+    def exchange(self, _: None, bucket: GradBucket) -> torch.futures.Future[Tensor]:
+        self.sent += bucket.buffer().numel()
+        done = all_reduce(bucket.buffer().div_(2), async_op=True).get_future()
+        return done.then(lambda future: future.value()[0])
+
+    def on_before_optimizer_step(
+        self, trainer: Trainer, module: AdversarialModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        self.by_network[module.players[trainer.optimizers.index(optimizer)]].append(self.sent)
+        self.sent = 0
 
 
 class Masks(Callback):
@@ -95,6 +135,11 @@ def main(folder: Path) -> None:
     module = build("controlgan_logit")
     fit(module, callbacks=[PoisonOnRank1()], max_steps=3, devices=2, use_distributed_sampler=False)
     results["nonfinite_batch"] = module.nonfinite_batch.clone()
+    for strategy in (NAME, "ddp"):
+        traffic = Traffic()
+        fit(build("dcgan_torch"), callbacks=[traffic], max_steps=STEPS, devices=2, strategy=strategy)
+        results[strategy] = traffic.by_network
+    results["sizes"] = traffic.sizes
     torch.save(results, folder / f"{trainer.global_rank}.pt")
 
 
