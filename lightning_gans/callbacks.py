@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from lightning_gans.audio import write_wav
+from lightning_gans.checkpoints import newest
 from lightning_gans.errors import InputError
 from lightning_gans.media import SHOWN, clips_picture, write_clips
 from lightning_gans.module import kind_of
@@ -237,8 +238,7 @@ class StopAtNonFiniteLoss(Callback):
     def message(self, trainer: Trainer, where: str) -> str:
         """Say what was lost, what was kept, and what usually helps."""
         folders = {Path(callback.dirpath) for callback in trainer.checkpoint_callbacks if callback.dirpath}
-        kept = [path for folder in folders for path in folder.glob("*.ckpt")]
-        good = max(kept, key=lambda path: path.stat().st_mtime, default=None)
+        good = newest(*folders)
         return (
             f"{where}; stopped there. {f'The last good checkpoint is {good}' if good else 'No checkpoint was written'};"
             " a lower learning rate, or --trainer.precision 32 or bf16-mixed, usually helps"
@@ -246,16 +246,16 @@ class StopAtNonFiniteLoss(Callback):
 
 
 class StopOnSignal(Callback):
-    """Ctrl-C and SIGTERM end the run after the current batch, on all ranks together, with a checkpoint to resume from.
+    """Ctrl-C, SIGTERM and SIGUSR1 end the run after the current batch, on all ranks, with a checkpoint to resume from.
 
-    The process exits with 130 or 143, so that a scheduler knows that there is more to do. A second Ctrl-C stops at
-    once.
+    The process exits with 130, or with 143, so that a scheduler knows that there is more to do. A second Ctrl-C stops
+    at once.
 
     Args:
         every: Batches between two looks at the other ranks.
     """
 
-    exit_codes: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+    exit_codes: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
 
     def __init__(self, every: int = 16) -> None:
         self.every = every

@@ -13,9 +13,11 @@ import torch
 import wandb
 from jsonargparse import Namespace
 from lightning import Callback, LightningDataModule, Trainer
+from lightning.fabric.plugins import CheckpointIO, ClusterEnvironment
 from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, TQDMProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.strategies import StrategyRegistry
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
@@ -24,6 +26,7 @@ from lightning_gans import zoo
 from lightning_gans.arguments import CLASSES, Parser, resolve
 from lightning_gans.averaging import AverageGenerator
 from lightning_gans.callbacks import LogSamples, SavePredictions, StopAtNonFiniteLoss, StopOnSignal, Throughput
+from lightning_gans.checkpoints import CheckpointFiles, newest
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
 from lightning_gans.module import AdversarialModule
@@ -110,6 +113,12 @@ class Command(LightningCLI):
             if run["id"] is None:
                 run |= run_of(self._get(self.config, "ckpt_path"))
             config["logger"] = RunLogger(**run) if self.subcommand == "fit" and not config["fast_dev_run"] else False
+        given = config["plugins"] or []
+        config["plugins"] = [*(given if isinstance(given, list) else [given])]
+        if not any(isinstance(plugin, CheckpointIO) for plugin in config["plugins"]):
+            config["plugins"].append(CheckpointFiles())
+        if SLURMEnvironment.detect() and not any(isinstance(p, ClusterEnvironment) for p in config["plugins"]):
+            config["plugins"].append(SLURMEnvironment(auto_requeue=False))  # which would save in the middle of a step
         try:
             return super()._instantiate_trainer(config, callbacks)
         except (MisconfigurationException, ValueError, TypeError) as error:  # raised for options it cannot use
@@ -121,10 +130,17 @@ class Command(LightningCLI):
         path = config.get("ckpt_path")
         if path in (None, "hpc"):
             return
+        run = config.get("run")
+        if path == "last" and run is not None and run.id is not None:
+            folder = Path(run.folder, run.project, run.id)
+            config.ckpt_path = path = (found := newest(folder / "checkpoints")) and str(found)
+            if path is None:
+                rank_zero_info(f"{folder} has no checkpoint yet: this is its start")
+                return
         if path in ("last", "best"):
             raise InputError(
-                f"--ckpt_path is {path}, and this run has no checkpoint yet; give a file, such as"
-                " runs/lightning_gans/NAME/checkpoints/last.ckpt"
+                f"--ckpt_path is {path}; give a file, such as runs/lightning_gans/NAME/checkpoints/last.ckpt, or"
+                " --ckpt_path last with --run.id NAME, which starts a run or goes on with it"
             )
         if Path(path).suffix != ".ckpt":
             raise InputError(f"--ckpt_path is {path}; expected a .ckpt file: weights of the zoo go to --init_from")

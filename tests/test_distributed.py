@@ -2,12 +2,14 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 import torch
+from small_run import SMALL
 from tiny_runs import PAPERS, state
 from two_processes import STEPS, VOCODERS, WITHOUT_NOISE, without_chance
 
@@ -15,16 +17,20 @@ HERE = Path(__file__).parent
 AUDIO = [name for name in PAPERS if name.startswith(("wavegan", "specgan"))] + VOCODERS
 
 
+def environment() -> dict[str, str]:
+    ours = ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")  # what other tests may have left
+    kept = {key: value for key, value in os.environ.items() if key not in ours}
+    path = os.pathsep.join([str(HERE.parent), str(HERE), kept.get("PYTHONPATH", "")])
+    return kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
 @pytest.fixture(scope="module")
 def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """What the two processes ended with."""
     folder = tmp_path_factory.mktemp("ranks")
-    ours = ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")  # what other tests may have left
-    environment = {key: value for key, value in os.environ.items() if key not in ours}
-    path = os.pathsep.join([str(HERE.parent), str(HERE), environment.get("PYTHONPATH", "")])
     script = subprocess.Popen(
         [sys.executable, HERE / "two_processes.py", folder],
-        env=environment | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"},
+        env=environment(),
         cwd=folder,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
@@ -105,3 +111,34 @@ def test_a_backward_pass_sends_the_gradients_of_the_network_in_training_alone(ra
     for rank in ranks:
         assert rank["ddp_in_turns"] == in_turns
         assert rank["ddp"] == all_of_them
+
+
+def test_two_nodes_by_torchrun_equal_two_processes_of_one(tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    fit = ["-m", "lightning_gans", "fit", *SMALL, "--run.mode=disabled", "--ckpt_path=last"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    torchrun += ["--master-addr=127.0.0.1", f"--master-port={port}"]
+    commands = [
+        [*torchrun, f"--node-rank={node}", *fit, "--run.id=nodes", "--trainer.num_nodes=2", "--trainer.devices=1"]
+        for node in (0, 1)
+    ]
+    for started in (commands, [[sys.executable, *fit, "--run.id=processes", "--trainer.devices=2"]]):
+        running = [
+            subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
+            for command in started
+        ]
+        try:
+            for process in running:
+                _, errors = process.communicate(timeout=180)
+                assert process.returncode == 0, errors[-2000:]
+        finally:
+            for process in running:
+                process.kill()
+    nodes, processes = (
+        torch.load(tmp_path / "runs/lightning_gans" / name / "checkpoints/last.ckpt", weights_only=True)
+        for name in ("nodes", "processes")
+    )
+    assert nodes["global_step"] == processes["global_step"] == 6
+    torch.testing.assert_close(nodes["state_dict"], processes["state_dict"], rtol=0, atol=0)

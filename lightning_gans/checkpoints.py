@@ -1,0 +1,48 @@
+"""Files of checkpoints that are whole at any time, and which of a run's is the newest."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+
+from lightning_gans.errors import InputError
+
+
+class CheckpointFiles(TorchCheckpointIO):
+    """Writes a checkpoint beside its place and renames it, so that a kill leaves the previous file or the new one.
+
+    Lightning's own goes by the folder for temporary files. Where that is another file system, it is copied from there
+    into its place, and a kill leaves half of it.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        if "://" in str(path):
+            return super().save_checkpoint(checkpoint, path, storage_options)
+        path = Path(path)
+        part = path.with_name(f".{path.name}.part")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except (OSError, RuntimeError) as error:  # RuntimeError: torch could not write all of it
+            part.unlink(missing_ok=True)
+            reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
+            kept = newest(path.parent)
+            way_out = f"go on with --ckpt_path {kept}" if kept else "start again"
+            raise InputError(
+                f"{path} cannot be written ({reason}); make room, or give another folder with --run.folder, and"
+                f" {way_out}"
+            ) from error
+
+
+def newest(*folders: Path) -> Path | None:
+    """The checkpoint in one of the folders that was written last."""
+    found = [path for folder in folders for path in folder.glob("*.ckpt")]
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
