@@ -79,7 +79,8 @@ class LogSamples(Callback):
         self.latest.parent.mkdir(parents=True, exist_ok=True)
         logger = None if trainer.sanity_checking or not hasattr(trainer.logger, "log_image") else trainer.logger
         if logger:
-            logger.log_metrics({"generator_updates": float(trainer.global_step)})
+            axes = {"generator_updates": float(trainer.global_step), "samples_seen": float(module.samples_seen)}
+            logger.log_metrics(axes)
         show = {"image": self._images, "audio": self._sounds, "mel": self._utterances}[kind_of(module)]
         show(trainer, module, logger)
 

@@ -51,6 +51,11 @@ class Command(LightningCLI):
             type=float | None,
             help="Evaluate and save an average of G's weights with this decay, such as 0.999.",
         )
+        parser.add_argument(
+            "--global_batch_size",
+            type=int | None,
+            help="Training examples per step of all processes together, in place of data.batch_size.",
+        )
         parser.add_class_arguments(RunLogger, "run", instantiate=False)
         parser.add_lightning_class_args(Evaluate, "evaluation")
         parser.add_lightning_class_args(LogSamples, "samples")
@@ -165,8 +170,21 @@ class Command(LightningCLI):
                 )
 
     def before_fit(self) -> None:
+        self._share_batch()
         self._check_monitor()
         self._start_from_weights()
+
+    def _share_batch(self) -> None:
+        size, processes = self._get(self.config, "global_batch_size"), self.trainer.num_devices * self.trainer.num_nodes
+        if size is None:
+            return
+        if size < 1 or size % processes:
+            near = max(round(size / processes), 1) * processes
+            raise InputError(
+                f"global_batch_size is {size}, which {processes} process(es) cannot share; give a multiple of"
+                f" {processes}, such as {near}"
+            )
+        self.datamodule.batch_size = size // processes
 
     def _check_monitor(self) -> None:
         """A misspelt figure would stop the run only after the first validation."""

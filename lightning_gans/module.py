@@ -63,6 +63,7 @@ class AdversarialModule(LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.noise_seed: int | None = None
+        self.samples_seen = 0
         self.clip_norms: dict[str, float | None] = {}
         self.update_order: list[str] = []
         self.register_buffer(
@@ -208,7 +209,11 @@ class AdversarialModule(LightningModule):
         torch.manual_seed(int(state[0]))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.log("generator_updates", float(self.global_step))
+        self.samples_seen += len(batch[0]) * self.trainer.world_size
+        self._log_axes()
+
+    def _log_axes(self) -> None:
+        self.log_dict({"generator_updates": float(self.global_step), "samples_seen": float(self.samples_seen)})
 
     def on_validation_epoch_start(self) -> None:
         """Average what batch norm has seen over the ranks, so that all evaluate, and rank 0 saves, the same network."""
@@ -218,14 +223,14 @@ class AdversarialModule(LightningModule):
                     buffer.copy_(self.trainer.strategy.reduce(buffer, reduce_op="mean"))
 
     def on_validation_epoch_end(self) -> None:
-        self.log("generator_updates", float(self.global_step))
+        self._log_axes()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = type(self).__name__
-        checkpoint["noise_seed"] = self.noise_seed
+        checkpoint["noise_seed"], checkpoint["samples_seen"] = self.noise_seed, self.samples_seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.noise_seed = checkpoint["noise_seed"]
+        self.noise_seed, self.samples_seen = checkpoint["noise_seed"], checkpoint.get("samples_seen", 0)
         close_epoch(checkpoint)
         if CURRENT_NETWORKS in checkpoint and self._trainer is not None and self.trainer.state.fn == "fit":
             if not any(getattr(callback, "keeps_current_networks", False) for callback in self.trainer.callbacks):

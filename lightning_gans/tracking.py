@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+import lightning
+import torch
 import yaml
 from lightning import Callback, LightningModule, Trainer
 from lightning.fabric.loggers.logger import rank_zero_experiment
@@ -15,6 +19,7 @@ from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+import lightning_gans
 from lightning_gans.callbacks import LogSamples, run_folder
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
@@ -54,7 +59,13 @@ class RunLogger(WandbLogger):
             mode = "online" if rank_zero_only.rank == 0 and wandb.login(prompt=False) else "offline"
         settings = wandb.Settings(silent=mode != "online", console="off" if mode != "online" else "auto")
         root = Path(folder).resolve()  # W&B's service may have another current folder
-        root.mkdir(parents=True, exist_ok=True)
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=root).close()
+        except OSError as error:
+            raise InputError(
+                f"{root} cannot be written to ({error.strerror}); give another folder with --run.folder"
+            ) from error
         id = id or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
         super().__init__(name, str(root), id=id, project=project, mode=mode, tags=tags, settings=settings)
         self._wandb_init.pop("anonymous", None)  # Lightning passes it on always, and W&B warns of it always
@@ -90,7 +101,28 @@ class LastCheckpoint(ModelCheckpoint):
 
 
 class SaveConfigToRun(SaveConfigCallback):
-    """Writes ``config.yaml`` into the run's folder, and the same values and the tags to W&B."""
+    """Writes ``config.yaml`` into the run's folder, and the same values and the tags to W&B.
+
+    Raises:
+        InputError: on all ranks where they were started with different configs.
+    """
+
+    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        if trainer.world_size > 1:
+            self._compare_ranks(trainer)
+        super().setup(trainer, module, stage)
+
+    def _compare_ranks(self, trainer: Trainer) -> None:
+        mine = dict(flat(yaml.safe_load(self.parser.dump(self.config, skip_none=False))))
+        first = trainer.strategy.broadcast(mine)
+        differing = [key for key in {**first, **mine} if first.get(key) != mine.get(key)]
+        found: list[str | None] = [None] * trainer.world_size
+        if differing:
+            key, rank = differing[0], trainer.global_rank
+            differs = f"{key} is {first.get(key)} on rank 0 and {mine.get(key)} on rank {rank}"
+        torch.distributed.all_gather_object(found, differs if differing else None)
+        for differs in filter(None, found):
+            raise InputError(f"the configs of the processes differ: {differs}; start all with the same options")
 
     def save_config(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         if trainer.logger is None:
@@ -102,8 +134,26 @@ class SaveConfigToRun(SaveConfigCallback):
         if isinstance(trainer.logger, RunLogger):
             paper, data = type(module).__name__, type(trainer.datamodule).__name__
             run = trainer.logger.experiment
-            run.config.update({"paper": paper, "data": data, "cli": yaml.safe_load(text)}, allow_val_change=True)
+            per_process = getattr(trainer.datamodule, "batch_size", None)
+            facts = {
+                "paper": paper,
+                "data": data,
+                "processes": trainer.world_size,
+                "global_batch_size": per_process and per_process * trainer.world_size,
+                "versions": {p.__name__: p.__version__ for p in (lightning_gans, lightning, torch)},
+                "cli": yaml.safe_load(text),
+            }
+            run.config.update(facts, allow_val_change=True)
             run.tags = tuple({*(run.tags or ()), paper, data})
+
+
+def flat(nested: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
+    """Options as dotted names with their values."""
+    for key, value in nested.items():
+        if isinstance(value, dict) and value:
+            yield from flat(value, f"{above}{key}.")
+        else:
+            yield f"{above}{key}", value
 
 
 class ReportRun(Callback):

@@ -97,6 +97,8 @@ def test_a_name_that_is_not_known(args, message, refused):
         ("--trainer.accelerator=banana", "invalid accelerator name.*banana"),
         ("--trainer.strategy=banana", "invalid strategy name.*banana"),
         ("--trainer.devices=0", "devices='0'.*not a valid"),
+        ("--global_batch_size=0", "global_batch_size is 0, which 1 process.es. cannot share; give a multiple of 1"),
+        ("--run.folder=/dev/null/runs", "^/dev/null/runs cannot be written to .Not a directory.; give another folder"),
         ("--trainer.devices=x", "devices.* should be an int"),
         ("--trainer.logger=TensorBoardLogger", "tensorboard"),
         ("--checkpoint.monitor=val/nothing", "checkpoint.monitor is val/nothing, and evaluation.metrics is .'sliced_w"),

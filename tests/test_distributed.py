@@ -113,32 +113,52 @@ def test_a_backward_pass_sends_the_gradients_of_the_network_in_training_alone(ra
         assert rank["ddp"] == all_of_them
 
 
-def test_two_nodes_by_torchrun_equal_two_processes_of_one(tmp_path):
+def run_nodes(folder: Path, *options: list[str]) -> list[tuple[int, str]]:
+    """Exit codes and messages of nodes with a process each, which torchrun joins; options of each node."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    fit = ["-m", "lightning_gans", "fit", *SMALL, "--run.mode=disabled", "--ckpt_path=last"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nnodes=2", "--nproc-per-node=1"]
+    torchrun = [sys.executable, "-m", "torch.distributed.run", f"--nnodes={len(options)}", "--nproc-per-node=1"]
     torchrun += ["--master-addr=127.0.0.1", f"--master-port={port}"]
-    commands = [
-        [*torchrun, f"--node-rank={node}", *fit, "--run.id=nodes", "--trainer.num_nodes=2", "--trainer.devices=1"]
-        for node in (0, 1)
+    fit = ["-m", "lightning_gans", "fit", *SMALL, f"--trainer.num_nodes={len(options)}", "--trainer.devices=1"]
+    running = [
+        subprocess.Popen(
+            [*torchrun, f"--node-rank={node}", *fit, *mine],
+            cwd=folder,
+            env=environment(),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for node, mine in enumerate(options)
     ]
-    for started in (commands, [[sys.executable, *fit, "--run.id=processes", "--trainer.devices=2"]]):
-        running = [
-            subprocess.Popen(command, cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True)
-            for command in started
-        ]
-        try:
-            for process in running:
-                _, errors = process.communicate(timeout=180)
-                assert process.returncode == 0, errors[-2000:]
-        finally:
-            for process in running:
-                process.kill()
+    try:
+        said = [process.communicate(timeout=180)[1] for process in running]
+        return [(process.returncode, text) for process, text in zip(running, said, strict=True)]
+    finally:
+        for process in running:
+            process.kill()
+
+
+def test_two_nodes_by_torchrun_equal_two_processes_of_one(tmp_path):
+    """Of a batch that the processes share."""
+    options = ["--run.mode=disabled", "--ckpt_path=last"]
+    for code, errors in run_nodes(tmp_path, *[[*options, "--run.id=nodes", "--global_batch_size=32"]] * 2):
+        assert code == 0, errors[-2000:]
+    fit = [sys.executable, "-m", "lightning_gans", "fit", *SMALL, *options, "--run.id=processes", "--trainer.devices=2"]
+    done = subprocess.run(fit, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=180)
+    assert done.returncode == 0, done.stderr[-2000:]
     nodes, processes = (
         torch.load(tmp_path / "runs/lightning_gans" / name / "checkpoints/last.ckpt", weights_only=True)
         for name in ("nodes", "processes")
     )
     assert nodes["global_step"] == processes["global_step"] == 6
+    assert nodes["samples_seen"] == processes["samples_seen"] == 6 * 32  # SMALL has 16 per process
     torch.testing.assert_close(nodes["state_dict"], processes["state_dict"], rtol=0, atol=0)
+
+
+def test_nodes_that_were_started_with_different_configs_say_so(tmp_path):
+    same = ["--run.mode=disabled", "--run.id=nodes"]
+    ends = run_nodes(tmp_path, [*same, "--model.lr_d=1e-4"], [*same, "--model.lr_d=2e-4"])
+    message = "the configs of the processes differ: model.init_args.lr_d is 0.0001 on rank 0 and 0.0002 on rank 1"
+    for code, errors in ends:
+        assert code and message in errors, errors[-2000:]
