@@ -15,6 +15,7 @@ Train, evaluate and use generative adversarial networks.
   predict   --config NAME      write generated images or sounds as files
   sample    NAME               draw from a zoo model or a checkpoint: pictures, an animation, sound files
   vocode    NAME IN.wav OUT.wav   sound from a mel spectrogram (.npy), or from that of a sound, with a vocoder
+  compare   RUN_DIR RUN_DIR   a page with the figures, curves, pictures and sounds of runs
   zoo       list|show|...      the released models; import takes checkpoints of other projects
 
 A bare NAME after --config is one of the packaged configs: {configs}.
@@ -22,7 +23,7 @@ A bare NAME after --config is one of the packaged configs: {configs}.
 """
 
 LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
-SMALL_COMMANDS = ("sample", "vocode", "zoo")
+SMALL_COMMANDS = ("sample", "vocode", "compare", "zoo")
 
 
 def main(args: list[str] | None = None) -> None:

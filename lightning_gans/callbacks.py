@@ -30,7 +30,10 @@ def run_folder(trainer: Trainer) -> Path:
     logger = trainer.logger
     if logger is None:
         return Path(trainer.default_root_dir)
-    return Path(logger.save_dir or trainer.default_root_dir, str(logger.name), str(logger.version))
+    own = logger.log_dir  # None with W&B
+    return (
+        Path(own) if own else Path(logger.save_dir or trainer.default_root_dir, str(logger.name), str(logger.version))
+    )
 
 
 class LogSamples(Callback):

@@ -14,7 +14,7 @@ SIGNED = ("--strength", "--label")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run ``sample ...``, ``vocode ...`` or ``zoo ...``.
+    """Run ``sample ...``, ``vocode ...``, ``compare ...`` or ``zoo ...``.
 
     Args:
         argv: Without the program's name.
@@ -130,6 +130,17 @@ def _parser() -> argparse.ArgumentParser:
     vocode.add_argument("--device", help="such as cpu or cuda:1 (default: cuda where there is one, else cpu)")
     vocode.set_defaults(run=_vocode)
 
+    compare = commands.add_parser(
+        "compare",
+        help="lay runs side by side in a page for the browser",
+        description="Write one HTML page with the figures, configs, curves, pictures and sounds of runs, from what they"
+        " have recorded on this machine, with or without a W&B account.",
+        epilog="example: lightning-gans compare runs/lightning_gans/* --output compare.html",
+    )
+    compare.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR", help="such as runs/lightning_gans/NAME")
+    compare.add_argument("--output", type=Path, default=Path("compare.html"), metavar="FILE.html", help="%(default)s")
+    compare.set_defaults(run=_compare)
+
     commands_zoo = commands.add_parser(
         "zoo", help="list, show, export and check trained models", description="Trained models and their cards."
     ).add_subparsers(required=True, metavar="COMMAND")
@@ -222,6 +233,12 @@ def _vocode(arguments: argparse.Namespace) -> None:
 
     arguments.device = _device(arguments.device)
     vocoding.vocode(arguments)
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from lightning_gans.comparison import compare
+
+    compare(arguments)
 
 
 def _device(given: str | None) -> str:

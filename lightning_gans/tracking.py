@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -23,8 +22,8 @@ import lightning_gans
 from lightning_gans.callbacks import LogSamples, run_folder
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
+from lightning_gans.recorded import AXIS, flat
 
-AXIS = "generator_updates"
 Mode = Literal["auto", "online", "offline", "disabled"]
 MODES = get_args(Mode)
 
@@ -145,15 +144,6 @@ class SaveConfigToRun(SaveConfigCallback):
             }
             run.config.update(facts, allow_val_change=True)
             run.tags = tuple({*(run.tags or ()), paper, data})
-
-
-def flat(nested: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Options as dotted names with their values."""
-    for key, value in nested.items():
-        if isinstance(value, dict) and value:
-            yield from flat(value, f"{above}{key}.")
-        else:
-            yield f"{above}{key}", value
 
 
 class ReportRun(Callback):

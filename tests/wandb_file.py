@@ -1,43 +1,22 @@
 """Reading back what W&B has written offline."""
 
 import json
-import struct
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-BLOCK, HEAD = 32768, 7
+from lightning_gans import recorded
 
 
 def records(path: Path, patience: float = 20.0) -> list[Any]:
     """The records of a finished run's ``.wandb`` file, which W&B's service may still be writing."""
     deadline = time.monotonic() + patience
     while True:
-        found = list(_parse(path))
+        found = list(recorded.records(path))
         if found and found[-1].WhichOneof("record_type") == "exit":
             return found
         assert time.monotonic() < deadline, f"{path} has no end: {len(found)} records"
         time.sleep(0.1)
-
-
-def _parse(path: Path) -> Iterator[Any]:
-    """A LevelDB log of protobuf messages."""
-    from wandb.proto.wandb_internal_pb2 import Record
-
-    data, position, parts = path.read_bytes(), HEAD, b""
-    assert data[:4] in (b":W&B", b"")
-    while position + HEAD <= len(data):
-        left = BLOCK - position % BLOCK
-        _, size, kind = struct.unpack_from("<IHB", data, position) if left >= HEAD else (0, 0, 0)
-        if kind == 0:  # the rest of a block is padding
-            position += left
-            continue
-        parts += data[position + HEAD : position + HEAD + size]
-        position += HEAD + size
-        if kind in (1, 4):  # a whole message, or the last part of one
-            yield Record.FromString(parts)
-            parts = b""
 
 
 def run_file(folder: Path) -> Path:

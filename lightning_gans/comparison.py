@@ -1,0 +1,109 @@
+"""``compare``: runs side by side in one HTML page that needs no account, no server and no network."""
+
+from __future__ import annotations
+
+import argparse
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from lightning_gans.errors import InputError
+from lightning_gans.recorded import AXIS, Run, read_run
+
+AXES = {AXIS: "generator updates", "samples_seen": "training examples seen"}
+POINTS = 2000
+"""Of a curve; more are thinned out evenly, the last one kept."""
+KINDS = ("val/", "test/", "train/loss", "train/", "perf/")
+"""What is shown, in this order."""
+CLIPS = 4
+"""Sounds of a run."""
+
+
+def compare(arguments: argparse.Namespace) -> None:
+    """Write the page."""
+    output: Path = arguments.output
+    if output.suffix != ".html":
+        raise InputError(f"--output is {output}; expected a .html file")
+    runs = [read_run(folder) for folder in arguments.runs]
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page(runs), encoding="utf-8")
+    print(f"{output} ({output.stat().st_size / 1e6:.1f} MB): {', '.join(run.name for run in runs)}")
+
+
+def page(runs: Sequence[Run]) -> str:
+    """The whole page: final figures, what the configs differ in, curves, pictures and sounds."""
+    from jinja2 import Environment, PackageLoader
+    from plotly.offline import get_plotlyjs
+
+    names = sorted({name for run in runs for row in run.rows for name in row if name.startswith(KINDS)}, key=_order)
+    template = Environment(loader=PackageLoader("lightning_gans", "."), autoescape=True).get_template("comparison.html")
+    return template.render(
+        runs=runs,
+        plotly=get_plotlyjs(),
+        figures=[(name, [summary(run, name) for run in runs]) for name in names if not name.startswith("train/")],
+        options=differing([run.options for run in runs]),
+        curves=[_curves(runs, name) for name in names],
+        pictures=[_data(run.pictures[-1], "image/png") if run.pictures else None for run in runs],
+        sounds=[[(path.stem, _data(path, "audio/wav")) for path in run.sounds[:CLIPS]] for run in runs],
+        references=[[(path.stem, _data(path, "audio/wav")) for path in run.references[:CLIPS]] for run in runs],
+        axis=AXIS,
+    )
+
+
+def summary(run: Run, name: str) -> dict[str, float] | None:
+    """A figure's last value, its smallest and its largest, each with the generator updates at which it was taken."""
+    points = [(row[name], row[AXIS]) for row in run.rows if name in row]
+    if not points:
+        return None
+    return {"last": points[-1], "min": min(points), "max": max(points, key=lambda point: (point[0], -point[1]))}
+
+
+def differing(options: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """Options that are not the same in all runs, but for the names of the runs themselves."""
+    names = sorted({name for each in options for name in each if not name.startswith("run.")})
+    rows = [(name, [each.get(name, "-") for each in options]) for name in names]
+    return [(name, values) for name, values in rows if any(value != values[0] for value in values)]
+
+
+def _order(name: str) -> tuple[int, str]:
+    return next(i for i, kind in enumerate(KINDS) if name.startswith(kind)), name
+
+
+def _curves(runs: Sequence[Run], name: str) -> str:
+    """The plot of one name, in which a menu changes the axis."""
+    import plotly.graph_objects as go
+
+    figure, along = go.Figure(), {axis: [] for axis in AXES}
+    for run in runs:
+        rows = thinned([row for row in run.rows if name in row])
+        for axis, xs in along.items():
+            xs.append([row.get(axis) for row in rows])
+        lines = "lines+markers" if len(rows) < 50 else "lines"
+        figure.add_scatter(x=along[AXIS][-1], y=[row[name] for row in rows], name=run.name, mode=lines)
+    buttons = [
+        {"label": title, "method": "update", "args": [{"x": along[axis]}, {"xaxis.title.text": title}]}
+        for axis, title in AXES.items()
+        if any(x is not None for xs in along[axis] for x in xs)
+    ]
+    figure.update_layout(
+        title=name,
+        template="plotly_white",
+        height=380,
+        margin={"l": 60, "r": 20, "t": 70, "b": 50},
+        xaxis_title=AXES[AXIS],
+        legend={"orientation": "h", "y": -0.25},
+        showlegend=True,
+        updatemenus=[{"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.18}] if len(buttons) > 1 else [],
+    )
+    return figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"curve-{name.replace('/', '-')}")
+
+
+def thinned(rows: list[Any]) -> list[Any]:
+    """At most ``POINTS`` of them, evenly, and the last."""
+    step = -(-len(rows) // POINTS)
+    return rows[::-1][::step][::-1] if step > 1 else rows
+
+
+def _data(path: Path, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"

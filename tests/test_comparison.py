@@ -1,0 +1,111 @@
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import wandb_file
+from small_run import fit, run_folder
+
+from lightning_gans import recorded
+from lightning_gans.__main__ import main
+from lightning_gans.comparison import POINTS, differing, summary, thinned
+from lightning_gans.recorded import Run, joined, read_run
+
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
+FLAGS += ["--virtual-time-budget=10000"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory) -> list[Path]:
+    """A run that was resumed and is recorded by W&B, and one with a CSVLogger and another loss."""
+    folder = tmp_path_factory.mktemp("runs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for epochs in (1, 2):
+            fit("--run.mode=offline", "--run.id=<resumed>", "--ckpt_path=last", f"--trainer.max_epochs={epochs}")
+        fit("--trainer.logger=CSVLogger", "--model.loss=hinge")
+    return [run_folder(folder), folder / "runs" / "lightning_logs" / "version_0"]
+
+
+def test_a_run_reads_back_as_it_was_recorded(folders):
+    for run in map(read_run, folders):
+        updates = [row["generator_updates"] for row in run.rows]
+        assert updates == sorted(updates)
+        assert [row["generator_updates"] for row in run.rows if "train/loss_g" in row] == [1, 2, 3, 4, 5, 6]
+        assert [row["samples_seen"] for row in run.rows if "train/loss_g" in row] == [16 * n for n in range(1, 7)]
+        assert [row["generator_updates"] for row in run.rows if "val/sliced_wasserstein" in row] == [3, 6]
+        assert [path.name for path in run.pictures] == ["00000003.png", "00000006.png"]
+
+
+def test_a_resumed_run_is_one_curve():
+    part = [[{"generator_updates": n, "part": i} for n in rows] for i, rows in enumerate(([1, 2, 3, 4], [3, 4, 5], []))]
+    assert [(row["generator_updates"], row["part"]) for row in joined(part)] == [(1, 0), (2, 0), (3, 1), (4, 1), (5, 1)]
+
+
+def test_a_record_that_is_cut_short_is_read_so_far(folders, tmp_path):
+    (path, *_) = sorted(folders[0].parents[1].glob("wandb/*/run-*.wandb"))
+    whole = list(recorded.records(path))
+    assert whole[-1].WhichOneof("record_type") == "exit" and wandb_file.records(path) == whole
+    cut = tmp_path / "cut.wandb"
+    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    some = list(recorded.records(cut))
+    assert 0 < len(some) < len(whole) and some == whole[: len(some)]
+
+
+def test_figures_and_options():
+    rows = [{"generator_updates": 10.0 * n, "val/fid_lenet": value} for n, value in enumerate((5.0, 2.0, 7.0, 3.0))]
+    run = Run("a", rows, {}, [], [], [])
+    assert summary(run, "val/fid_lenet") == {"last": (3.0, 30.0), "min": (2.0, 10.0), "max": (7.0, 20.0)}
+    assert summary(run, "val/mel_l1") is None
+    options = [{"model.lr": 1e-4, "run.id": "a", "seed": 0}, {"model.lr": 2e-4, "run.id": "b", "seed": 0}, {"seed": 0}]
+    assert differing(options) == [("model.lr", [1e-4, 2e-4, "-"])]
+
+
+def test_long_curves_are_thinned_out_to_their_ends():
+    assert thinned(list(range(POINTS))) == list(range(POINTS))
+    few = thinned(list(range(5 * POINTS + 3)))
+    assert len(few) <= POINTS and few[-1] == 5 * POINTS + 2 and len(set(few[i + 1] - few[i] for i in range(9))) == 1
+
+
+def test_the_page_in_a_browser(folders, tmp_path, capsys):
+    page = tmp_path / "page" / "compare.html"
+    main(["compare", *map(str, folders), "--output", str(page)])
+    assert capsys.readouterr().out.startswith(str(page))
+    text = re.sub(r"<script.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert "&lt;resumed&gt;" in text and "<resumed>" not in text
+    assert not re.search(r'(src|href)="(https?:)?//', text)  # nothing is fetched
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium to show the page")
+    done = subprocess.run(
+        [CHROMIUM, "--headless", *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    shown = done.stdout
+    assert shown.count('class="main-svg"') > 0 and "loss_g" in shown, done.stderr[-1000:]
+    for name in ("val-sliced_wasserstein", "train-loss_d", "train-loss_g"):  # drawn, one line for each run
+        plot = shown[shown.index(f'id="curve-{name}"') :]
+        plot = plot[: plot.find('id="curve-', 20)]
+        assert len(re.findall(r'class="trace scatter', plot)) == 2, name
+    assert shown.count("<img ") == 2
+    assert re.search(r"<td>model.init_args.loss</td>\s*<td>non_saturating</td>\s*<td>hinge</td>", shown)
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        ("nowhere", "there is no run nowhere; give folders of runs, such as runs/lightning_gans/NAME"),
+        (".", "has no record: neither metrics.csv nor W&B's files beside its project"),
+        (". --output page.png", "--output is page.png; expected a .html file"),
+        ("", "arguments are required: RUN_DIR"),
+    ],
+)
+def test_what_cannot_be_compared(args, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", *args.split()])
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err
