@@ -38,12 +38,13 @@ class Run(NamedTuple):
     references: list[Path]
 
 
-def read_run(folder: Path) -> Run:
+def read_run(folder: str | Path) -> Run:
     """Read a folder ``runs/PROJECT/RUN``, or that of a CSVLogger.
 
     Raises:
         InputError: if there is nothing recorded.
     """
+    folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"there is no run {folder}; give folders of runs, such as runs/lightning_gans/NAME")
     name = folder.resolve().name
