@@ -16,6 +16,7 @@ Train, evaluate and use generative adversarial networks.
   sample    NAME               draw from a zoo model or a checkpoint: pictures, an animation, sound files
   vocode    NAME IN.wav OUT.wav   sound from a mel spectrogram (.npy), or from that of a sound, with a vocoder
   compare   RUN_DIR RUN_DIR   a page with the figures, curves, pictures and sounds of runs
+  dashboard --entity NAME       a W&B workspace that compares the runs of a project
   zoo       list|show|...      the released models; import takes checkpoints of other projects
 
 A bare NAME after --config is one of the packaged configs: {configs}.
@@ -23,7 +24,7 @@ A bare NAME after --config is one of the packaged configs: {configs}.
 """
 
 LIGHTNING_COMMANDS = ("fit", "validate", "test", "predict")
-SMALL_COMMANDS = ("sample", "vocode", "compare", "zoo")
+SMALL_COMMANDS = ("sample", "vocode", "compare", "dashboard", "zoo")
 
 
 def main(args: list[str] | None = None) -> None:

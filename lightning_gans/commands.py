@@ -14,7 +14,7 @@ SIGNED = ("--strength", "--label")
 
 
 def main(argv: Sequence[str]) -> None:
-    """Run ``sample ...``, ``vocode ...``, ``compare ...`` or ``zoo ...``.
+    """Run ``sample ...``, ``vocode ...``, ``compare ...``, ``dashboard ...`` or ``zoo ...``.
 
     Args:
         argv: Without the program's name.
@@ -141,6 +141,18 @@ def _parser() -> argparse.ArgumentParser:
     compare.add_argument("--output", type=Path, default=Path("compare.html"), metavar="FILE.html", help="%(default)s")
     compare.set_defaults(run=_compare)
 
+    dashboard = commands.add_parser(
+        "dashboard",
+        help="make a W&B workspace that compares runs",
+        description="Save a workspace in a W&B project: losses, figures of all papers, samples side by side, speed, and"
+        " what the configs differ in, along generator updates.",
+        epilog="example: lightning-gans dashboard --entity my_team --project lightning_gans --dry-run",
+    )
+    dashboard.add_argument("--entity", required=True, help="W&B user or team")
+    dashboard.add_argument("--project", default="lightning_gans", help="W&B project (default: %(default)s)")
+    dashboard.add_argument("--dry-run", action="store_true", help="print what would be saved; needs no account")
+    dashboard.set_defaults(run=_dashboard)
+
     commands_zoo = commands.add_parser(
         "zoo", help="list, show, export and check trained models", description="Trained models and their cards."
     ).add_subparsers(required=True, metavar="COMMAND")
@@ -239,6 +251,12 @@ def _compare(arguments: argparse.Namespace) -> None:
     from lightning_gans.comparison import compare
 
     compare(arguments)
+
+
+def _dashboard(arguments: argparse.Namespace) -> None:
+    from lightning_gans.dashboard import dashboard
+
+    dashboard(arguments)
 
 
 def _device(given: str | None) -> str:

@@ -187,3 +187,22 @@ def test_what_is_wrong_in_a_config_is_named(text, message, monkeypatch, tmp_path
     path.write_text(text)
     with pytest.raises(InputError, match=message):
         build(monkeypatch, f"--config={path}")
+
+
+SWEEPS = sorted((assets.configs() / "sweeps").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_every_sweep_runs_commands_that_there_are(path, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    sweep = yaml.safe_load(path.read_text())
+    assert sweep["program"] == "lightning-gans" and sweep["command"][:2] == ["${program}", "fit"]
+    fixed = [word for word in sweep["command"][2:] if word != "${args}"]
+    for end in (0, -1):  # both ends of each parameter, as the agent writes them
+        values = {name: p.get("values", [p.get("min"), p.get("max")])[end] for name, p in sweep["parameters"].items()}
+        built = build(monkeypatch, *fixed, *(f"--{name}={value}" for name, value in values.items()))
+        for name, value in values.items():
+            assert built.model.hparams[name.removeprefix("model.")] == value
+    config = content(path.stem)
+    assert sweep["metric"]["name"] == config["checkpoint"]["monitor"]
+    assert sweep["metric"]["goal"] == {"max": "maximize", "min": "minimize"}[config["checkpoint"].get("mode", "min")]

@@ -1,0 +1,94 @@
+"""``dashboard``: a W&B workspace in which any two runs of any two papers lie side by side."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from lightning_gans.errors import InputError
+from lightning_gans.metrics import METRICS
+from lightning_gans.recorded import AXIS
+
+NAME = "GANs side by side"
+LOSSES = {
+    "G": ["train/loss_g"],
+    "D": ["train/loss_d"],
+    "C": ["train/loss_c"],
+    "parts of G's": ["train/loss_g_adversarial", "train/loss_g_features", "train/loss_g_stft", "train/loss_g_classes"],
+    "penalty of D": ["train/penalty"],
+    "norms of the gradients": ["train/grad_norm_g", "train/grad_norm_d", "train/grad_norm_c"],
+}
+KINDS = {"image": "Figures of images", "audio": "Figures of sounds", "mel": "Figures of vocoders"}
+
+
+def dashboard(arguments: argparse.Namespace) -> None:
+    """Save the workspace, or print what would be saved."""
+    made = workspace(arguments.entity, arguments.project)
+    if arguments.dry_run:
+        print(json.dumps(outline(made), indent=2))
+        return
+    import wandb
+
+    if not wandb.login(prompt=False):
+        raise InputError("a dashboard lies in W&B, and there is no key; run wandb login, or look with --dry-run")
+    try:
+        made.save()
+    except Exception as error:  # of whatever kind wandb-workspaces lets through
+        reason = str(error).partition("\n")[0]
+        raise InputError(
+            f"W&B did not save the dashboard of {arguments.entity}/{arguments.project} ({reason}); check --entity and"
+            " --project, and that the project has a run"
+        ) from error
+    print(made.url)
+
+
+def workspace(entity: str, project: str) -> Any:
+    """Losses, figures of each kind, media, speed, and what the configs differ in."""
+    try:
+        import wandb_workspaces.reports.v2 as panels
+        import wandb_workspaces.workspaces as workspaces
+    except ImportError:
+        raise InputError("dashboard needs wandb-workspaces; pip install 'lightning-gans[dashboard]'") from None
+
+    def lines(title: str, names: list[str]) -> Any:
+        return panels.LinePlot(title=title, x=AXIS, y=names)
+
+    def media(title: str, name: str) -> Any:
+        return panels.MediaBrowser(title=title, media_keys=[name], num_columns=2)
+
+    figures = {kind: [name for name, metric in METRICS.items() if metric.kind == kind] for kind in KINDS}
+    sections = {
+        "Losses": [lines(title, names) for title, names in LOSSES.items()],
+        **{KINDS[kind]: [lines(name, [f"val/{name}"]) for name in names] for kind, names in figures.items()},
+        "Samples": [
+            media("samples", "val/samples"),
+            media("spectrograms", "val/spectrograms"),
+            media("recordings", "val/references"),
+        ],
+        "Speed": [
+            lines("examples per second", ["perf/samples_per_second"]),
+            lines("seconds of sound per second", ["perf/audio_seconds_per_second"]),
+        ],
+        "Configs": [panels.RunComparer(diff_only="split")],
+    }
+    return workspaces.Workspace(
+        entity=entity,
+        project=project,
+        name=NAME,
+        sections=[workspaces.Section(name=name, panels=made, is_open=True) for name, made in sections.items()],
+        settings=workspaces.WorkspaceSettings(x_axis=AXIS),
+    )
+
+
+def outline(made: Any) -> dict[str, Any]:
+    """The workspace's sections with their panels, and what each shows."""
+
+    def shown(panel: Any) -> list[str]:
+        return list(getattr(panel, "y", None) or getattr(panel, "media_keys", None) or ["differences"])
+
+    sections = {
+        section.name: {getattr(panel, "title", None) or "configs": shown(panel) for panel in section.panels}
+        for section in made.sections
+    }
+    return {"entity": made.entity, "project": made.project, "name": made.name, "x": AXIS, "sections": sections}
