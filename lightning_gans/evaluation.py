@@ -38,13 +38,20 @@ class Evaluate(Callback):
 
     Args:
         metrics: Names of the figures, logged as ``val/NAME`` and ``test/NAME``.
+        test_metrics: Further ones for a test alone, such as those that take long.
         repeats: How many to generate for each real example, where that lowers the variance of a figure; those that
             depend on how many there are see one for each. Vocoders make one of each utterance.
     """
 
-    def __init__(self, metrics: list[MetricName] | None = None, repeats: int = 1) -> None:
+    def __init__(
+        self,
+        metrics: list[MetricName] | None = None,
+        test_metrics: list[MetricName] | None = None,
+        repeats: int = 1,
+    ) -> None:
         self.names = list(metrics or [])
-        for name in self.names:
+        self.test_names = [name for name in test_metrics or [] if name not in self.names]
+        for name in self.names + self.test_names:
             if name not in METRICS:
                 raise InputError(f"unknown metric {name!r}; expected some of {', '.join(METRICS)}")
         if repeats < 1:
@@ -56,7 +63,9 @@ class Evaluate(Callback):
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         kind = kind_of(module)
         fitting = [name for name, metric in METRICS.items() if metric.kind == kind]
-        wrong = [name for name in self.names if name not in fitting]
+        if stage == "test":
+            self.names, self.test_names = self.names + self.test_names, []
+        wrong = [name for name in self.names + self.test_names if name not in fitting]
         if wrong and stage != "predict":
             raise InputError(
                 f"evaluation.metrics has {', '.join(wrong)}, and {type(module).__name__} makes {NOUNS[kind]};"

@@ -251,11 +251,23 @@ def test_a_longer_output_is_cut(monkeypatch):
     assert longer.callback_metrics == run.callback_metrics
 
 
+def test_figures_of_a_test_alone():
+    module = tiny_melgan()
+    data, run = Utterances(module), trainer(Evaluate(["mel_l1"], test_metrics=["mcd", "mel_l1"]))
+    run.validate(module, data, verbose=False)
+    assert set(run.callback_metrics) - {"generator_updates", "samples_seen"} == {"val/mel_l1"}
+    run.test(module, data, verbose=False)
+    both = {f"test/{name}{suffix}" for name in ("mel_l1", "mcd") for suffix in ("", "_griffin_lim")}
+    assert set(run.callback_metrics) == both
+
+
 def test_what_does_not_judge_vocoders():
     module = tiny_melgan()
     data = Utterances(module)
     with pytest.raises(InputError, match=r"has heard, and MelGAN makes sounds from mels; .* are f0_rmse, mcd, mel_l1,"):
         trainer(Evaluate(["heard", "mcd"])).validate(module, data, verbose=False)
+    with pytest.raises(InputError, match=r"metrics has heard, and MelGAN"):  # before it trains
+        trainer(Evaluate(["mcd"], ["heard"])).validate(module, data, verbose=False)
     with pytest.raises(InputError, match=r"metrics has mcd, and WaveGAN makes sounds; those of sounds are classifier"):
         trainer(Evaluate(["mcd"])).validate(wavegan(), Noises(), verbose=False)
     with pytest.raises(InputError, match=r"evaluation.repeats is 2, and a MelGAN makes each utterance once"):
