@@ -27,6 +27,7 @@ from lightning_gans.arguments import CLASSES, Parser, resolve
 from lightning_gans.averaging import AverageGenerator
 from lightning_gans.callbacks import LogSamples, SavePredictions, StopAtNonFiniteLoss, StopOnSignal, Throughput
 from lightning_gans.checkpoints import CheckpointFiles, newest
+from lightning_gans.compiling import CompileNetworks
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
 from lightning_gans.module import AdversarialModule
@@ -51,6 +52,7 @@ class Command(LightningCLI):
             type=float | None,
             help="Evaluate and save an average of G's weights with this decay, such as 0.999.",
         )
+        parser.add_argument("--compile", type=bool, default=False, help="Train with torch.compile of the networks.")
         parser.add_argument(
             "--global_batch_size",
             type=int | None,
@@ -105,6 +107,8 @@ class Command(LightningCLI):
         callbacks = own + callbacks
         if (decay := self._get(self.config, "ema")) is not None:
             callbacks.append(AverageGenerator(decay))  # behind what looks at the generator in a validation
+        if self._get(self.config, "compile"):
+            callbacks.append(CompileNetworks())
         callbacks.append(StopOnSignal())  # behind all that a batch changes, as it saves
         if config["enable_checkpointing"] is False:
             callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]

@@ -70,6 +70,11 @@ class AdversarialModule(LightningModule):
             "nonfinite_batch", torch.full((len(self.players),), -1, dtype=torch.long), persistent=False
         )
 
+    @property
+    def twice_differentiated(self) -> tuple[str, ...]:
+        """The networks whose gradients are part of a loss, as with a gradient penalty."""
+        return ()
+
     # ---- what a paper provides
 
     @abstractmethod

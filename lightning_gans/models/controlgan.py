@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from lightning_gans.compiling import Layers
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses import AdversarialLossName, adversarial_loss, gradient_penalty
@@ -66,7 +67,7 @@ class Generator(nn.Module):
         return self.layers(torch.cat([z, label], 1))
 
 
-class AutoencodingDiscriminator(nn.Sequential):
+class AutoencodingDiscriminator(Layers):
     """Images (B, C, H, W) in [-1, 1] to their reconstructions.
 
     Linear at its end, as in BEGAN: with a tanh, D stays at black on images that are mostly black, such as MNIST's.
@@ -82,7 +83,7 @@ class AutoencodingDiscriminator(nn.Sequential):
         super().__init__(*layers, up5(c[0], channels, side[1], side[0]))
 
 
-class Classifier(nn.Sequential):
+class Classifier(Layers):
     """Images (B, C, H, W) in [-1, 1] to logits (B, K)."""
 
     def __init__(self, image_size: int, channels: int, num_classes: int, width: int) -> None:
@@ -177,6 +178,10 @@ class ControlGAN(AdversarialModule):
 
     def generate(self, batch: ImageBatch) -> Tensor:
         return self(self.prior(len(batch.image)), self.conditions(batch.label))
+
+    @property
+    def twice_differentiated(self) -> tuple[str, ...]:
+        return ("discriminator",) if self.hparams.penalty_weight else ()
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d, optimizer_c = self.optimizers()

@@ -22,6 +22,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from lightning_gans.compiling import Layers
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses import AdversarialLossName, adversarial_loss, gradient_penalty, r1_penalty, r2_penalty
@@ -65,7 +66,7 @@ def up5(c_in: int, c_out: int, side_in: int, side_out: int, bias: bool = True) -
     return nn.ConvTranspose2d(c_in, c_out, 5, 2, 2, output_padding=side_out - (2 * side_in - 1), bias=bias)
 
 
-class PaperGenerator(nn.Sequential):
+class PaperGenerator(Layers):
     """Latents (B, Z) to images (B, C, H, W) in [-1, 1]: project to 4x4, then 5x5 kernels."""
 
     def __init__(self, image_size: int, channels: int, latent_dim: int, width: int) -> None:
@@ -82,7 +83,7 @@ class PaperGenerator(nn.Sequential):
         super().__init__(*layers, up5(c[-1], channels, side[-2], side[-1], bias=False), nn.Tanh())
 
 
-class PaperDiscriminator(nn.Sequential):
+class PaperDiscriminator(Layers):
     """Images (B, C, H, W) to logits (B, 1): 5x5 kernels down to 4x4, then a linear unit."""
 
     def __init__(self, image_size: int, channels: int, width: int, norm: bool) -> None:
@@ -94,7 +95,7 @@ class PaperDiscriminator(nn.Sequential):
         super().__init__(*layers, nn.Flatten(), nn.Linear(c[-1] * 16, 1, bias=False))
 
 
-class TorchGenerator(nn.Sequential):
+class TorchGenerator(Layers):
     """Latents (B, Z) to images (B, C, H, W) in [-1, 1]: 4x4 kernels from 1x1 on."""
 
     def __init__(self, image_size: int, channels: int, latent_dim: int, width: int) -> None:
@@ -107,7 +108,7 @@ class TorchGenerator(nn.Sequential):
         super().__init__(*layers, nn.ConvTranspose2d(c[-1], channels, 4, 2, 1, bias=False), nn.Tanh())
 
 
-class TorchDiscriminator(nn.Sequential):
+class TorchDiscriminator(Layers):
     """Images (B, C, H, W) to logits (B, 1): 4x4 kernels down to 1x1."""
 
     def __init__(self, image_size: int, channels: int, width: int, norm: bool) -> None:
@@ -193,6 +194,10 @@ class DCGAN(AdversarialModule):
 
     def generate(self, batch: ImageBatch) -> Tensor:
         return self(self.prior(len(batch.image)))
+
+    @property
+    def twice_differentiated(self) -> tuple[str, ...]:
+        return ("discriminator",) if self.hparams.penalty != "none" else ()
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()

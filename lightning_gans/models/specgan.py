@@ -210,6 +210,10 @@ class SpecGAN(AdversarialModule):
     def generate(self, batch: AudioBatch) -> Tensor:
         return self(self.prior(len(batch.audio)))
 
+    @property
+    def twice_differentiated(self) -> tuple[str, ...]:
+        return ("discriminator",) if self.recipe.penalized else ()
+
     def training_step(self, batch: AudioBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()
         real, loss = self.features(batch.audio), self.recipe.loss

@@ -372,6 +372,10 @@ class WaveGAN(AdversarialModule):
         """Label rows (B, K) of a batch; None in a model without labels."""
         return self.conditions(batch.label) if self.num_classes else None
 
+    @property
+    def twice_differentiated(self) -> tuple[str, ...]:
+        return ("discriminator",) if self.recipe.penalized else ()
+
     def training_step(self, batch: AudioBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()
         real, label, loss = batch.audio, self.condition(batch), self.recipe.loss

@@ -1,0 +1,46 @@
+"""``torch.compile`` of the networks, for every paper."""
+
+from __future__ import annotations
+
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+from torch import Tensor, nn
+from torch.compiler import set_stance
+
+
+class Layers(nn.Sequential):
+    """One layer after the other, for whole networks: ``compile`` passes over a plain ``nn.Sequential`` in silence."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x)
+
+
+class CompileNetworks(Callback):
+    """Compiles each network in place, so that checkpoints keep their keys and load with or without it.
+
+    What changes its sizes stays uncompiled: validations, tests and samples. So does a discriminator whose loss has a
+    gradient penalty, as compiled code has no second derivative.
+
+    Args:
+        backend: Of ``torch.compile``.
+    """
+
+    def __init__(self, backend: str = "inductor") -> None:
+        self.backend = backend
+
+    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
+        for player in module.players:
+            name = module.networks[player]
+            if name in module.twice_differentiated:
+                rank_zero_info(f"{name} is not compiled: its gradient penalty needs a second derivative")
+            else:
+                getattr(module, name).compile(backend=self.backend)
+
+    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+        set_stance("force_eager")
+
+    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+        set_stance("default")
+
+    def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
+        set_stance("default")

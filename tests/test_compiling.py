@@ -1,0 +1,40 @@
+import pytest
+import torch
+from tiny_runs import PAPERS, build, data_for, fit, state
+
+from lightning_gans.compiling import CompileNetworks
+from lightning_gans.vocoder import Vocoder
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_every_paper_trains_alike_with_compiled_networks(name):
+    graphs = []
+
+    def backend(graph, inputs):
+        graphs.append(graph)
+        return graph.forward
+
+    torch._dynamo.reset()
+    states = []
+    for callbacks in ([], [CompileNetworks(backend)]):
+        module = build(name)
+        fit(module, data_for(module), callbacks, limit_val_batches=1, check_val_every_n_epoch=1)
+        states.append(state(module))
+        networks = [
+            name for name in map(module.networks.get, module.players) if name not in module.twice_differentiated
+        ]
+        assert len(graphs) >= len(networks) if callbacks else not graphs
+    plain, compiled = states
+    assert list(plain) == list(compiled)
+    close = dict(rtol=1e-4, atol=1e-5)
+    if isinstance(module, Vocoder):  # logarithms of small magnitudes enlarge the rounding of another form
+        close = dict(rtol=1e-3, atol=5e-4)
+    torch.testing.assert_close(compiled, plain, **close)
+    for player in module.players:
+        network = module.networks[player]
+        assert (getattr(module, network)._compiled_call_impl is None) == (network in module.twice_differentiated)
+
+
+def test_a_penalty_keeps_its_critic_from_being_compiled():
+    expected = {"wgan_gp", "wavegan", "specgan", "controlgan_gp"}
+    assert {name for name in PAPERS if build(name).twice_differentiated} == expected
