@@ -106,7 +106,7 @@ def _parser() -> argparse.ArgumentParser:
         help="turn mel spectrograms, or the mels of sound files, into sound",
         description="Write the sound that a trained vocoder makes of features, or of the features of a sound file (copy"
         " synthesis), and say how fast it was.",
-        epilog="examples: lightning-gans vocode melgan_lj001 in.wav out.wav; lightning-gans vocode melgan_lj001 mel.npy"
+        epilog="examples: lightning-gans vocode melgan_ljspeech in.wav out.wav; lightning-gans vocode NAME mel.npy"
         " out.wav; lightning-gans vocode last.ckpt recordings/ vocoded/ --chunk-seconds 10",
     )
     vocode.add_argument("name", metavar="NAME", help="a vocoder of the zoo, or a .safetensors or .ckpt file")
