@@ -30,10 +30,9 @@ def run_folder(trainer: Trainer) -> Path:
     logger = trainer.logger
     if logger is None:
         return Path(trainer.default_root_dir)
-    own = logger.log_dir  # None with W&B
-    return (
-        Path(own) if own else Path(logger.save_dir or trainer.default_root_dir, str(logger.name), str(logger.version))
-    )
+    if logger.log_dir:  # not with W&B
+        return Path(logger.log_dir)
+    return Path(logger.save_dir or trainer.default_root_dir, str(logger.name), str(logger.version))
 
 
 class LogSamples(Callback):
@@ -259,7 +258,9 @@ class StopOnSignal(Callback):
         every: Batches between two looks at the other ranks.
     """
 
-    exit_codes: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143}
+    exit_codes: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+    if hasattr(signal, "SIGUSR1"):  # not on Windows
+        exit_codes[signal.SIGUSR1] = 143
 
     def __init__(self, every: int = 16) -> None:
         self.every = every

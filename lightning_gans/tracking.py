@@ -114,14 +114,16 @@ class SaveConfigToRun(SaveConfigCallback):
     def _compare_ranks(self, trainer: Trainer) -> None:
         mine = dict(flat(yaml.safe_load(self.parser.dump(self.config, skip_none=False))))
         first = trainer.strategy.broadcast(mine)
-        differing = [key for key in {**first, **mine} if first.get(key) != mine.get(key)]
-        found: list[str | None] = [None] * trainer.world_size
-        if differing:
-            key, rank = differing[0], trainer.global_rank
-            differs = f"{key} is {first.get(key)} on rank 0 and {mine.get(key)} on rank {rank}"
-        torch.distributed.all_gather_object(found, differs if differing else None)
-        for differs in filter(None, found):
-            raise InputError(f"the configs of the processes differ: {differs}; start all with the same options")
+        keys = [key for key in {**first, **mine} if first.get(key) != mine.get(key)]
+        found: list[list[str]] = [[]] * trainer.world_size
+        torch.distributed.all_gather_object(
+            found,
+            [f"{key} is {first.get(key)} on rank 0, {mine.get(key)} on rank {trainer.global_rank}" for key in keys],
+        )
+        for differences in filter(None, found):
+            raise InputError(
+                f"the configs of the processes differ: {'; '.join(differences)}; start all with the same options"
+            )
 
     def save_config(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
         if trainer.logger is None:

@@ -159,6 +159,6 @@ def test_two_nodes_by_torchrun_equal_two_processes_of_one(tmp_path):
 def test_nodes_that_were_started_with_different_configs_say_so(tmp_path):
     same = ["--run.mode=disabled", "--run.id=nodes"]
     ends = run_nodes(tmp_path, [*same, "--model.lr_d=1e-4"], [*same, "--model.lr_d=2e-4"])
-    message = "the configs of the processes differ: model.init_args.lr_d is 0.0001 on rank 0 and 0.0002 on rank 1"
+    message = "the configs of the processes differ: model.init_args.lr_d is 0.0001 on rank 0, 0.0002 on rank 1"
     for code, errors in ends:
         assert code and message in errors, errors[-2000:]
