@@ -36,3 +36,4 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/training.py
 	$(BIN)/python tests/benchmarks/audio.py
 	$(BIN)/python tests/benchmarks/vocoders.py
+	$(BIN)/python tests/benchmarks/distributed.py

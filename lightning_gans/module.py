@@ -199,6 +199,7 @@ class AdversarialModule(LightningModule):
             self.noise_seed = self.trainer.strategy.broadcast(seed)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        self.samples_seen += len(batch[0]) * self.trainer.world_size  # now: at the end, callbacks save before this hook
         self.reseed(TRAINING, self.batches_seen)
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -214,11 +215,11 @@ class AdversarialModule(LightningModule):
         torch.manual_seed(int(state[0]))
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.samples_seen += len(batch[0]) * self.trainer.world_size
         self._log_axes()
 
     def _log_axes(self) -> None:
-        self.log_dict({"generator_updates": float(self.global_step), "samples_seen": float(self.samples_seen)})
+        self.log("generator_updates", float(self.global_step))
+        self.log("samples_seen", float(self.samples_seen))
 
     def on_validation_epoch_start(self) -> None:
         """Average what batch norm has seen over the ranks, so that all evaluate, and rank 0 saves, the same network."""
