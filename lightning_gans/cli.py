@@ -239,7 +239,8 @@ def run(args: list[str]) -> None:
     warnings.filterwarnings("ignore", ".*does not have many workers.*")
     warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec.*")
     warnings.filterwarnings("ignore", ".*is not supported by the model summary.*")
-    warnings.filterwarnings("ignore", ".*recommended to use `self.log.'(generator_updates|samples_seen).*")  # equal on all ranks
+    # equal on all ranks:
+    warnings.filterwarnings("ignore", ".*recommended to use `self.log.'(generator_updates|samples_seen).*")
     warnings.filterwarnings("ignore", ".*no pre-optimization state was saved.*")
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda record: "Tip:" not in record.msg)
     failed = 1
