@@ -26,6 +26,8 @@ def folders(tmp_path_factory) -> list[Path]:
         for epochs in (1, 2):
             fit("--run.mode=offline", "--run.id=<resumed>", "--ckpt_path=last", f"--trainer.max_epochs={epochs}")
         fit("--trainer.logger=CSVLogger", "--model.loss=hinge")
+    for path in folder.glob("runs/wandb/*/run-*.wandb"):
+        wandb_file.records(path)  # waits for W&B's service, which may still be writing
     return [run_folder(folder), folder / "runs" / "lightning_logs" / "version_0"]
 
 
