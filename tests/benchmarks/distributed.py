@@ -14,6 +14,7 @@ import time
 
 import torch
 from lightning import Callback, LightningDataModule, Trainer
+from torch.utils.data import DataLoader
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.models import DCGAN
@@ -26,9 +27,9 @@ RUNS = {"one process": ("auto", 1), f"two, {NAME}": (NAME, 2), "two, ddp": ("ddp
 class Images(LightningDataModule):
     """The same random images at each step."""
 
-    def train_dataloader(self) -> list[ImageBatch]:
+    def train_dataloader(self) -> DataLoader:
         batch = ImageBatch(torch.rand(BATCH, 3, 64, 64) * 2 - 1, torch.zeros(BATCH, dtype=torch.long))
-        return [batch] * (STEPS + WARMUP)
+        return DataLoader([batch] * (STEPS + WARMUP), batch_size=None)
 
 
 class Clock(Callback):
