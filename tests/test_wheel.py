@@ -44,6 +44,7 @@ def test_it_holds_the_package_the_configs_and_the_zoo(wheel):
     tracked = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "lightning_gans").rglob("*.py")}
     assert tracked <= inside
     assert {f"lightning_gans/configs/{path.name}" for path in assets.configs().glob("*.yaml")} <= inside
+    assert {"lightning_gans/configs/slurm.sbatch", "lightning_gans/comparison.html"} <= inside
     assert {f"lightning_gans/zoo_files/{p.name}" for p in assets.zoo().iterdir() if p.suffix != ".png"} <= inside
     classifiers = {f"lightning_gans/metrics/{name}.safetensors" for name in ("lenet_mnist", "speech_fsdd")}
     assert {"lightning_gans/py.typed", *classifiers} <= inside
