@@ -21,6 +21,7 @@ NUMBERS = 2_000_000
 
 
 def save_again_and_again(path: Path) -> None:
+    torch.set_num_threads(1)  # a forked process has none of its parent's, and would wait for them
     step = torch.load(path, weights_only=True)["step"]
     while True:
         step += 1
