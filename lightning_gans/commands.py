@@ -138,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: lightning-gans compare runs/lightning_gans/* --output compare.html",
     )
     compare.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR", help="such as runs/lightning_gans/NAME")
-    compare.add_argument("--output", type=Path, default=Path("compare.html"), metavar="FILE.html", help="%(default)s")
+    compare.add_argument(
+        "--output", type=Path, default=Path("compare.html"), metavar="FILE.html", help="(default: %(default)s)"
+    )
     compare.set_defaults(run=_compare)
 
     dashboard = commands.add_parser(
