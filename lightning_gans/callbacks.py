@@ -17,9 +17,9 @@ from torch.nn.functional import pad
 
 from lightning_gans.audio import write_wav
 from lightning_gans.checkpoints import newest
+from lightning_gans.compatibility import kind_of
 from lightning_gans.errors import InputError
 from lightning_gans.media import SHOWN, clips_picture, write_clips
-from lightning_gans.module import kind_of
 
 IMAGES, CLIPS, UTTERANCES = 64, 8, 4
 """How many ``val/samples`` shows."""

@@ -33,10 +33,14 @@ from lightning_gans.evaluation import Evaluate
 from lightning_gans.module import AdversarialModule
 from lightning_gans.strategy import DDPInTurnsStrategy
 from lightning_gans.tracking import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
+from lightning_gans.updates import AccumulateGradients, ClipGradients
 from lightning_gans.zoo.weights import Weights
 
 # What Lightning takes for several devices where no strategy is named
 StrategyRegistry.register("ddp", DDPInTurnsStrategy, "DDP for networks that are trained in turns", override=True)
+
+SHAPING = {"accumulate": AccumulateGradients, "clip_norm": ClipGradients}
+"""Options of each network's updates."""
 
 
 class Command(LightningCLI):
@@ -52,11 +56,22 @@ class Command(LightningCLI):
             type=float | None,
             help="Evaluate and save an average of G's weights with this decay, such as 0.999.",
         )
+        each = "for all networks, or for each, as in {{g: {}, d: {}}}."
+        parser.add_argument(
+            "--accumulate",
+            type=int | dict[str, int] | None,
+            help="Batches whose gradients make an update: " + each.format(2, 4),
+        )
+        parser.add_argument(
+            "--clip_norm",
+            type=float | dict[str, float] | None,
+            help="Largest norm of the gradients: " + each.format("10.0", "1.0"),
+        )
         parser.add_argument("--compile", type=bool, default=False, help="Train with torch.compile of the networks.")
         parser.add_argument(
             "--global_batch_size",
             type=int | None,
-            help="Training examples per step of all processes together, in place of data.batch_size.",
+            help="Training examples of an update, of all processes and batches together; in place of data.batch_size.",
         )
         parser.add_class_arguments(RunLogger, "run", instantiate=False)
         parser.add_lightning_class_args(Evaluate, "evaluation")
@@ -109,13 +124,17 @@ class Command(LightningCLI):
             callbacks.append(AverageGenerator(decay))  # behind what looks at the generator in a validation
         if self._get(self.config, "compile"):
             callbacks.append(CompileNetworks())
+        for option, callback in SHAPING.items():
+            if (value := self._get(self.config, option)) is not None:
+                callbacks.append(callback(vars(value) if isinstance(value, Namespace) else value))
         callbacks.append(StopOnSignal())  # behind all that a batch changes, as it saves
         if config["enable_checkpointing"] is False:
             callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]
-        for option, neutral in {"gradient_clip_val": None, "accumulate_grad_batches": 1}.items():
-            if config[option] != neutral:
+        for option, ours in {"gradient_clip_val": "clip_norm", "accumulate_grad_batches": "accumulate"}.items():
+            if config[option] not in (None, 1):
                 raise InputError(
-                    f"trainer.{option} is {config[option]}, which networks trained in turns cannot share; leave it out"
+                    f"trainer.{option} is {config[option]}, which networks trained in turns cannot share; use"
+                    f" --{ours} {config[option]}, for all networks or for each"
                 )
         if config["logger"] is None:
             run = {**self._get(self.config, "run")}
@@ -182,13 +201,20 @@ class Command(LightningCLI):
         size, processes = self._get(self.config, "global_batch_size"), self.trainer.num_devices * self.trainer.num_nodes
         if size is None:
             return
-        if size < 1 or size % processes:
-            near = max(round(size / processes), 1) * processes
+        batches = self._get(self.config, "accumulate") or 1
+        if not isinstance(batches, int):
             raise InputError(
-                f"global_batch_size is {size}, which {processes} process(es) cannot share; give a multiple of"
-                f" {processes}, such as {near}"
+                f"global_batch_size is {size}, and accumulate {dict(**batches)}; give one number for all networks, or"
+                " --data.batch_size"
             )
-        self.datamodule.batch_size = size // processes
+        parts = processes * max(batches, 1)
+        if size < 1 or size % parts:
+            near = max(round(size / parts), 1) * parts
+            among = f"{processes} process(es)" + f" with {batches} batches each" * (batches > 1)
+            raise InputError(
+                f"global_batch_size is {size}, which {among} cannot share; give a multiple of {parts}, such as {near}"
+            )
+        self.datamodule.batch_size = size // parts
 
     def _check_monitor(self) -> None:
         """A misspelt figure would stop the run only after the first validation."""

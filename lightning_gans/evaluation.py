@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from torchmetrics import Metric
 
+from lightning_gans.compatibility import Kind, kind_of
 from lightning_gans.errors import InputError
 from lightning_gans.mel import griffin_lim_of_mel
 from lightning_gans.metrics import METRICS, MetricName
 from lightning_gans.metrics.figure import spread
-from lightning_gans.module import Kind, kind_of
 
 LOADERS = {"train": "reference_dataloader", "val": "val_dataloader"}
 SUFFIXES = {"train": "_real", "test": "_real_test"}
@@ -95,6 +95,8 @@ class Evaluate(Callback):
         values = self._figures(trainer)
         self.history.append((trainer.global_step, {name: float(value) for name, value in values.items()}))
         self.log_dict({f"val/{name}": value for name, value in values.items()}, sync_dist=True, prog_bar=True)
+        for metric in self.metrics.values() if trainer.state.fn == "fit" else ():
+            metric.reset()  # while training goes on, some would hold all that they were shown
 
     def _figures(self, trainer: Trainer) -> dict[str, Tensor]:
         """Those of this validation; one that a part of the validation set is too small for is left out."""

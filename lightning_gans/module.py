@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Literal
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +17,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from lightning_gans.compatibility import check_data
 from lightning_gans.errors import InputError
 from lightning_gans.strategy import prepare
 
@@ -25,14 +29,35 @@ SAMPLE_CHUNK = 256
 CURRENT_NETWORKS = "current_networks"
 """Key of a checkpoint that holds the weights which training goes on from, where ``state_dict`` has their average."""
 
-Kind = Literal["image", "audio", "mel"]
-"""What a paper makes, and from what."""
+GRADIENTS = "accumulated_gradients"
+"""Key of a checkpoint that was saved between the batches of an update."""
 
 LEAST_DEVIATION = 1e-4
 """A feature that changes less is constant."""
 
 NORM_WINDOW = 8
 """Batches up to a line of the log in which gradient norms are taken: not every batch updates every player."""
+
+
+@dataclass
+class Update:
+    """How a player is updated, and how far its next update has come.
+
+    Attributes:
+        batches: Over which gradients are accumulated.
+        clip_norm: Largest gradient norm in place of the paper's, if any.
+        limit: The one that holds for this update.
+        pending: Batches whose gradients wait for the others.
+        scale: What fp16 has multiplied those with.
+        saved: Gradients of a checkpoint, by the names of the parameters.
+    """
+
+    batches: int = 1
+    clip_norm: float | None = None
+    limit: float | None = None
+    pending: int = 0
+    scale: Tensor | None = None
+    saved: dict[str, Tensor] = field(default_factory=dict)
 
 
 class AdversarialModule(LightningModule):
@@ -64,7 +89,7 @@ class AdversarialModule(LightningModule):
         self.automatic_optimization = False
         self.noise_seed: int | None = None
         self.samples_seen = 0
-        self.clip_norms: dict[str, float | None] = {}
+        self.updates = {player: Update() for player in self.players}
         self.update_order: list[str] = []
         self.register_buffer(
             "nonfinite_batch", torch.full((len(self.players),), -1, dtype=torch.long), persistent=False
@@ -99,32 +124,68 @@ class AdversarialModule(LightningModule):
         """Training batches so far on this rank, contiguous across epochs and resumes: the counter for ``n_critic``."""
         return self.trainer.fit_loop.total_batch_idx
 
-    def descend(self, optimizer: LightningOptimizer, loss: Tensor, clip_norm: float | None = None) -> None:
-        """One update: zero, backward, clip to ``clip_norm`` (of the optimizer's total gradient norm), step."""
+    def descend(self, optimizer: LightningOptimizer, loss: Tensor, clip_norm: float | None = None) -> bool:
+        """One update: zero, backward, clip to ``clip_norm`` (of the optimizer's total gradient norm), step.
+
+        Returns:
+            Whether the parameters moved, which they do once in as many calls as gradients are accumulated over.
+        """
         self.differentiate(optimizer, loss)
-        self.advance(optimizer, clip_norm)
+        return self.advance(optimizer, clip_norm)
 
     def differentiate(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
-        """The first half of ``descend``: fresh gradients, averaged over ranks."""
-        self._remember_nonfinite(optimizer, loss)
-        optimizer.zero_grad()
-        self.manual_backward(loss)
+        """The first half of ``descend``: fresh gradients, averaged over ranks, or added to those of earlier batches."""
+        player = self._player(optimizer.optimizer)
+        self._remember_nonfinite(player, loss)
+        update = self.updates[player]
+        if update.pending:
+            self._rescale(player)
+        else:
+            optimizer.zero_grad()
+        update.pending += 1
+        strategy = self.trainer.strategy
+        alone = getattr(strategy, "block_backward_sync", None) if update.pending < update.batches else None
+        with alone() if alone else nullcontext():
+            self.manual_backward(loss / update.batches if update.batches > 1 else loss)
+        update.scale = self._scale()
 
-    def advance(self, optimizer: LightningOptimizer, clip_norm: float | None = None) -> None:
+    def advance(self, optimizer: LightningOptimizer, clip_norm: float | None = None) -> bool:
         """The second half of ``descend``, for papers that update all players at the same parameters."""
         player = self._player(optimizer.optimizer)
-        self.clip_norms[player] = clip_norm
+        update = self.updates[player]
+        if update.pending < update.batches:
+            return False
+        self._rescale(player)
+        update.pending, update.limit = 0, update.clip_norm or clip_norm
         if player != self.players[0]:
             # Private names of Lightning, whose manual loop sets them anew for each batch; it has no public way to
             # leave an optimizer out of the count (its issue 17958). test_module.py pins the effect.
             optimizer._on_before_step = optimizer._on_after_step = _uncounted
         optimizer.step()
+        return True
+
+    def _scale(self) -> Tensor | None:
+        """What fp16 multiplies losses with, on the device; None in other precisions."""
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        return None if scaler is None else scaler.scale(torch.ones((), device=self.device))
+
+    def _rescale(self, player: str) -> None:
+        """Bring gradients to the present scale of fp16, which updates of the other players may have changed."""
+        update, scale = self.updates[player], self._scale()
+        if scale is not None and update.scale is not None:
+            torch._foreach_mul_([*self._gradients(player).values()], scale / update.scale)
+            update.scale = scale
+
+    def _gradients(self, player: str) -> dict[str, Tensor]:
+        network = getattr(self, self.networks[player])
+        return {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip and log the norm here, after fp16 gradients were unscaled and before they are used."""
         player = self._player(optimizer)
-        clip_norm = self.clip_norms.get(player)
-        if clip_norm is None and (self.batches_seen + NORM_WINDOW) % self.trainer.log_every_n_steps >= NORM_WINDOW:
+        clip_norm = self.updates[player].limit
+        window = NORM_WINDOW * max(update.batches for update in self.updates.values())
+        if clip_norm is None and (self.batches_seen + window) % self.trainer.log_every_n_steps >= window:
             return
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
@@ -141,9 +202,8 @@ class AdversarialModule(LightningModule):
                 return player
         raise RuntimeError(f"{type(optimizer).__name__} is none of the optimizers of {type(self).__name__}")
 
-    def _remember_nonfinite(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
+    def _remember_nonfinite(self, player: str, loss: Tensor) -> None:
         """Note on the device, without waiting for it, the first batch whose loss is not finite."""
-        player = self._player(optimizer.optimizer)
         if player not in self.update_order:
             self.update_order.append(player)
         index = self.players.index(player)
@@ -201,6 +261,7 @@ class AdversarialModule(LightningModule):
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.samples_seen += len(batch[0]) * self.trainer.world_size  # now: at the end, callbacks save before this hook
         self.reseed(TRAINING, self.batches_seen)
+        self._take_up_gradients()
 
     def on_validation_batch_start(self, batch: Any, batch_idx: int, dataloader_idx: int = 0) -> None:
         self.reseed(EVALUATION, batch_idx)
@@ -234,9 +295,13 @@ class AdversarialModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["model"] = type(self).__name__
         checkpoint["noise_seed"], checkpoint["samples_seen"] = self.noise_seed, self.samples_seen
+        self._save_gradients(checkpoint)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.noise_seed, self.samples_seen = checkpoint["noise_seed"], checkpoint.get("samples_seen", 0)
+        for player, saved in checkpoint.get(GRADIENTS, {}).items():
+            if saved["batches"] < self.updates[player].batches:  # else fewer are accumulated now
+                self.updates[player].pending, self.updates[player].saved = saved["batches"], saved["gradients"]
         close_epoch(checkpoint)
         if CURRENT_NETWORKS in checkpoint and self._trainer is not None and self.trainer.state.fn == "fit":
             if not any(getattr(callback, "keeps_current_networks", False) for callback in self.trainer.callbacks):
@@ -244,6 +309,31 @@ class AdversarialModule(LightningModule):
                     "the checkpoint was trained with an average of the generator's weights; resume with the same --ema"
                     " DECAY, or start anew from the average with --init_from"
                 )
+
+    def _save_gradients(self, checkpoint: dict[str, Any]) -> None:
+        """Those that wait for further batches; called on all ranks, and saved as their mean."""
+        mean, saved = partial(self.trainer.strategy.reduce, reduce_op="mean"), {}
+        for player, update in self.updates.items():
+            if update.pending:
+                self._rescale(player)
+                gradients = {name: mean(value.clone()) for name, value in self._gradients(player).items()}
+                saved[player] = {"batches": update.pending, "gradients": gradients}
+        if saved:
+            checkpoint[GRADIENTS] = saved
+
+    def _take_up_gradients(self) -> None:
+        """Go on with what ``_save_gradients`` saved. Not before training: Lightning begins it with empty gradients."""
+        for player, update in self.updates.items():
+            if update.saved:
+                for name, parameter in getattr(self, self.networks[player]).named_parameters():
+                    if name in update.saved:
+                        parameter.grad = update.saved[name].to(parameter)
+                update.saved = {}
+
+    def on_validation_model_zero_grad(self) -> None:
+        """Free the gradients for a validation, unless they wait for further batches."""
+        if not any(update.pending for update in self.updates.values()):
+            super().on_validation_model_zero_grad()
 
     # ---- sampling
 
@@ -332,86 +422,6 @@ def close_epoch(checkpoint: dict[str, Any]) -> None:
             count["completed"] = count["processed"]
         batches["current"] = dict.fromkeys(batches["current"], 0)
         batches["is_last_batch"] = False
-
-
-def check_data(module: AdversarialModule, data: Any) -> None:
-    """Compare what a module takes with what a DataModule says of its examples; what it does not say is not compared.
-
-    Raises:
-        InputError: if they differ, with both figures and the options that change them.
-    """
-    _check_kind(module, data)
-    _check_audio(module, data)
-    h, model, given = module.hparams, type(module).__name__, getattr(data, "image_shape", None)
-    square = (h.channels, h.image_size, h.image_size) if {"channels", "image_size"} <= set(h) else None
-    taken = h.get("image_shape") or square
-    if given and taken and tuple(given) != tuple(taken):
-        fixes = {
-            "image_shape": f"--data.image_size {taken[-1]} or --model.image_shape [{','.join(map(str, given))}]",
-            "channels": f"--model.channels {given[0]}",
-            "image_size": f"--data.image_size {taken[-1]} or --model.image_size {given[-1]}",
-        }
-        wrong = ["channels"] * (given[0] != taken[0]) + ["image_size"] * (given[1:] != tuple(taken[1:]))
-        fix = " and ".join(fixes[name] for name in (["image_shape"] if "image_shape" in h else wrong))
-        raise InputError(
-            f"the images of {type(data).__name__} are {tuple(given)}, and {model} takes {tuple(taken)}; use {fix}"
-        )
-    if data is not None and module.num_classes and hasattr(data, "num_classes"):
-        classes = data.num_classes
-        if classes is None:
-            raise InputError(f"{model} needs labels, and {type(data).__name__} has none here; use labelled data")
-        if classes != module.num_classes:
-            raise InputError(
-                f"{type(data).__name__} has {classes} classes, and {model} takes {module.num_classes}; use"
-                f" --model.num_classes {classes}"
-            )
-
-
-def kind_of(module: Any) -> Kind:
-    """``mel`` for vocoders, which are given the features of a sound; ``audio`` for other models of sound."""
-    if hasattr(module, "mel_config"):
-        return "mel"
-    return "audio" if hasattr(module, "audio_shape") else "image"
-
-
-def _check_kind(module: AdversarialModule, data: Any) -> None:
-    if getattr(data, "audio_kind", None) == "mel":
-        given: Kind = "mel"
-    else:
-        shapes: list[Kind] = [kind for kind in ("audio", "image") if hasattr(data, f"{kind}_shape")]
-        if not shapes:
-            return
-        (given,) = shapes
-    kind = kind_of(module)
-    if given != kind:
-        known = {"image": "images", "audio": "audio", "mel": "audio with mels"}
-        makes = known | {"mel": "audio from mels"}
-        raise InputError(
-            f"{type(data).__name__} is a data set of {known[given]}, and {type(module).__name__} makes {makes[kind]};"
-            " give --data or --model of the same kind"
-        )
-
-
-def _check_audio(module: AdversarialModule, data: Any) -> None:
-    taken, given = getattr(module, "audio_shape", None), getattr(data, "audio_shape", None)
-    if taken is None or given is None:
-        return
-    model, source = type(module).__name__, type(data).__name__
-    if tuple(given) != tuple(taken):
-        fixes = [
-            f"--data.{name} {t}" + (f" or --model.{name} {g}" if name in module.hparams else "")
-            for name, g, t in zip(("channels", "length"), given, taken, strict=True)
-            if g != t
-        ]
-        raise InputError(
-            f"the clips of {source} have {given[0]} channel(s) of {given[1]} samples, and {model} makes {taken[0]} of"
-            f" {taken[1]}; use {' and '.join(fixes)}"
-        )
-    if data.sample_rate != module.sample_rate:
-        raise InputError(
-            f"the clips of {source} have {data.sample_rate} Hz, and {model} is for {module.sample_rate}; use"
-            f" --data.sample_rate {module.sample_rate} or --model.sample_rate {data.sample_rate}"
-        )
 
 
 def _uncounted() -> None:

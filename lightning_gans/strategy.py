@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
 import torch
 from lightning.pytorch.overrides.distributed import prepare_for_backward
 from lightning.pytorch.strategies import DDPStrategy, SingleDeviceStrategy, Strategy, StrategyRegistry
@@ -36,6 +39,13 @@ class DDPInTurnsStrategy(DDPStrategy):
         for network in self.reducers:
             if any(parameter.requires_grad for parameter in network.parameters()):  # the others are toggled off
                 prepare_for_backward(network, closure_loss)
+
+    @contextmanager
+    def block_backward_sync(self) -> Iterator[None]:
+        with ExitStack() as networks:
+            for network in self.reducers:
+                networks.enter_context(network.no_sync())
+            yield
 
     def teardown(self) -> None:
         self.reducers: list[DistributedDataParallel] = []

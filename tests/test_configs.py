@@ -6,13 +6,13 @@ import torch
 import yaml
 
 from lightning_gans import assets, cli, data, models
+from lightning_gans.compatibility import check_data
 from lightning_gans.data.clips import AudioDataModule
 from lightning_gans.data.images import ImageDataModule
 from lightning_gans.errors import InputError
 from lightning_gans.mel import MelConfig
 from lightning_gans.metrics import METRICS
 from lightning_gans.models.parallel_wavegan import PRESETS
-from lightning_gans.module import check_data
 from lightning_gans.vocoder import Vocoder
 
 RUNS = [name for name in assets.config_names() if name != "ddp"]

@@ -104,13 +104,29 @@ def test_a_process_remembers_its_own_losses_that_are_not_finite(ranks):
     assert ranks[0]["nonfinite_batch"].tolist() == [1, 2, 2]  # G's loss comes after D's update
 
 
-def test_a_backward_pass_sends_the_gradients_of_the_network_in_training_alone(ranks):
+@pytest.mark.parametrize("batches", [1, 2])
+def test_an_update_sends_the_gradients_of_the_network_in_training_alone(ranks, batches):
+    """And sends them once, over however many batches they are accumulated."""
     sizes = ranks[0]["sizes"]
     in_turns = {player: [sizes[player]] * STEPS for player in ("g", "d")}
     all_of_them = {player: [sizes["g"] + sizes["d"]] * STEPS for player in ("g", "d")}
     for rank in ranks:
-        assert rank["ddp_in_turns"] == in_turns
-        assert rank["ddp"] == all_of_them
+        assert rank[f"ddp_in_turns of {batches}"] == in_turns
+        assert rank[f"ddp of {batches}"] == all_of_them
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "ddp_in_turns"])
+def test_accumulated_gradients_are_the_mean_of_processes_and_batches(ranks, strategy):
+    """D's at equal weights; G's meets an updated D in its last batch, of which it is told elsewhere."""
+    one, other = (rank[f"{strategy} of 2, first"] for rank in ranks)
+    assert torch.equal(one["d"], other["d"]) and torch.equal(one["g"], other["g"])
+    torch.testing.assert_close(one["d"], ranks[0]["ddp of 1, first"]["d"], rtol=1e-4, atol=1e-6)
+
+
+def test_two_processes_with_two_batches_each_equal_one_with_the_joined_batch(ranks):
+    expected = state(without_chance("gan", 1)[0])
+    for rank in ranks:
+        torch.testing.assert_close(rank["accumulated"], expected, rtol=1e-4, atol=1e-6)
 
 
 def run_nodes(folder: Path, *options: list[str]) -> list[tuple[int, str]]:

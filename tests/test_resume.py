@@ -1,15 +1,17 @@
 """A run that was interrupted and resumed is the run that was not, bit for bit."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 import torch
-from lightning import Trainer
+from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny_runs import PAPERS, Log, SaveAfter, build, fit, state
 
 from lightning_gans.models import ControlGAN
-from lightning_gans.module import AdversarialModule
+from lightning_gans.module import GRADIENTS, AdversarialModule
+from lightning_gans.updates import AccumulateGradients
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*callbacks used to create the checkpoint.*", "ignore:.*no pre-optimization state.*"
@@ -42,12 +44,13 @@ def assert_goes_on(
     trainer: Trainer,
     log: Log,
     length: dict[str, int] = LENGTH,
+    callbacks: Sequence[Callback] = (),
 ) -> None:
     resumed_log, resumed = Log(), paper(name)
     with torch.no_grad():
         for parameter in resumed.parameters():
             parameter.add_(1)  # everything has to come from the file
-    resumed_trainer = fit(resumed, logger=resumed_log, resume=checkpoint, **length)
+    resumed_trainer = fit(resumed, None, callbacks, logger=resumed_log, resume=checkpoint, **length)
     torch.testing.assert_close(state(resumed), state(straight), rtol=0, atol=0)
     torch.testing.assert_close(momenta(resumed_trainer), momenta(trainer), rtol=0, atol=0)
     rates = [[o.param_groups[0]["lr"] for o in t.optimizers] for t in (trainer, resumed_trainer)]
@@ -66,6 +69,17 @@ def test_mid_epoch(name, tmp_path):
     saver = SaveAfter(tmp_path / "mid.ckpt", BATCHES + 2)
     trainer = fit(model, None, [saver], logger=log, **LENGTH)
     assert_goes_on(name, saver.path, model, trainer, log)
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_between_the_batches_of_an_update(name, tmp_path):
+    """The gradients of the batches before are in the checkpoint."""
+    model, log = paper(name), Log()
+    saver, accumulate = SaveAfter(tmp_path / "mid.ckpt", BATCHES + 1), AccumulateGradients(3)
+    trainer = fit(model, None, [saver, accumulate], logger=log, **LENGTH)
+    saved = torch.load(saver.path, weights_only=True)[GRADIENTS]
+    assert saved and all(part["batches"] in (1, 2) for part in saved.values())
+    assert_goes_on(name, saver.path, model, trainer, log, callbacks=[AccumulateGradients(3)])
 
 
 @pytest.mark.parametrize("name", ["gan", "controlgan", "dcgan_paper"])

@@ -5,6 +5,8 @@ No strategy is named anywhere: ``python two_processes.py FOLDER`` is one process
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -28,6 +30,7 @@ from torch.distributed import GradBucket, all_reduce
 
 from lightning_gans.module import AdversarialModule
 from lightning_gans.strategy import NAME
+from lightning_gans.updates import AccumulateGradients
 
 STEPS, JOINED_BATCH = 3, 8
 VOCODERS = [name for name in PAPERS if name.startswith(("melgan", "parallel_wavegan"))]
@@ -43,17 +46,9 @@ def plain(parameters: Any, lr: float, betas: Any, fused: bool) -> torch.optim.Op
     return torch.optim.SGD(parameters, 0.01)
 
 
-def without_chance(name: str, processes: int) -> tuple[AdversarialModule, dict[str, Tensor]]:
-    """Train such that only the batch counts: no dropout, no batch norm, latents that are a function of the data,
-    gradient penalties at the middle of the lines, and the same phase shift everywhere.
-    """
-    module = without_batch_norm(build(name))
-    if name in ("gan", "cgan"):  # whose weights start so small that they would hardly move
-        for parameter in module.parameters():
-            if parameter.dim() == 2:
-                torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
-    before = weights(module)
-    data = data_for(module, batch_size=JOINED_BATCH // processes, count=64)
+@contextmanager
+def no_chance(name: str) -> Iterator[None]:
+    """No dropout, gradient penalties at the middle of the lines, the same phase shift everywhere."""
     with (
         mock.patch("lightning_gans.models.gan.dropout", lambda x, p, training: x),
         mock.patch("lightning_gans.models.cgan.dropout", lambda x, p, training: x),
@@ -62,10 +57,29 @@ def without_chance(name: str, processes: int) -> tuple[AdversarialModule, dict[s
         mock.patch("torch.randn_like", lambda x: x.roll(100, -1)),  # the noise of vocoders
         mock.patch("torch.randint", lambda low, *_, **__: torch.tensor(low)),  # phase shuffle
     ):
+        yield
+
+
+def build_without_chance(name: str) -> AdversarialModule:
+    """A paper without batch norm, whose weights move."""
+    module = without_batch_norm(build(name))
+    if name in ("gan", "cgan"):  # whose weights start so small that they would hardly move
+        for parameter in module.parameters():
+            if parameter.dim() == 2:
+                torch.nn.init.normal_(parameter, std=parameter.shape[1] ** -0.5)
+    return module
+
+
+def without_chance(name: str, processes: int, batches: int = 1) -> tuple[AdversarialModule, dict[str, Tensor]]:
+    """Train such that only the joined batch counts, on so many processes with so many batches for an update."""
+    module = build_without_chance(name)
+    before = weights(module)
+    data = data_for(module, batch_size=JOINED_BATCH // processes // batches, count=64)
+    with no_chance(name):
         fit(
             module,
             data,
-            [LatentsOfData()],
+            [LatentsOfData(), AccumulateGradients(batches)],
             max_steps=STEPS - (name in VOCODERS),
             devices=processes,
             strategy=NAME if processes > 1 else "auto",
@@ -75,12 +89,15 @@ def without_chance(name: str, processes: int) -> tuple[AdversarialModule, dict[s
 
 
 class Traffic(Callback):
-    """How many numbers the processes exchanged for each update of each network, and how many the network has."""
+    """How many numbers the processes exchanged for each update of each network, how many the network has, and the
+    gradient of its first update.
+    """
 
     def __init__(self) -> None:
         self.sent = 0
         self.by_network: dict[str, list[int]] = {}
         self.sizes: dict[str, int] = {}
+        self.first: dict[str, Tensor] = {}
 
     def on_train_start(self, trainer: Trainer, module: AdversarialModule) -> None:
         for wrapped in getattr(trainer.strategy, "reducers", [trainer.strategy.model]):
@@ -96,7 +113,11 @@ class Traffic(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, module: AdversarialModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        self.by_network[module.players[trainer.optimizers.index(optimizer)]].append(self.sent)
+        player = module.players[trainer.optimizers.index(optimizer)]
+        if not self.by_network[player]:
+            network = getattr(module, module.networks[player])
+            self.first[player] = torch.cat([p.grad.flatten() for p in network.parameters()])
+        self.by_network[player].append(self.sent)
         self.sent = 0
 
 
@@ -132,13 +153,18 @@ def main(folder: Path) -> None:
             results["global_step"] = trainer.global_step
     for name in PAPERS:
         results["without_chance"][name] = state(without_chance(name, 2)[0])
+    results["accumulated"] = state(without_chance("gan", 2, 2)[0])
     module = build("controlgan_logit")
     fit(module, callbacks=[PoisonOnRank1()], max_steps=3, devices=2, use_distributed_sampler=False)
     results["nonfinite_batch"] = module.nonfinite_batch.clone()
     for strategy in (NAME, "ddp"):
-        traffic = Traffic()
-        fit(build("dcgan_torch"), callbacks=[traffic], max_steps=STEPS, devices=2, strategy=strategy)
-        results[strategy] = traffic.by_network
+        for batches in (1, 2):
+            traffic, callbacks = Traffic(), [LatentsOfData(), AccumulateGradients(batches)]
+            module = build_without_chance("dcgan_torch")
+            data = data_for(module, batch_size=4 // batches, count=64)
+            fit(module, data, [traffic, *callbacks], max_steps=STEPS, devices=2, strategy=strategy)
+            results[f"{strategy} of {batches}"] = traffic.by_network
+            results[f"{strategy} of {batches}, first"] = traffic.first
     results["sizes"] = traffic.sizes
     torch.save(results, folder / f"{trainer.global_rank}.pt")
 

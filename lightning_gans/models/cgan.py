@@ -123,6 +123,7 @@ class CGAN(AdversarialModule):
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()
+        scheduler_g, scheduler_d = self.lr_schedulers()
         label = self.conditions(batch.label)
         real = (batch.image.flatten(1) + 1) / 2
         fake = self.generator(self.prior(len(real)), label)
@@ -134,11 +135,10 @@ class CGAN(AdversarialModule):
 
         with self.toggled_optimizer(optimizer_g):
             loss_g = self.loss.generator(self.discriminator(fake, label))
-            self.descend(optimizer_g, loss_g)
-        self.advance(optimizer_d)
-
-        for scheduler in self.lr_schedulers():
-            scheduler.step()
+            if self.descend(optimizer_g, loss_g):
+                scheduler_g.step()
+        if self.advance(optimizer_d):
+            scheduler_d.step()
         self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g}, prog_bar=True)
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:

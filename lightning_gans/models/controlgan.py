@@ -196,7 +196,7 @@ class ControlGAN(AdversarialModule):
                 loss_d = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach()))
                 if self.hparams.penalty_weight:
                     loss_d = loss_d + self.hparams.penalty_weight * gradient_penalty(self.discriminator, real, fake)
-            self.descend(optimizer_d, loss_d)
+            updated_d = self.descend(optimizer_d, loss_d)
 
         with self.toggled_optimizer(optimizer_g):
             if self.autoencoding:
@@ -212,10 +212,11 @@ class ControlGAN(AdversarialModule):
 
         with self.toggled_optimizer(optimizer_c):
             loss_c = self.classification_loss(real, label)
-            self.descend(optimizer_c, loss_c)
+            updated_c = self.descend(optimizer_c, loss_c)
 
-        self.control(loss_g_classes.detach(), loss_c.detach())
-        if self.autoencoding:
+        if updated_c:
+            self.control(loss_g_classes.detach(), loss_c.detach())
+        if self.autoencoding and updated_d:
             self.keep_balance(error_real.detach(), loss_g_adversarial.detach())
         self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g, "train/loss_c": loss_c}, prog_bar=True)
         self.log_dict(

@@ -395,8 +395,8 @@ class ParallelWaveGAN(Vocoder):
                     losses["train/loss_g_features"] = features
                     adversarial = adversarial + h.feature_weight * features
                 loss_g = loss_g + h.adversarial_weight * adversarial
-            self.descend(optimizer_g, loss_g, h.clip_norm_g or None)
-            scheduler_g.step()
+            if self.descend(optimizer_g, loss_g, h.clip_norm_g or None):
+                scheduler_g.step()
         losses["train/loss_g"] = loss_g
 
         if judged:
@@ -407,8 +407,8 @@ class ParallelWaveGAN(Vocoder):
                 of_real, of_fake = in_one_pass(self.discriminator, real, fake.detach())
                 per_scale = [self.loss.discriminator(r[-1], f[-1]) for r, f in zip(of_real, of_fake, strict=True)]
                 loss_d = sum(per_scale) / len(per_scale)
-                self.descend(optimizer_d, loss_d, h.clip_norm_d or None)
-                scheduler_d.step()
+                if self.descend(optimizer_d, loss_d, h.clip_norm_d or None):
+                    scheduler_d.step()
             losses["train/loss_d"] = loss_d
         self.log_dict(losses, prog_bar=True)
 

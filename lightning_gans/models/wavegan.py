@@ -388,8 +388,8 @@ class WaveGAN(AdversarialModule):
             if self.recipe.penalized:
                 penalty = gradient_penalty(lambda x: self.discriminator(x, label), real, fake)
                 self.log("train/penalty", penalty)
-            self.descend(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
-            if self.recipe.clip:
+            moved = self.descend(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
+            if moved and self.recipe.clip:
                 clip_weights(self.discriminator, self.recipe.clip)
         self.log("train/loss_d", loss_d, prog_bar=True)
 

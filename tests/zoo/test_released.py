@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from lightning_gans import assets, zoo
-from lightning_gans.module import kind_of
+from lightning_gans.compatibility import kind_of
 from lightning_gans.zoo import tables
 
 ROOT = Path(__file__).parents[2]

@@ -1,0 +1,178 @@
+"""Accumulating and clipping gradients, for each network of every paper."""
+
+from functools import partial
+
+import pytest
+import torch
+from lightning import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
+from test_module import Clipped
+from tiny_runs import PAPERS, LatentsOfData, Log, build, data_for, fit, state
+from two_processes import VOCODERS, build_without_chance, no_chance, without_chance
+
+from lightning_gans.errors import InputError
+from lightning_gans.updates import AccumulateGradients, ClipGradients
+
+JOINED, BATCHES = 8, 4
+
+
+class FirstUpdates(Callback):
+    """Each network's gradient at its first update, at weights that stay where they are."""
+
+    def __init__(self) -> None:
+        self.gradients = {}
+
+    def on_train_start(self, trainer, module):
+        for optimizer in trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = 0.0
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        player = module.players[trainer.optimizers.index(optimizer)]
+        network = getattr(module, module.networks[player])
+        parts = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
+        self.gradients.setdefault(player, parts)
+
+
+def first_updates(name, batches):
+    """With all networks in each batch, from the first one on."""
+    module, seen = build_without_chance(name), FirstUpdates()
+    module.hparams.update({key: 1 for key in ("n_critic",) if key in module.hparams})
+    module.hparams.update({key: 0 for key in ("discriminator_start",) if key in module.hparams})
+    if name == "dcgan_paper":
+        module.preset = module.preset._replace(in_turns=False)
+    if name == "wavegan_wgan":
+        module.recipe = module.recipe._replace(clip=None)  # which would move D's weights all the same
+    if name == "melgan_stft":
+        module.stft_loss.reduction = "example"  # a norm over the batch is no mean of its parts'
+    data = data_for(module, batch_size=JOINED // batches, count=16)
+    with no_chance(name):
+        fit(module, data, [seen, LatentsOfData(), AccumulateGradients(batches)], max_steps=1)
+    return seen.gradients, module
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_accumulated_gradients_are_those_of_the_joined_batch(name):
+    joined, module = first_updates(name, 1)
+    accumulated, _ = first_updates(name, BATCHES)
+    assert set(accumulated) == set(joined) == set(module.players)
+    for player, gradients in joined.items():
+        largest = max(value.abs().max().item() for value in gradients.values())
+        rounding = 1e-4 if name in VOCODERS else 1e-5  # logarithms of small magnitudes enlarge it
+        torch.testing.assert_close(accumulated[player], gradients, rtol=1e-4, atol=rounding * largest)
+        assert largest > 0
+
+
+def test_networks_that_move_together_move_as_with_the_joined_batch():
+    torch.testing.assert_close(
+        state(without_chance("gan", 1, BATCHES)[0]), state(without_chance("gan", 1)[0]), rtol=1e-4, atol=1e-6
+    )
+
+
+class Moments(Callback):
+    """The batch of each update, counted from 1."""
+
+    def __init__(self) -> None:
+        self.moments = {}
+
+    def on_before_optimizer_step(self, trainer, module, optimizer):
+        player = module.players[trainer.optimizers.index(optimizer)]
+        self.moments.setdefault(player, []).append(module.batches_seen + 1)
+
+
+@pytest.mark.parametrize(
+    "name, batches, moments",
+    [
+        ("dcgan_torch", 3, {"g": [3, 6, 9, 12], "d": [3, 6, 9, 12]}),
+        ("dcgan_torch", {"g": 4}, {"g": [4, 8, 12], "d": list(range(1, 13))}),
+        ("gan", {"d": 4, "g": 6}, {"g": [6, 12], "d": [4, 8, 12]}),
+        ("dcgan_paper", 2, {"g": [3, 7, 11], "d": [4, 8, 12]}),  # in turns
+        ("wavegan", 3, {"g": [6, 12], "d": [3, 6, 9, 12]}),  # two critic updates for one of G
+        ("controlgan", {"c": 2, "d": 3}, {"g": list(range(1, 13)), "d": [3, 6, 9, 12], "c": list(range(2, 13, 2))}),
+    ],
+)
+def test_each_network_counts_its_own_batches(name, batches, moments):
+    """Beyond the end of an epoch, which has four."""
+    seen, log, module = Moments(), Log(), build(name)
+    trainer = fit(module, None, [seen, AccumulateGradients(batches)], logger=log, max_steps=-1, max_epochs=3)
+    assert seen.moments == moments
+    assert trainer.global_step == len(moments["g"]) == log.lines[-1]["generator_updates"]
+    assert log.lines[-1]["samples_seen"] == 12 * 4
+
+
+def test_schedules_count_updates():
+    module = build("parallel_wavegan")
+    trainer = fit(module, None, [AccumulateGradients({"g": 2, "d": 4})], max_steps=6)
+    assert [config.scheduler.last_epoch for config in trainer.lr_scheduler_configs] == [6, 2]  # D begins at one
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_clipping(name):
+    """Gradients of each network, of many a size, come to its optimizer with the norm that was asked for."""
+    limits, norms, log = {"g": 1e-4, "d": 2e-4, "c": 3e-4}, {}, Log()
+
+    class Watch(Callback):
+        def on_train_start(self, trainer, module):
+            for player, optimizer in zip(module.players, trainer.optimizers, strict=True):
+                optimizer.register_step_post_hook(partial(self.note, player))
+
+        def note(self, player, optimizer, *_):
+            gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+            norms.setdefault(player, torch.nn.utils.get_total_norm(gradients).item())
+
+    module = build(name)
+    limits = {player: limits[player] for player in module.players}
+    fit(module, data_for(module), [Watch(), ClipGradients(limits)], logger=log)
+    logged = {player: next(x for line in log.lines if (x := line.get(f"train/grad_norm_{player}"))) for player in norms}
+    assert norms == pytest.approx({player: min(limits[player], logged[player]) for player in module.players}, rel=5e-3)
+    assert any(logged[player] > limits[player] for player in module.players)
+
+
+def doubling_fp16():
+    """A scale that is twice as large after each update of either network."""
+    return MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu", init_scale=0.25, growth_interval=1))
+
+
+@pytest.mark.parametrize("batches", [{"g": 1, "d": 3}, {"g": 3, "d": 2}])
+def test_gradients_of_fp16_are_brought_to_one_scale(batches):
+    moved = []
+    for plugins in ([], [doubling_fp16()]):
+        module = Clipped(clip=None)
+        torch.manual_seed(0)
+        for parameter in module.parameters():
+            torch.nn.init.normal_(parameter)
+        fit(module, None, [AccumulateGradients(batches)], max_steps=6 // batches["g"], plugins=plugins)
+        moved.append({player: [x for x in lengths if x] for player, lengths in module.moved.items()})
+    assert {player: len(lengths) for player, lengths in moved[0].items()} == {p: 6 // n for p, n in batches.items()}
+    for player in "gd":
+        assert moved[1][player] == pytest.approx(moved[0][player], rel=0.02)
+
+
+def test_networks_that_move_together_do_so_at_one_scale_of_fp16():
+    """G's update comes between D's gradients and their use."""
+    states = []
+    for plugins in ([], [doubling_fp16()]):
+        module = build_without_chance("gan")
+        data = data_for(module)
+        with no_chance("gan"):
+            fit(module, data, [LatentsOfData()], max_steps=3, plugins=plugins)
+        states.append(state(module))
+    before = state(build_without_chance("gan"))
+    for key, tensor in states[0].items():
+        largest = (tensor - before[key]).abs().max().item()
+        torch.testing.assert_close(states[1][key], tensor, rtol=0, atol=0.05 * largest)
+
+
+@pytest.mark.parametrize(
+    "callback, message",
+    [
+        (AccumulateGradients(0), "accumulate is 0; expected at least 1 batch"),
+        (AccumulateGradients({"c": 2}), r"accumulate names c; GAN has g \(generator\), d \(discriminator\)"),
+        (ClipGradients(0.0), "clip_norm is 0.0; expected a norm above 0"),
+        (ClipGradients({"g": float("nan")}), "clip_norm is nan; expected a norm above 0"),
+        (ClipGradients({"x": 1.0, "y": 1.0}), "clip_norm names x, y; GAN has"),
+    ],
+)
+def test_refusals(callback, message):
+    with pytest.raises(InputError, match=message):
+        fit(build("gan"), callbacks=[callback])
