@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from lightning_gans.errors import InputError, closest
@@ -48,6 +50,24 @@ def config(name_or_path: str | os.PathLike[str]) -> Path:
             f"there is no config {path.name}, as a file or in the package; {closest(path.name, config_names())}"
         )
     return packaged
+
+
+def commits() -> dict[str, str]:
+    """What is checked out, with ``-dirty`` behind it where files were changed since.
+
+    Returns:
+        ``lightning_gans``, unless it is an installed wheel, whose version tells; ``folder``, the current one, unless it
+        is in no repository. Neither where git does not answer.
+    """
+    folders = {"lightning_gans": PACKAGE.parent, "folder": Path.cwd()}
+    if not (PACKAGE.parent / ".git").exists():
+        del folders["lightning_gans"]
+    describe, found = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], {}
+    for name, folder in folders.items():
+        with suppress(OSError, subprocess.SubprocessError):
+            done = subprocess.run(describe, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
+            found[name] = done.stdout.strip()
+    return found
 
 
 def _folder(packaged: str, checkout: str) -> Path:

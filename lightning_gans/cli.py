@@ -41,6 +41,8 @@ StrategyRegistry.register("ddp", DDPInTurnsStrategy, "DDP for networks that are 
 
 SHAPING = {"accumulate": AccumulateGradients, "clip_norm": ClipGradients}
 """Options of each network's updates."""
+LIGHTNINGS = (("gradient_clip_val", None, "clip_norm"), ("accumulate_grad_batches", 1, "accumulate"))
+"""The Trainer's, which are for one optimizer; their neutral values; ours."""
 
 
 class Command(LightningCLI):
@@ -130,8 +132,8 @@ class Command(LightningCLI):
         callbacks.append(StopOnSignal())  # behind all that a batch changes, as it saves
         if config["enable_checkpointing"] is False:
             callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]
-        for option, ours in {"gradient_clip_val": "clip_norm", "accumulate_grad_batches": "accumulate"}.items():
-            if config[option] not in (None, 1):
+        for option, neutral, ours in LIGHTNINGS:
+            if config[option] != neutral:
                 raise InputError(
                     f"trainer.{option} is {config[option]}, which networks trained in turns cannot share; use"
                     f" --{ours} {config[option]}, for all networks or for each"

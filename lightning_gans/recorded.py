@@ -24,7 +24,7 @@ class Run(NamedTuple):
     Attributes:
         name: Of its folder.
         rows: What was logged, a dict per call, numbers by name. All have ``generator_updates``, which never falls.
-        options: The config's values by dotted name.
+        options: The config's values by dotted name, and the facts of the run: its data, processes, commit, versions.
         pictures: Of the validations, in order.
         sounds: Of the last validation.
         references: The recordings that ``sounds`` were made from, of vocoders.
@@ -56,12 +56,13 @@ def read_run(folder: str | Path) -> Run:
             f"{folder} has no record: neither metrics.csv nor W&B's files beside its project"
             f" ({folder.parent.parent / 'wandb'}); give folders of runs, such as runs/lightning_gans/NAME"
         )
-    config = folder / "config.yaml"
-    options = yaml.safe_load(config.read_text(encoding="utf-8")) if config.is_file() else {}
+    described = [path for path in (folder / "config.yaml", folder / "facts.yaml") if path.is_file()]
+    parts = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in described]
+    options = {key: value for part in parts for key, value in flat(part)}
     samples = folder / "samples"
     pictures = sorted(samples.glob("*.png"))
     sounds = sorted(pictures[-1].with_suffix("").glob("*.wav")) if pictures else []
-    return Run(name, rows, dict(flat(options or {})), pictures, sounds, sorted(samples.glob("reference/*.wav")))
+    return Run(name, rows, options, pictures, sounds, references=sorted(samples.glob("reference/*.wav")))
 
 
 def flat(nested: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -19,9 +19,11 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 import lightning_gans
+from lightning_gans import assets
 from lightning_gans.callbacks import LogSamples, run_folder
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
+from lightning_gans.metrics import METRICS
 from lightning_gans.recorded import AXIS, flat
 
 Mode = Literal["auto", "online", "offline", "disabled"]
@@ -38,6 +40,9 @@ class RunLogger(WandbLogger):
         mode: ``auto`` is ``online`` with a W&B key on this machine and ``offline`` without; ``$WANDB_MODE`` wins.
         id: Continue the run of this id.
         tags: More tags than the paper's and the data set's.
+        group: Of runs that belong together, such as those of several seeds.
+        log_model: Keep checkpoints in W&B, as versions of the artifact ``model-ID``: the best and the last one when a
+            run ends, or those of each validation. ``--init_from wandb://ENTITY/PROJECT/model-ID:best`` takes them.
     """
 
     def __init__(
@@ -48,6 +53,8 @@ class RunLogger(WandbLogger):
         mode: Mode = "auto",
         id: str | None = None,
         tags: list[str] | None = None,
+        group: str | None = None,
+        log_model: Literal["no", "end", "all"] = "no",
     ) -> None:
         import wandb
 
@@ -66,7 +73,12 @@ class RunLogger(WandbLogger):
                 f"{root} cannot be written to ({error.strerror}); give another folder with --run.folder"
             ) from error
         id = id or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
-        super().__init__(name, str(root), id=id, project=project, mode=mode, tags=tags, settings=settings)
+        if log_model not in (choices := ("no", "end", "all")):
+            raise InputError(f"log_model is {log_model}; expected {', '.join(choices)}")
+        shown = {"tags": tags, "group": group, "job_type": "train"}
+        super().__init__(name, str(root), id=id, project=project, mode=mode, settings=settings, **shown)
+        self.log_model = log_model
+        self.saved: dict[str, Path] = {}
         self._wandb_init.pop("anonymous", None)  # Lightning passes it on always, and W&B warns of it always
 
     @property
@@ -77,6 +89,9 @@ class RunLogger(WandbLogger):
         if created:
             run.define_metric(AXIS)
             run.define_metric("*", step_metric=AXIS, step_sync=True)
+            for name, metric in METRICS.items():
+                best = {True: "max", False: "min", None: "min,max"}[metric.higher_is_better]
+                run.define_metric(f"val/{name}", step_metric=AXIS, step_sync=True, summary=f"{best},last")
         return run
 
     @property
@@ -84,6 +99,27 @@ class RunLogger(WandbLogger):
         """Folder of an offline run, for ``wandb sync``; None where nothing needs uploading."""
         run = self._experiment
         return Path(run.dir).parent if run is not None and run.settings._offline else None
+
+    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
+        name = "last" if isinstance(checkpoint_callback, LastCheckpoint) else "best"
+        self.saved[name] = Path(checkpoint_callback.best_model_path)
+        if self.log_model == "all":
+            self._send_checkpoints()
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        if self.log_model == "end":  # an interrupted run's too
+            self._send_checkpoints()
+
+    def _send_checkpoints(self) -> None:
+        import wandb
+
+        for alias in ("best", "last"):  # W&B's alias latest goes to the last one
+            if (path := self.saved.get(alias)) and path.is_file():
+                artifact = wandb.Artifact(f"model-{self.version}", "model", metadata={"file": path.name})
+                artifact.add_file(str(path), "model.ckpt")
+                self.experiment.log_artifact(artifact, aliases=[alias])
+        self.saved = {}
 
 
 class LastCheckpoint(ModelCheckpoint):
@@ -132,20 +168,28 @@ class SaveConfigToRun(SaveConfigCallback):
         path = run_folder(trainer) / "config.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        facts = run_facts(trainer, module)
+        path.with_name("facts.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
         if isinstance(trainer.logger, RunLogger):
-            paper, data = type(module).__name__, type(trainer.datamodule).__name__
             run = trainer.logger.experiment
-            per_process = getattr(trainer.datamodule, "batch_size", None)
-            facts = {
-                "paper": paper,
-                "data": data,
-                "processes": trainer.world_size,
-                "global_batch_size": per_process and per_process * trainer.world_size,
-                "versions": {p.__name__: p.__version__ for p in (lightning_gans, lightning, torch)},
-                "cli": yaml.safe_load(text),
-            }
-            run.config.update(facts, allow_val_change=True)
-            run.tags = tuple({*(run.tags or ()), paper, data})
+            run.config.update(facts | {"cli": yaml.safe_load(text)}, allow_val_change=True)
+            run.tags = tuple({*(run.tags or ()), facts["paper"], facts["data"]})
+
+
+def run_facts(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
+    """What the config does not tell: the data as it was found, the processes, and which code ran."""
+    data = trainer.datamodule
+    per_process, fingerprint = getattr(data, "batch_size", None), getattr(data, "fingerprint", None)
+    joined = trainer.world_size * module.updates[module.players[0]].batches
+    return {
+        "paper": type(module).__name__,
+        "data": type(data).__name__,
+        "data_fingerprint": fingerprint() if fingerprint else None,
+        "processes": trainer.world_size,
+        "global_batch_size": per_process and per_process * joined,
+        "commit": assets.commits(),
+        "versions": {package.__name__: str(package.__version__) for package in (lightning_gans, lightning, torch)},
+    }
 
 
 class ReportRun(Callback):

@@ -17,7 +17,7 @@ class AccumulateGradients(Callback):
     Each network counts its own, so that with ``n_critic`` the ratio of updates stays. A network that is updated after
     another in a step meets the other's update in the last of its batches only: this, and batch norm, whose statistics
     are each batch's own, is all that tells it from a batch so large. ControlGAN's controllers move once in an update,
-    by the losses of its last batch. The end of an epoch changes nothing; what remains at the end of training is dropped.
+    by the losses of its last batch. The end of an epoch changes nothing; what is left at the end of training is lost.
 
     Args:
         batches: For all networks, or for some: ``{"g": 2, "d": 4}``.

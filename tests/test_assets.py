@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -67,3 +68,27 @@ def test_a_package_without_its_folders_says_so(packaged):
 def test_finding_things_does_not_wait_for_torch():
     code = "import sys; from lightning_gans import assets, commands, zoo; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+def test_the_commit_of_a_checkout_and_of_the_current_folder(tmp_path, monkeypatch):
+    people = {f"GIT_{role}_{what}": "me@here" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+
+    def git(*args: str) -> str:
+        done = subprocess.run(["git", *args], cwd=tmp_path, env=os.environ | people, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(assets, "PACKAGE", tmp_path / "site-packages" / "lightning_gans")
+    assert assets.commits() == {}
+    git("init", "--quiet")
+    (tmp_path / "train.py").write_text("1")
+    git("add", "train.py")
+    git("commit", "--quiet", "--message", "first")
+    head = git("rev-parse", "HEAD")
+    assert assets.commits() == {"folder": head}  # a wheel is in no checkout, though its folder may be in one
+    (tmp_path / "train.py").write_text("2")
+    monkeypatch.setattr(assets, "PACKAGE", tmp_path / "lightning_gans")
+    assert assets.commits() == dict.fromkeys(("lightning_gans", "folder"), f"{head}-dirty")
+    monkeypatch.setenv("PATH", "")
+    assert assets.commits() == {}

@@ -11,7 +11,7 @@ import pytest
 import torch
 from small_run import SMALL
 from tiny_runs import PAPERS, state
-from two_processes import STEPS, VOCODERS, WITHOUT_NOISE, without_chance
+from two_processes import INTERRUPTIONS, STEPS, VOCODERS, WITHOUT_NOISE, without_chance
 
 HERE = Path(__file__).parent
 AUDIO = [name for name in PAPERS if name.startswith(("wavegan", "specgan"))] + VOCODERS
@@ -127,6 +127,16 @@ def test_two_processes_with_two_batches_each_equal_one_with_the_joined_batch(ran
     expected = state(without_chance("gan", 1)[0])
     for rank in ranks:
         torch.testing.assert_close(rank["accumulated"], expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("where", INTERRUPTIONS)
+def test_a_resumed_run_of_two_processes_ends_as_if_uninterrupted(ranks, where):
+    ends = [rank["interrupted"][INTERRUPTIONS.index(where)] for rank in ranks]
+    for straight, resumed, began in ends:
+        torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
+        assert not torch.equal(began["generator.1.weight"], straight["generator.1.weight"])
+    parameters = [{key: value for key, value in end[1].items() if "running" not in key} for end in ends]
+    torch.testing.assert_close(*parameters, rtol=0, atol=0)
 
 
 def run_nodes(folder: Path, *options: list[str]) -> list[tuple[int, str]]:

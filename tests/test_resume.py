@@ -8,6 +8,7 @@ import torch
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from tiny_runs import PAPERS, Log, SaveAfter, build, fit, state
+from two_processes import INTERRUPTIONS, interrupted
 
 from lightning_gans.models import ControlGAN
 from lightning_gans.module import GRADIENTS, AdversarialModule
@@ -69,6 +70,14 @@ def test_mid_epoch(name, tmp_path):
     saver = SaveAfter(tmp_path / "mid.ckpt", BATCHES + 2)
     trainer = fit(model, None, [saver], logger=log, **LENGTH)
     assert_goes_on(name, saver.path, model, trainer, log)
+
+
+@pytest.mark.parametrize("where", INTERRUPTIONS)
+def test_in_either_epoch_with_processes_that_load_or_without(where, tmp_path):
+    """On one process; on two in test_distributed.py."""
+    straight, resumed, began = interrupted(tmp_path, 1, *where)
+    torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
+    assert not torch.equal(began["generator.1.weight"], straight["generator.1.weight"])
 
 
 @pytest.mark.parametrize("name", PAPERS)

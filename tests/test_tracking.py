@@ -1,3 +1,4 @@
+import json
 import os
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from lightning import Trainer
 from PIL import Image
 from small_run import fit, messages, run_folder
 
+from lightning_gans import assets
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import LogSamples, Throughput
+from lightning_gans.data import Digits
+from lightning_gans.metrics import METRICS
 from lightning_gans.tracking import ReportRun, RunLogger
 
 KEYS = {
@@ -44,7 +48,7 @@ def done(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         said = messages(patch)
-        fit("--run.tags=[mine]")
+        fit("--run.tags=[mine]", "--run.group=seeds", "--run.log_model=end")
     return folder, said
 
 
@@ -64,6 +68,51 @@ def test_the_axis_of_every_panel_is_generator_updates(done):
             defined[record.metric.name or record.metric.glob_name] = record.metric
     assert defined["*"].step_metric == "generator_updates"  # the last definition holds
     assert defined["*"].options.step_sync
+
+
+def test_figures_are_summed_up_by_their_best_and_last_value(done):
+    path, last = wandb_file.run_file(done[0] / "runs"), {}
+    for record in wandb_file.records(path):
+        if record.WhichOneof("record_type") == "summary":
+            last |= {".".join(item.nested_key): json.loads(item.value_json) for item in record.summary.update}
+    values = [row["val/sliced_wasserstein"] for row in wandb_file.history(path) if "val/sliced_wasserstein" in row]
+    assert last["val/sliced_wasserstein"] == {"min": min(values), "last": values[-1]}
+    summaries = {
+        record.metric.name: {kind.name for kind, chosen in record.metric.summary.ListFields() if chosen}
+        for record in wandb_file.records(path)
+        if record.WhichOneof("record_type") == "metric"
+    }
+    assert summaries["val/parzen_ll"] == {"max", "last"} and summaries["val/nn_self"] == {"min", "max", "last"}
+    assert {f"val/{name}" for name in METRICS} <= set(summaries)
+
+
+def test_facts_are_recorded_and_lie_beside_the_run(done):
+    path, folder = wandb_file.run_file(done[0] / "runs"), run_folder(done[0])
+    facts = yaml.safe_load((folder / "facts.yaml").read_text())
+    config = wandb_file.config(path)
+    assert {key: config[key] for key in facts} == facts
+    data = Digits()
+    data.setup("fit")
+    assert facts["data_fingerprint"] == data.fingerprint()
+    assert (facts["processes"], facts["global_batch_size"]) == (1, 16)
+    assert set(facts["versions"]) == {"lightning_gans", "lightning", "torch"}
+    assert facts["commit"].get("lightning_gans") == assets.commits().get("lightning_gans")
+    groups = [r.run.run_group for r in wandb_file.records(path) if r.WhichOneof("record_type") == "run"]
+    assert set(groups) == {"seeds"}
+
+
+def test_checkpoints_are_kept_as_artifacts_on_request(done, tmp_path, monkeypatch):
+    path, folder = wandb_file.run_file(done[0] / "runs"), run_folder(done[0])
+    logged = [r.artifact for r in wandb_file.records(path) if r.WhichOneof("record_type") == "artifact"]
+    assert [(each.name, each.type) for each in logged] == [(f"model-{folder.name}", "model")] * 2
+    assert ["best" in each.aliases for each in logged] == [True, False]
+    assert {"last", "latest"} <= set(logged[1].aliases)
+    (content,) = logged[1].manifest.contents
+    assert (content.path, content.size) == ("model.ckpt", (folder / "checkpoints" / "last.ckpt").stat().st_size)
+    monkeypatch.chdir(tmp_path)
+    fit("--trainer.max_epochs=1")
+    kinds = {r.WhichOneof("record_type") for r in wandb_file.records(wandb_file.run_file(tmp_path / "runs"))}
+    assert "artifact" not in kinds
 
 
 def test_the_axis_counts_updates_where_one_takes_two_batches(tmp_path, monkeypatch):

@@ -69,6 +69,16 @@ def test_networks_that_move_together_move_as_with_the_joined_batch():
     )
 
 
+@pytest.mark.parametrize("name", ["gan", "dcgan_torch"])
+def test_a_validation_leaves_accumulated_gradients_alone(name):
+    states = []
+    for options in ({}, dict(limit_val_batches=1, val_check_interval=1)):
+        module = build(name)
+        fit(module, None, [AccumulateGradients(3)], max_steps=3, **options)
+        states.append(state(module))
+    torch.testing.assert_close(*states, rtol=0, atol=0)
+
+
 class Moments(Callback):
     """The batch of each update, counted from 1."""
 

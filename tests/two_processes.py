@@ -17,6 +17,7 @@ from tiny_runs import (
     PAPERS,
     Latents,
     LatentsOfData,
+    SaveAfter,
     build,
     data_for,
     fit,
@@ -138,8 +139,32 @@ class PoisonOnRank1(Callback):
             batch.image.fill_(float("inf"))
 
 
+def interrupted(
+    folder: Path, processes: int, epoch: int, workers: int
+) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
+    """What a run of two epochs ends with, what it does when resumed in the middle of one, and what that began with."""
+
+    def run(module: AdversarialModule, *callbacks: Callback, **options: Any) -> dict[str, Tensor]:
+        data = data_for(module, count=24)
+        data.num_workers = workers
+        fit(module, data, callbacks, max_steps=-1, max_epochs=2, devices=processes, **options)
+        return state(module)
+
+    batches = 24 // 4 // processes
+    saver = SaveAfter(folder / f"{processes}-{epoch}-{workers}.ckpt", epoch * batches + 2)
+    straight = run(build("dcgan_torch"), saver)
+    other = build("dcgan_torch", seed=1)
+    began = state(other)
+    return straight, run(other, resume=saver.path), began
+
+
+INTERRUPTIONS = [(epoch, workers) for epoch in (0, 1) for workers in (0, 2)]
+"""Epochs in the middle of which a run is resumed, with so many processes that load."""
+
+
 def main(folder: Path) -> None:
     results: dict[str, Any] = {"as_it_is": {}, "without_chance": {}, "latents": {}}
+    results["interrupted"] = [interrupted(folder, 2, *where) for where in INTERRUPTIONS]
     for name in PAPERS:
         module, latents, masks = build(name), Latents(), Masks()
         callbacks = [latents, masks] if name == "gan" else [latents]

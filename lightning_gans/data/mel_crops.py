@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +58,12 @@ class MelExamples(Dataset):
 
     def __getitems__(self, indices: Sequence[int]) -> MelSource | MelBatch:
         return self.read([self.span(int(index)) for index in indices])
+
+    def content(self) -> Iterator[bytes]:
+        """What tells these files from others, see ``fingerprint``."""
+        yield from self.sounds.content(self.rows)
+        if self.mels is not None:
+            yield self.mels.some().tobytes()
 
     def span(self, index: int) -> Span:
         raise NotImplementedError

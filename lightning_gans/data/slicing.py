@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -88,6 +88,11 @@ class AudioClips(Dataset):
         self.file = rows[example]
         self.label = label[torch.from_numpy(example)]
         self.begin = hop * (np.arange(len(example)) - np.repeat(np.cumsum(count) - count, count))
+
+    def content(self) -> Iterator[bytes]:
+        """What tells these clips from others, see ``fingerprint``."""
+        yield from self.sounds.content(np.unique(self.file))
+        yield self.label.numpy().tobytes()
 
     def __len__(self) -> int:
         return len(self.file)

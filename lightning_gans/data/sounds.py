@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import accumulate
@@ -19,6 +19,7 @@ import numpy as np
 
 from lightning_gans.data.caching import cache_path, read_ahead, threads, written_whole
 from lightning_gans.data.decoding import Header, decode, measure, resampled
+from lightning_gans.data.loading import evenly
 from lightning_gans.errors import InputError
 
 SUFFIXES = tuple(".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64".split())
@@ -28,6 +29,8 @@ FORMAT = 1
 CLIPPED = 10
 """So many samples at full scale, or fewer, are only loud."""
 CHUNK = 64
+SOME_SAMPLES = 32768
+"""Of a file, from its beginning, which its fingerprint is of."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,14 @@ class Sounds:
             length=self.length[rows],
             broken=self.broken | broken,
         )
+
+    def content(self, rows: np.ndarray) -> Iterator[bytes]:
+        """What tells some of the files from others, see ``fingerprint``."""
+        yield json.dumps([self.channels, self.sample_rate, [self.names[row] for row in rows]]).encode()
+        yield self.length[rows].tobytes()
+        for row in rows[evenly(len(rows))]:
+            start = self.start[row]
+            yield self.samples[start : start + min(self.channels * self.length[row], SOME_SAMPLES)].tobytes()
 
     def hours(self, rows: np.ndarray | slice = slice(None)) -> float:
         """Hours of sound in some of the files."""

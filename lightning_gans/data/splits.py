@@ -12,7 +12,14 @@ from lightning import LightningDataModule
 from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from lightning_gans.data.loading import ResumableLoader, ResumableSampler, as_batch, even_batch_size, position
+from lightning_gans.data.loading import (
+    ResumableLoader,
+    ResumableSampler,
+    as_batch,
+    even_batch_size,
+    fingerprint,
+    position,
+)
 from lightning_gans.errors import InputError
 
 
@@ -84,6 +91,10 @@ class SplitDataModule(LightningDataModule):
             raise InputError(f"num_workers is {num_workers}; expected 0 or more")
         self.root = data_root(root)
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
+
+    def fingerprint(self) -> str | None:
+        """Of the splits, which ``setup`` has made; see ``lightning_gans.data.loading.fingerprint``."""
+        return fingerprint(self.splits)
 
     # ---- loaders
 

@@ -6,21 +6,18 @@ import hashlib
 import os
 import sys
 import tempfile
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
 
 from filelock import FileLock
 
 from lightning_gans import assets
 from lightning_gans.errors import InputError, closest
+from lightning_gans.zoo import addresses
 from lightning_gans.zoo.cards import Card
 
 FOLDERS = "LIGHTNING_GANS_ZOO"
 CACHE = "LIGHTNING_GANS_CACHE"
-TIMEOUT = 60
-"""Seconds without an answer."""
 
 
 def folders() -> list[Path]:
@@ -34,10 +31,14 @@ def folders() -> list[Path]:
 
 def cache(card: Card) -> Path:
     """Where a download is kept. The hash is in the path, so that a newer card never meets an older file."""
+    return cache_folder() / card.sha256[:16] / card.weights
+
+
+def cache_folder() -> Path:
+    """Where all downloads of the zoo are kept."""
     import platformdirs
 
-    root = os.environ.get(CACHE) or platformdirs.user_cache_dir("lightning_gans")
-    return Path(root) / "zoo" / card.sha256[:16] / card.weights
+    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("lightning_gans")) / "zoo"
 
 
 def card_files() -> dict[str, Path]:
@@ -95,6 +96,28 @@ def locate(card: Card) -> Path:
     return target
 
 
+def fetch_address(address: str) -> Path:
+    """The weights file or checkpoint at ``hf://OWNER/REPO/FILE@REVISION`` or ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``.
+
+    It is kept in the cache, and checked at each use against the hash that the Hub, or W&B, has for it.
+
+    Raises:
+        InputError: if it is not there, cannot be fetched, or is damaged.
+    """
+    folder = cache_folder() / "addresses"
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder / ".lock"):
+        try:
+            return addresses.fetch(address, folder)
+        except InputError:
+            raise
+        except Exception as error:  # as in _fetch
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise InputError(
+                f"{address} could not be fetched ({reason}); get the file elsewhere and name it"
+            ) from error
+
+
 def check(data: bytes, card: Card, path: Path) -> None:
     """Compare a weights file's content with its card.
 
@@ -118,7 +141,7 @@ def _fetch(card: Card, url: str, target: Path) -> None:
     digest, size = hashlib.sha256(), 0
     with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
         try:
-            with _open(url, card.weights, scratch) as stream, part.open("wb") as file:
+            with addresses.open_url(url, card.weights, scratch) as stream, part.open("wb") as file:
                 while chunk := stream.read(1 << 20):
                     digest.update(chunk)
                     size += len(chunk)
@@ -138,38 +161,3 @@ def _fetch(card: Card, url: str, target: Path) -> None:
         part.unlink()
         raise
     os.replace(part, target)
-
-
-def _open(url: str, file: str, scratch: str) -> IO[bytes]:
-    """Open what a url names for reading; libraries that only write files write them into ``scratch``."""
-    scheme, _, rest = url.partition("://")
-    if scheme == "https":
-        return urllib.request.urlopen(url, timeout=TIMEOUT)
-    if scheme == "hf":
-        return _open_hub(rest, scratch)
-    if scheme == "wandb":
-        return _open_artifact(rest, file, scratch)
-    raise InputError(f"the address {url} begins with {scheme}://; expected https://, hf:// or wandb://")
-
-
-def _open_hub(address: str, scratch: str) -> IO[bytes]:
-    """``owner/repo/file`` or ``owner/repo/file@revision``."""
-    try:
-        import huggingface_hub
-    except ModuleNotFoundError:
-        raise InputError("huggingface_hub is not installed: pip install 'lightning-gans[hub]'") from None
-    address, _, revision = address.partition("@")
-    owner, repository, file = address.split("/", 2)
-    path = huggingface_hub.hf_hub_download(f"{owner}/{repository}", file, revision=revision or None, local_dir=scratch)
-    return open(path, "rb")
-
-
-def _open_artifact(address: str, file: str, scratch: str) -> IO[bytes]:
-    """``entity/project/artifact:alias``, which holds the weights under the name on the card."""
-    import wandb
-
-    folder = Path(wandb.Api().artifact(address).download(root=scratch))
-    if not (folder / file).is_file():
-        inside = ", ".join(sorted(path.name for path in folder.iterdir()))
-        raise InputError(f"the artifact holds {inside or 'nothing'}; expected {file}")
-    return (folder / file).open("rb")

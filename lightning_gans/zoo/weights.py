@@ -49,10 +49,13 @@ class Weights:
 def fetch(name_or_path: str | Path) -> Weights:
     """Read a released model by name, or a ``.safetensors`` or ``.ckpt`` file of the user's.
 
+    A file may also lie on the Hugging Face Hub (``hf://OWNER/REPO/FILE@REVISION``) or in a W&B artifact
+    (``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``), where runs with ``--run.log_model end`` leave theirs.
+
     Raises:
         InputError: for an unknown name, a file that is not there, damaged, of a wrong hash, or not one of ours.
     """
-    path = Path(name_or_path)
+    path = sources.fetch_address(str(name_or_path)) if "://" in str(name_or_path) else Path(name_or_path)
     if path.suffix not in (".safetensors", ".ckpt"):
         card = sources.card(str(name_or_path))
         path = sources.locate(card)
@@ -259,7 +262,8 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None) -> 
     """Load a model, ready for ``sample``.
 
     Args:
-        name_or_path: A released model (``names()``), or a ``.safetensors`` or ``.ckpt`` file.
+        name_or_path: A released model (``names()``), or a ``.safetensors`` or ``.ckpt`` file, or the address of one;
+            see ``fetch``.
         device: Where to put it; the CPU when not given.
 
     Returns:

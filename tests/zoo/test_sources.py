@@ -9,7 +9,7 @@ import torch
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
-from lightning_gans.zoo import sources
+from lightning_gans.zoo import addresses, sources
 
 
 def test_folders_of_the_user_come_before_the_package(folder, tmp_path, monkeypatch):
@@ -40,7 +40,7 @@ def remote(folder, monkeypatch):
             raise urllib.error.URLError("no route to host")
         return BytesIO(served["data"])
 
-    monkeypatch.setattr(sources.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(addresses.urllib.request, "urlopen", urlopen)
     return served
 
 
@@ -75,45 +75,3 @@ def test_without_an_address_it_says_where_it_looked(folder):
     with pytest.raises(InputError, match=rf"is not in {folder}, and its card has no url"):
         zoo.load("gan_noise")
     assert len(zoo.verify()) == 1
-
-
-def test_hub_addresses_are_read_as_owner_repository_file_revision(folder, tmp_path, monkeypatch):
-    import sys
-    from types import SimpleNamespace
-
-    asked = []
-
-    def download(repository, file, revision, local_dir):
-        asked.append((repository, file, revision))
-        path = tmp_path / "hub"
-        path.write_bytes(b"weights")
-        return str(path)
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(hf_hub_download=download))
-    with sources._open("hf://me/gans/v1/gan.safetensors@abc123", "gan.safetensors", "") as stream:
-        assert stream.read() == b"weights"
-    sources._open("hf://me/gans/gan.safetensors", "gan.safetensors", "").close()
-    assert asked == [("me/gans", "v1/gan.safetensors", "abc123"), ("me/gans", "gan.safetensors", None)]
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(InputError, match=r"lightning-gans\[hub\]"):
-        sources._open("hf://me/gans/gan.safetensors", "gan.safetensors", "")
-
-
-def test_artifacts_are_searched_for_the_file_on_the_card(tmp_path, monkeypatch):
-    import wandb
-
-    class Artifact:
-        def download(self, root):
-            (tmp_path / "gan.safetensors").write_bytes(b"weights")
-            return str(tmp_path)
-
-    class Api:
-        def artifact(self, name):
-            assert name == "me/project/gan:v3"
-            return Artifact()
-
-    monkeypatch.setattr(wandb, "Api", Api)
-    with sources._open("wandb://me/project/gan:v3", "gan.safetensors", str(tmp_path)) as stream:
-        assert stream.read() == b"weights"
-    with pytest.raises(InputError, match=r"holds gan\.safetensors; expected other\.safetensors"):
-        sources._open("wandb://me/project/gan:v3", "other.safetensors", str(tmp_path))
