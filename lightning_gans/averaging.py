@@ -9,7 +9,10 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lightning_gans.errors import InputError
-from lightning_gans.module import CURRENT_NETWORKS
+from lightning_gans.module import CURRENT_NETWORKS, of_rank, of_ranks, statistics
+
+STATISTICS = "averaged_statistics_of_ranks"
+"""Key of a checkpoint, as the module's of this name."""
 
 
 class AverageGenerator(Callback):
@@ -73,6 +76,10 @@ class AverageGenerator(Callback):
         checkpoint[CURRENT_NETWORKS] = {key: state[key] for key in state if key.partition(".")[0] in self.average}
         for name, network in self.average.items() if self.count else ():
             state |= {f"{name}.{key}": value for key, value in network.module.state_dict().items()}
+        if trainer.world_size > 1:
+            averages = [(name, statistics(network.module)) for name, network in self.average.items()]
+            seen = {f"{name}.{key}": value for name, found in averages for key, value in found.items()}
+            checkpoint[STATISTICS] = of_ranks(seen, trainer.strategy)
 
     def state_dict(self) -> dict[str, int]:
         return {"latest": self.latest, "count": self.count}
@@ -82,7 +89,8 @@ class AverageGenerator(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn == "fit" and CURRENT_NETWORKS in checkpoint:
-            self.loaded = {key: checkpoint["state_dict"][key].clone() for key in checkpoint[CURRENT_NETWORKS]}
+            state = checkpoint["state_dict"] | of_rank(checkpoint.get(STATISTICS, {}), trainer)
+            self.loaded = {key: state[key].clone() for key in checkpoint[CURRENT_NETWORKS]}
             module.load_state_dict(checkpoint["state_dict"] | checkpoint[CURRENT_NETWORKS])
 
 

@@ -12,9 +12,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from lightning import LightningModule
+from lightning import LightningModule, Trainer
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor
+from lightning.pytorch.strategies import Strategy
+from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from lightning_gans.compatibility import check_data
@@ -31,6 +32,9 @@ CURRENT_NETWORKS = "current_networks"
 
 GRADIENTS = "accumulated_gradients"
 """Key of a checkpoint that was saved between the batches of an update."""
+
+STATISTICS = "statistics_of_ranks"
+"""Key of a checkpoint that holds each rank's ``statistics``."""
 
 LEAST_DEVIATION = 1e-4
 """A feature that changes less is constant."""
@@ -90,6 +94,7 @@ class AdversarialModule(LightningModule):
         self.noise_seed: int | None = None
         self.samples_seen = 0
         self.updates = {player: Update() for player in self.players}
+        self.saved_statistics: dict[str, Tensor] = {}
         self.update_order: list[str] = []
         self.register_buffer(
             "nonfinite_batch", torch.full((len(self.players),), -1, dtype=torch.long), persistent=False
@@ -257,6 +262,8 @@ class AdversarialModule(LightningModule):
         if self.noise_seed is None:
             seed = int(os.environ.get("PL_GLOBAL_SEED", torch.seed() % 2**32))
             self.noise_seed = self.trainer.strategy.broadcast(seed)
+        for name, value in of_rank(self.saved_statistics, self.trainer).items():  # DDP has begun with the first rank's
+            self.get_buffer(name).copy_(value)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.samples_seen += len(batch[0]) * self.trainer.world_size  # now: at the end, callbacks save before this hook
@@ -285,9 +292,8 @@ class AdversarialModule(LightningModule):
     def on_validation_epoch_start(self) -> None:
         """Average what batch norm has seen over the ranks, so that all evaluate, and rank 0 saves, the same network."""
         if self.trainer.world_size > 1:
-            for name, buffer in self.named_buffers():
-                if name.endswith(("running_mean", "running_var")):
-                    buffer.copy_(self.trainer.strategy.reduce(buffer, reduce_op="mean"))
+            for buffer in statistics(self).values():
+                buffer.copy_(self.trainer.strategy.reduce(buffer, reduce_op="mean"))
 
     def on_validation_epoch_end(self) -> None:
         self._log_axes()
@@ -296,6 +302,8 @@ class AdversarialModule(LightningModule):
         checkpoint["model"] = type(self).__name__
         checkpoint["noise_seed"], checkpoint["samples_seen"] = self.noise_seed, self.samples_seen
         self._save_gradients(checkpoint)
+        if self.trainer.world_size > 1:
+            checkpoint[STATISTICS] = of_ranks(statistics(self), self.trainer.strategy)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.noise_seed, self.samples_seen = checkpoint["noise_seed"], checkpoint.get("samples_seen", 0)
@@ -303,6 +311,7 @@ class AdversarialModule(LightningModule):
             if saved["batches"] < self.updates[player].batches:  # else fewer are accumulated now
                 self.updates[player].pending, self.updates[player].saved = saved["batches"], saved["gradients"]
         close_epoch(checkpoint)
+        self.saved_statistics = checkpoint.get(STATISTICS, {})
         if CURRENT_NETWORKS in checkpoint and self._trainer is not None and self.trainer.state.fn == "fit":
             if not any(getattr(callback, "keeps_current_networks", False) for callback in self.trainer.callbacks):
                 raise InputError(
@@ -405,6 +414,21 @@ class AdversarialModule(LightningModule):
                     f"label {wrong} is out of range; this {type(self).__name__} has 0 to {self.num_classes - 1}"
                 )
         return one_hot(label.long(), self.num_classes).float()
+
+
+def statistics(network: nn.Module) -> dict[str, Tensor]:
+    """What batch norm has seen: each rank has its own, until a validation averages them."""
+    return {name: b for name, b in network.named_buffers() if name.endswith(("running_mean", "running_var"))}
+
+
+def of_ranks(tensors: dict[str, Tensor], strategy: Strategy) -> dict[str, Tensor]:
+    """Those of all ranks (R, ...), on each."""
+    return {name: strategy.all_gather(tensor) for name, tensor in tensors.items()}
+
+
+def of_rank(tensors: dict[str, Tensor], trainer: Trainer) -> dict[str, Tensor]:
+    """This rank's of what ``of_ranks`` gave; nothing where there were more ranks, or fewer."""
+    return {name: rows[trainer.global_rank] for name, rows in tensors.items() if len(rows) == trainer.world_size}
 
 
 def close_epoch(checkpoint: dict[str, Any]) -> None:

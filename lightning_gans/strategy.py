@@ -62,6 +62,8 @@ def prepare(strategy: Strategy) -> None:
         if strategy._ddp_kwargs.pop("static_graph", False):
             raise InputError("static_graph=True cannot train networks in turns; use the strategy ddp without it")
         strategy._ddp_kwargs["find_unused_parameters"] = True
+        # Which Lightning's does in the first batch of a fit, and in no other: what each rank has restored would be lost.
+        strategy._ddp_kwargs["broadcast_buffers"] = False
     elif not isinstance(strategy, SingleDeviceStrategy):
         raise InputError(
             f"strategy {type(strategy).__name__} is not supported: G and D are trained in turns inside one"

@@ -135,8 +135,6 @@ def test_a_resumed_run_of_two_processes_ends_as_if_uninterrupted(ranks, where):
     for straight, resumed, began in ends:
         torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
         assert not torch.equal(began["generator.1.weight"], straight["generator.1.weight"])
-    parameters = [{key: value for key, value in end[1].items() if "running" not in key} for end in ends]
-    torch.testing.assert_close(*parameters, rtol=0, atol=0)
 
 
 def run_nodes(folder: Path, *options: list[str]) -> list[tuple[int, str]]:

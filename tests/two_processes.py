@@ -29,6 +29,7 @@ from tiny_runs import (
 from torch import Tensor
 from torch.distributed import GradBucket, all_reduce
 
+from lightning_gans.averaging import AverageGenerator
 from lightning_gans.module import AdversarialModule
 from lightning_gans.strategy import NAME
 from lightning_gans.updates import AccumulateGradients
@@ -147,7 +148,8 @@ def interrupted(
     def run(module: AdversarialModule, *callbacks: Callback, **options: Any) -> dict[str, Tensor]:
         data = data_for(module, count=24)
         data.num_workers = workers
-        fit(module, data, callbacks, max_steps=-1, max_epochs=2, devices=processes, **options)
+        callbacks = [AverageGenerator(0.5), *callbacks]
+        fit(module, data, callbacks, max_steps=-1, max_epochs=2, limit_val_batches=1, devices=processes, **options)
         return state(module)
 
     batches = 24 // 4 // processes
