@@ -28,10 +28,10 @@ SMALL_COMMANDS = ("sample", "vocode", "compare", "dashboard", "zoo")
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run a command; bad input ends with one line on standard error and exit code 2."""
+    """Run a command; bad input ends with one line on standard error and exit code 2, a lost process with 1."""
     args = sys.argv[1:] if args is None else args
     from lightning_gans import __version__, assets
-    from lightning_gans.errors import InputError, closest
+    from lightning_gans.errors import InputError, LostProcess, closest
 
     try:
         if not args or args[0] in ("-h", "--help"):
@@ -49,6 +49,9 @@ def main(args: list[str] | None = None) -> None:
         else:
             known = [*LIGHTNING_COMMANDS, *SMALL_COMMANDS]
             raise InputError(f"unknown command {args[0]!r}; {closest(args[0], known)}")
+    except LostProcess as error:  # said by each process that is left
+        print(f"lightning-gans: error: {' '.join(str(error).split())}", file=sys.stderr)
+        sys.exit(1)
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"lightning-gans: error: {' '.join(str(error).split())}", file=sys.stderr)

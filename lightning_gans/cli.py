@@ -28,10 +28,10 @@ from lightning_gans.averaging import AverageGenerator
 from lightning_gans.callbacks import LogSamples, SavePredictions, StopAtNonFiniteLoss, StopOnSignal, Throughput
 from lightning_gans.checkpoints import CheckpointFiles, newest
 from lightning_gans.compiling import CompileNetworks
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, LostProcess
 from lightning_gans.evaluation import Evaluate
 from lightning_gans.module import AdversarialModule
-from lightning_gans.strategy import DDPInTurnsStrategy
+from lightning_gans.strategy import DDPInTurnsStrategy, lost_connection
 from lightning_gans.tracking import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
 from lightning_gans.updates import AccumulateGradients, ClipGradients
 from lightning_gans.zoo.weights import Weights
@@ -279,6 +279,13 @@ def run(args: list[str]) -> None:
         raise InputError(str(error)) from error
     except torch.OutOfMemoryError as error:
         raise InputError(f"the device has too little memory ({error}); lower --data.batch_size") from error
+    except RuntimeError as error:
+        if reason := lost_connection(error):
+            raise LostProcess(
+                f"another process of this run has ended ({reason}); go on from the last checkpoint with --ckpt_path"
+                " FILE, or with the same command where it has --run.id NAME --ckpt_path last"
+            ) from error
+        raise
     finally:
         if wandb.run is not None:  # else the next run of this process would go on in it
             wandb.finish(exit_code=failed)

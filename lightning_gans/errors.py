@@ -1,6 +1,10 @@
 """The one error for what a user gave: the command line prints its one line and exits with 2."""
 
 
+class LostProcess(RuntimeError):
+    """Another process of a run has ended; the command line shows it as one line and exits with 1."""
+
+
 class InputError(ValueError):
     """Something given from outside cannot be used. The message says what was given, what was expected, the way out."""
 

@@ -62,13 +62,20 @@ def prepare(strategy: Strategy) -> None:
         if strategy._ddp_kwargs.pop("static_graph", False):
             raise InputError("static_graph=True cannot train networks in turns; use the strategy ddp without it")
         strategy._ddp_kwargs["find_unused_parameters"] = True
-        # Which Lightning's does in the first batch of a fit, and in no other: what each rank has restored would be lost.
+        # Lightning's does it in the first batch of a fit, and in no other: what each rank has restored would be lost.
         strategy._ddp_kwargs["broadcast_buffers"] = False
     elif not isinstance(strategy, SingleDeviceStrategy):
         raise InputError(
             f"strategy {type(strategy).__name__} is not supported: G and D are trained in turns inside one"
             " module, which sharded strategies cannot do; use --trainer.strategy ddp"
         )
+
+
+def lost_connection(error: RuntimeError) -> str:
+    """How the connection to another process was lost, if that is what an error is about; else nothing."""
+    first = str(error).strip().partition("\n")[0]
+    of_gloo = "gloo" in first and any(sign in first for sign in ("by peer", "Timed out", "Broken pipe"))
+    return first if of_gloo or isinstance(error, torch.distributed.DistError) else ""
 
 
 StrategyRegistry.register(NAME, DDPInTurnsStrategy, "DDP for networks that are trained in turns", override=True)

@@ -28,6 +28,9 @@ from lightning_gans.recorded import AXIS, flat
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 MODES = get_args(Mode)
+UNREACHABLE = "W&B cannot be used now ({}); this run is recorded on this machine, and its end says how to upload it"
+PATIENCE = (60.0, 600.0)
+"""Seconds for the end of a run to reach W&B, without and with checkpoints; what did not can be sent later."""
 
 
 class RunLogger(WandbLogger):
@@ -61,9 +64,12 @@ class RunLogger(WandbLogger):
         mode = os.environ.get("WANDB_MODE", mode)
         if mode not in MODES:
             raise InputError(f"WANDB_MODE is {mode}; expected {', '.join(MODES)}")
+        self.may_go_offline = mode == "auto"
         if mode == "auto":
-            mode = "online" if rank_zero_only.rank == 0 and wandb.login(prompt=False) else "offline"
+            mode = "online" if rank_zero_only.rank == 0 and has_account() else "offline"
         settings = wandb.Settings(silent=mode != "online", console="off" if mode != "online" else "auto")
+        if "WANDB_FINISH_TIMEOUT" not in os.environ:
+            settings.finish_timeout = PATIENCE[log_model != "no"]
         root = Path(folder).resolve()  # W&B's service may have another current folder
         try:
             root.mkdir(parents=True, exist_ok=True)
@@ -85,7 +91,11 @@ class RunLogger(WandbLogger):
     @rank_zero_experiment
     def experiment(self) -> Any:
         created = self._experiment is None
-        run = super().experiment
+        try:
+            run = super().experiment
+        except Exception as error:  # of whatever kind W&B lets through
+            self._go_offline(error)
+            run = super().experiment
         if created:
             run.define_metric(AXIS)
             run.define_metric("*", step_metric=AXIS, step_sync=True)
@@ -93,6 +103,14 @@ class RunLogger(WandbLogger):
                 best = {True: "max", False: "min", None: "min,max"}[metric.higher_is_better]
                 run.define_metric(f"val/{name}", step_metric=AXIS, step_sync=True, summary=f"{best},last")
         return run
+
+    def _go_offline(self, error: Exception) -> None:
+        reason, mode = one_line(error), self._wandb_init["mode"]
+        if mode == "offline" or not self.may_go_offline:
+            offline = "" if mode == "offline" else "; --run.mode offline records it on this machine"
+            raise InputError(f"W&B did not take the run ({reason}){offline}") from error
+        rank_zero_info(UNREACHABLE.format(reason))
+        self._wandb_init["mode"] = "offline"
 
     @property
     def offline_run(self) -> Path | None:
@@ -120,6 +138,22 @@ class RunLogger(WandbLogger):
                 artifact.add_file(str(path), "model.ckpt")
                 self.experiment.log_artifact(artifact, aliases=[alias])
         self.saved = {}
+
+
+def has_account() -> bool:
+    """Whether W&B takes the key of this machine, if there is one; it is said why not."""
+    import wandb
+
+    try:
+        return wandb.login(prompt=False)
+    except Exception as error:  # of whatever kind W&B lets through
+        rank_zero_info(UNREACHABLE.format(one_line(error)))
+        return False
+
+
+def one_line(error: Exception) -> str:
+    """Its message without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
 
 
 class LastCheckpoint(ModelCheckpoint):

@@ -1,9 +1,6 @@
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -346,70 +343,3 @@ def test_fit_explains_its_options(capsys):
         with pytest.raises(SystemExit) as stop:
             main(args)
         assert not stop.value.code and expected in capsys.readouterr().out
-
-
-# ---- signals
-
-
-def start(*args: str) -> subprocess.Popen:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(cli.__file__).parents[1])}
-    return subprocess.Popen(
-        [sys.executable, "-m", "lightning_gans", "fit", *SMALL, "--trainer.max_epochs=-1", *args],
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def wait_for(pattern: str, process: subprocess.Popen, seconds: float = 180) -> Path:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline and process.poll() is None:
-        for path in Path().glob(pattern):
-            return path
-        time.sleep(0.1)
-    os.killpg(process.pid, signal.SIGKILL)  # a second process would keep the output open
-    raise AssertionError(f"no {pattern}: {process.communicate()[0][-2000:]}")
-
-
-def children(process: subprocess.Popen) -> list[int]:
-    found = subprocess.run(["ps", "-o", "pid=,args=", "--ppid", str(process.pid)], capture_output=True, text=True)
-    return [int(line.split()[0]) for line in found.stdout.splitlines() if "lightning_gans" in line]
-
-
-def wait_until_gone(pid: int, seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout.strip()
-        if not state or state.startswith("Z"):
-            return
-        time.sleep(0.1)
-    os.kill(pid, signal.SIGKILL)
-    raise AssertionError(f"process {pid} goes on")
-
-
-def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on():
-    process = start()
-    wait_for("runs/lightning_gans/*/checkpoints/last.ckpt", process)
-    process.send_signal(signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 130, said
-    assert "Traceback" not in said
-    (command,) = re.findall(r"Resume with: lightning-gans (.*)", said)
-    before = torch.load(only_checkpoint("interrupted.ckpt"), weights_only=True)["global_step"]
-    main([*command.split(), f"--trainer.max_steps={before + 4}"])
-    last = torch.load(only_checkpoint("last.ckpt"), weights_only=True)  # there is one run folder only
-    assert last["global_step"] == before + 4
-
-
-def test_sigterm_to_one_of_two_processes_stops_both_with_one_checkpoint():
-    process = start("--trainer.devices=2", "--trainer.limit_train_batches=20")
-    wait_for("runs/lightning_gans/*/checkpoints/last.ckpt", process)
-    (child,) = children(process)
-    os.kill(child, signal.SIGTERM)
-    said, _ = process.communicate(timeout=60)
-    assert process.returncode == 143, said
-    wait_until_gone(child)
-    assert [path.name for path in Path().glob("runs/lightning_gans/*/checkpoints/i*")] == ["interrupted.ckpt"]
-    assert torch.load(only_checkpoint("interrupted.ckpt"), weights_only=True)["global_step"] > 0
