@@ -37,3 +37,4 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/audio.py
 	$(BIN)/python tests/benchmarks/vocoders.py
 	$(BIN)/python tests/benchmarks/distributed.py
+	$(BIN)/python tests/benchmarks/overhead.py

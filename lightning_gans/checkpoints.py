@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,21 @@ class CheckpointFiles(TorchCheckpointIO):
                 f"{path} cannot be written ({reason}); make room, or give another folder with --run.folder, and"
                 f" {way_out}"
             ) from error
+
+
+def require_writable(folder: Path, option: str) -> None:
+    """Make a folder and a file in it.
+
+    Raises:
+        InputError: if that fails, with the option that names another folder.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        raise InputError(
+            f"{folder} cannot be written to ({error.strerror}); give another folder with {option}"
+        ) from error
 
 
 def newest(*folders: Path) -> Path | None:

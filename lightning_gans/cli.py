@@ -26,7 +26,7 @@ from lightning_gans import zoo
 from lightning_gans.arguments import CLASSES, Parser, resolve
 from lightning_gans.averaging import AverageGenerator
 from lightning_gans.callbacks import LogSamples, SavePredictions, StopAtNonFiniteLoss, StopOnSignal, Throughput
-from lightning_gans.checkpoints import CheckpointFiles, newest
+from lightning_gans.checkpoints import CheckpointFiles, newest, require_writable
 from lightning_gans.compiling import CompileNetworks
 from lightning_gans.errors import InputError, LostProcess
 from lightning_gans.evaluation import Evaluate
@@ -197,6 +197,7 @@ class Command(LightningCLI):
     def before_fit(self) -> None:
         self._share_batch()
         self._check_monitor()
+        self._check_folders()
         self._start_from_weights()
 
     def _share_batch(self) -> None:
@@ -227,6 +228,16 @@ class Command(LightningCLI):
                 f"checkpoint.monitor is {monitor}, and evaluation.metrics is {metrics or 'empty'}; compute that figure"
                 f" with --evaluation.metrics [{name}], or monitor another one"
             )
+
+    def _check_folders(self) -> None:
+        """What cannot be written would stop the run only when the first checkpoint is due."""
+        if self.trainer.fast_dev_run:
+            return
+        if not self.trainer.loggers:
+            require_writable(Path(self.trainer.default_root_dir), "--trainer.default_root_dir")
+        for callback in self.trainer.checkpoint_callbacks:
+            if callback.dirpath:
+                require_writable(Path(callback.dirpath), "--checkpoint.dirpath")
 
     def before_test(self) -> None:
         self._start_from_weights()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -21,6 +20,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 import lightning_gans
 from lightning_gans import assets
 from lightning_gans.callbacks import LogSamples, run_folder
+from lightning_gans.checkpoints import require_writable
 from lightning_gans.errors import InputError
 from lightning_gans.evaluation import Evaluate
 from lightning_gans.metrics import METRICS
@@ -71,13 +71,7 @@ class RunLogger(WandbLogger):
         if "WANDB_FINISH_TIMEOUT" not in os.environ:
             settings.finish_timeout = PATIENCE[log_model != "no"]
         root = Path(folder).resolve()  # W&B's service may have another current folder
-        try:
-            root.mkdir(parents=True, exist_ok=True)
-            tempfile.TemporaryFile(dir=root).close()
-        except OSError as error:
-            raise InputError(
-                f"{root} cannot be written to ({error.strerror}); give another folder with --run.folder"
-            ) from error
+        require_writable(root, "--run.folder")
         id = id or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}"
         if log_model not in (choices := ("no", "end", "all")):
             raise InputError(f"log_model is {log_model}; expected {', '.join(choices)}")

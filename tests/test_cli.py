@@ -104,6 +104,14 @@ def test_a_name_that_is_not_known(args, message, refused):
         ("--trainer.devices=0", "devices='0'.*not a valid"),
         ("--global_batch_size=0", "global_batch_size is 0, which 1 process.es. cannot share; give a multiple of 1"),
         ("--run.folder=/dev/null/runs", "^/dev/null/runs cannot be written to .Not a directory.; give another folder"),
+        (
+            "--checkpoint.dirpath=/dev/null/x",
+            "^/dev/null/x cannot be written to .*; give another folder with --checkpoint",
+        ),
+        (
+            "--trainer.logger=false --trainer.default_root_dir=/dev/null/x",
+            "^/dev/null/x cannot .* --trainer.default_root",
+        ),
         ("--trainer.devices=x", "devices.* should be an int"),
         ("--trainer.logger=TensorBoardLogger", "tensorboard"),
         ("--checkpoint.monitor=val/nothing", "checkpoint.monitor is val/nothing, and evaluation.metrics is .'sliced_w"),

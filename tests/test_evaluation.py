@@ -93,6 +93,14 @@ def test_several_fakes_for_each_example_but_for_figures_that_depend_on_their_num
     assert evaluate.metrics["heard"].sample_rate == RATE
 
 
+def test_figures_hold_nothing_while_training_goes_on():
+    evaluate = Evaluate(["heard"])
+    run = trainer(evaluate, max_epochs=1)
+    run.fit(wavegan(), Noises())
+    assert run.callback_metrics["val/heard"].isfinite()
+    assert evaluate.metrics["heard"].fakes and evaluate.metrics["heard"].total.tolist() == [0, 0]
+
+
 def test_the_further_fakes_are_the_same_ones_at_each_validation():
     seen = []
     for _ in range(2):

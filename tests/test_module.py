@@ -366,7 +366,7 @@ def test_ddp_is_told_that_networks_take_turns():
     module, strategy = build("gan"), DDPStrategy()
     module._trainer = SimpleNamespace(strategy=strategy, datamodule=None)
     module.setup("fit")
-    assert strategy._ddp_kwargs == {"find_unused_parameters": True}
+    assert strategy._ddp_kwargs == {"find_unused_parameters": True, "broadcast_buffers": False}
 
 
 @every_paper
