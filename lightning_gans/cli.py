@@ -128,7 +128,7 @@ class Command(LightningCLI):
             callbacks.append(CompileNetworks())
         for option, callback in SHAPING.items():
             if (value := self._get(self.config, option)) is not None:
-                callbacks.append(callback(vars(value) if isinstance(value, Namespace) else value))
+                callbacks.append(callback(value))
         callbacks.append(StopOnSignal())  # behind all that a batch changes, as it saves
         if config["enable_checkpointing"] is False:
             callbacks = [c for c in callbacks if not isinstance(c, ModelCheckpoint)]
@@ -207,7 +207,7 @@ class Command(LightningCLI):
         batches = self._get(self.config, "accumulate") or 1
         if not isinstance(batches, int):
             raise InputError(
-                f"global_batch_size is {size}, and accumulate {dict(**batches)}; give one number for all networks, or"
+                f"global_batch_size is {size}, and accumulate {batches}; give one number for all networks, or"
                 " --data.batch_size"
             )
         parts = processes * max(batches, 1)

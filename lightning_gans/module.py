@@ -158,6 +158,8 @@ class AdversarialModule(LightningModule):
         """The second half of ``descend``, for papers that update all players at the same parameters."""
         player = self._player(optimizer.optimizer)
         update = self.updates[player]
+        if not update.pending:
+            raise RuntimeError(f"advance without differentiate before it, for {player} of {type(self).__name__}")
         if update.pending < update.batches:
             return False
         self._rescale(player)
@@ -264,6 +266,9 @@ class AdversarialModule(LightningModule):
             self.noise_seed = self.trainer.strategy.broadcast(seed)
         for name, value in of_rank(self.saved_statistics, self.trainer).items():  # DDP has begun with the first rank's
             self.get_buffer(name).copy_(value)
+        self.saved_statistics = {}
+        for update in self.updates.values():  # Lightning begins without gradients
+            update.pending = update.pending if update.saved else 0
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         self.samples_seen += len(batch[0]) * self.trainer.world_size  # now: at the end, callbacks save before this hook
@@ -335,7 +340,7 @@ class AdversarialModule(LightningModule):
             checkpoint[GRADIENTS] = saved
 
     def _take_up_gradients(self) -> None:
-        """Go on with what ``_save_gradients`` saved. Not before training: Lightning begins it with empty gradients."""
+        """Go on with what ``_save_gradients`` saved. In ``on_fit_start`` would be too early: they are emptied later."""
         for player, update in self.updates.items():
             if update.saved:
                 for name, parameter in getattr(self, self.networks[player]).named_parameters():

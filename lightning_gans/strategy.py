@@ -14,6 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from lightning_gans.errors import InputError
 
 NAME = "ddp_in_turns"
+LOST = ("closed by peer", "reset by peer", "Broken pipe", "remote process exited")
 
 
 class DDPInTurnsStrategy(DDPStrategy):
@@ -72,10 +73,9 @@ def prepare(strategy: Strategy) -> None:
 
 
 def lost_connection(error: RuntimeError) -> str:
-    """How the connection to another process was lost, if that is what an error is about; else nothing."""
-    first = str(error).strip().partition("\n")[0]
-    of_gloo = "gloo" in first and any(sign in first for sign in ("by peer", "Timed out", "Broken pipe"))
-    return first if of_gloo or isinstance(error, torch.distributed.DistError) else ""
+    """How the connection to another process was lost, as gloo and NCCL tell it; nothing for other errors."""
+    lines = str(error).strip().splitlines()
+    return next((line for line in lines if any(sign in line for sign in LOST)), "")
 
 
 StrategyRegistry.register(NAME, DDPInTurnsStrategy, "DDP for networks that are trained in turns", override=True)

@@ -173,6 +173,14 @@ def test_networks_that_move_together_do_so_at_one_scale_of_fp16():
         torch.testing.assert_close(states[1][key], tensor, rtol=0, atol=0.05 * largest)
 
 
+def test_a_second_fit_begins_an_update_anew():
+    """What the first has left of one is lost, and is not counted."""
+    module, seen = build("gan"), Moments()
+    fit(module, None, [AccumulateGradients(3)], max_steps=-1, max_epochs=1)  # of four batches
+    fit(module, None, [AccumulateGradients(3), seen], max_steps=-1, max_epochs=1)
+    assert seen.moments == {"g": [3], "d": [3]}
+
+
 @pytest.mark.parametrize(
     "callback, message",
     [
