@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import json
 import struct
 from collections.abc import Iterable, Iterator
@@ -49,7 +50,8 @@ def read_run(folder: str | Path) -> Run:
         raise InputError(f"there is no run {folder}; give folders of runs, such as runs/lightning_gans/NAME")
     name = folder.resolve().name
     tables = [folder / "metrics.csv"] if (folder / "metrics.csv").is_file() else []
-    files = sorted(folder.resolve().parents[1].glob(f"wandb/*run-*-{name}/run-{name}.wandb"))
+    # The folder has the run's name too, and a number behind it where two parts were begun in the same second.
+    files = sorted(folder.resolve().parents[1].glob(f"wandb/*run-*/run-{glob.escape(name)}.wandb"))
     rows = joined([_csv(path) for path in tables] or [history(records(path)) for path in files])
     if not rows:
         raise InputError(

@@ -41,6 +41,17 @@ def test_a_run_reads_back_as_it_was_recorded(folders):
         assert [path.name for path in run.pictures] == ["00000003.png", "00000006.png"]
 
 
+def test_parts_that_were_begun_in_the_same_second(folders, tmp_path):
+    """W&B puts a number behind the second folder."""
+    records = sorted(folders[0].parents[1].glob("wandb/offline-run-*"), key=lambda path: path.stat().st_mtime)
+    for path, name in zip(records, ("offline-run-20260101_000000-a", "offline-run-20260101_000000-a-1"), strict=True):
+        (tmp_path / "wandb" / name).mkdir(parents=True)
+        shutil.copy(next(path.glob("run-*.wandb")), tmp_path / "wandb" / name / "run-a.wandb")
+    (tmp_path / "project" / "a").mkdir(parents=True)
+    rows = read_run(tmp_path / "project" / "a").rows
+    assert [row["generator_updates"] for row in rows if "train/loss_g" in row] == [1, 2, 3, 4, 5, 6]
+
+
 def test_a_resumed_run_is_one_curve():
     part = [[{"generator_updates": n, "part": i} for n in rows] for i, rows in enumerate(([1, 2, 3, 4], [3, 4, 5], []))]
     assert [(row["generator_updates"], row["part"]) for row in joined(part)] == [(1, 0), (2, 0), (3, 1), (4, 1), (5, 1)]
