@@ -31,7 +31,7 @@ def main(args: list[str] | None = None) -> None:
     """Run a command; bad input ends with one line on standard error and exit code 2, a lost process with 1."""
     args = sys.argv[1:] if args is None else args
     from lightning_gans import __version__, assets
-    from lightning_gans.errors import InputError, LostProcess, closest
+    from lightning_gans.errors import InputError, LostProcess, closest, one_line
 
     try:
         if not args or args[0] in ("-h", "--help"):
@@ -50,11 +50,11 @@ def main(args: list[str] | None = None) -> None:
             known = [*LIGHTNING_COMMANDS, *SMALL_COMMANDS]
             raise InputError(f"unknown command {args[0]!r}; {closest(args[0], known)}")
     except LostProcess as error:  # said by each process that is left
-        print(f"lightning-gans: error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"lightning-gans: error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except InputError as error:
         if os.environ.get("LOCAL_RANK", "0") == "0":
-            print(f"lightning-gans: error: {' '.join(str(error).split())}", file=sys.stderr)
+            print(f"lightning-gans: error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:  # outside of training, which leaves a checkpoint
         print("lightning-gans: interrupted", file=sys.stderr)

@@ -9,10 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lightning_gans.errors import InputError
-from lightning_gans.module import CURRENT_NETWORKS, of_rank, of_ranks, statistics
-
-STATISTICS = "averaged_statistics_of_ranks"
-"""Key of a checkpoint, as the module's of this name."""
+from lightning_gans.resuming import AVERAGED_STATISTICS, CURRENT_NETWORKS, of_rank, of_ranks, statistics
 
 
 class AverageGenerator(Callback):
@@ -79,7 +76,7 @@ class AverageGenerator(Callback):
         if trainer.world_size > 1:
             averages = [(name, statistics(network.module)) for name, network in self.average.items()]
             seen = {f"{name}.{key}": value for name, found in averages for key, value in found.items()}
-            checkpoint[STATISTICS] = of_ranks(seen, trainer.strategy)
+            checkpoint[AVERAGED_STATISTICS] = of_ranks(seen, trainer.strategy)
 
     def state_dict(self) -> dict[str, int]:
         return {"latest": self.latest, "count": self.count}
@@ -89,7 +86,7 @@ class AverageGenerator(Callback):
 
     def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
         if trainer.state.fn == "fit" and CURRENT_NETWORKS in checkpoint:
-            state = checkpoint["state_dict"] | of_rank(checkpoint.get(STATISTICS, {}), trainer)
+            state = checkpoint["state_dict"] | of_rank(checkpoint.get(AVERAGED_STATISTICS, {}), trainer)
             self.loaded = {key: state[key].clone() for key in checkpoint[CURRENT_NETWORKS]}
             module.load_state_dict(checkpoint["state_dict"] | checkpoint[CURRENT_NETWORKS])
 

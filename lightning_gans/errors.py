@@ -9,6 +9,11 @@ class InputError(ValueError):
     """Something given from outside cannot be used. The message says what was given, what was expected, the way out."""
 
 
+def one_line(error: BaseException) -> str:
+    """Its message without line breaks; its kind where it has none."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
 def closest(given: str, known: list[str]) -> str:
     """The end of an "unknown name" message: the names most like the one given, else all of them."""
     from difflib import get_close_matches

@@ -12,29 +12,28 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from lightning import LightningModule, Trainer
+from lightning import LightningModule
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from lightning.pytorch.strategies import Strategy
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import one_hot
 
 from lightning_gans.compatibility import check_data
 from lightning_gans.errors import InputError
+from lightning_gans.resuming import (
+    CURRENT_NETWORKS,
+    GRADIENTS,
+    STATISTICS,
+    close_epoch,
+    of_rank,
+    of_ranks,
+    statistics,
+)
 from lightning_gans.strategy import prepare
 
 TRAINING, EVALUATION = 0, 1
 """Streams of noise: validation draws the same latents every time, whatever training has drawn before."""
 
 SAMPLE_CHUNK = 256
-
-CURRENT_NETWORKS = "current_networks"
-"""Key of a checkpoint that holds the weights which training goes on from, where ``state_dict`` has their average."""
-
-GRADIENTS = "accumulated_gradients"
-"""Key of a checkpoint that was saved between the batches of an update."""
-
-STATISTICS = "statistics_of_ranks"
-"""Key of a checkpoint that holds each rank's ``statistics``."""
 
 LEAST_DEVIATION = 1e-4
 """A feature that changes less is constant."""
@@ -423,38 +422,6 @@ class AdversarialModule(LightningModule):
                     f"label {wrong} is out of range; this {type(self).__name__} has 0 to {self.num_classes - 1}"
                 )
         return one_hot(label.long(), self.num_classes).float()
-
-
-def statistics(network: nn.Module) -> dict[str, Tensor]:
-    """What batch norm has seen: each rank has its own, until a validation averages them."""
-    return {name: b for name, b in network.named_buffers() if name.endswith(("running_mean", "running_var"))}
-
-
-def of_ranks(tensors: dict[str, Tensor], strategy: Strategy) -> dict[str, Tensor]:
-    """Those of all ranks (R, ...), on each."""
-    return {name: strategy.all_gather(tensor) for name, tensor in tensors.items()}
-
-
-def of_rank(tensors: dict[str, Tensor], trainer: Trainer) -> dict[str, Tensor]:
-    """This rank's of what ``of_ranks`` gave; nothing where there were more ranks, or fewer."""
-    return {name: rows[trainer.global_rank] for name, rows in tensors.items() if len(rows) == trainer.world_size}
-
-
-def close_epoch(checkpoint: dict[str, Any]) -> None:
-    """Let a checkpoint that was saved at an epoch's end begin with the next epoch.
-
-    With ``max_steps``, Lightning takes it for the middle of that epoch, goes on behind its last batch, and counts it
-    twice.
-    """
-    loop = checkpoint.get("loops", {}).get("fit_loop")
-    if loop is None:
-        return
-    epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
-    if batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["started"]:
-        for count in (epochs["current"], epochs["total"]):
-            count["completed"] = count["processed"]
-        batches["current"] = dict.fromkeys(batches["current"], 0)
-        batches["is_last_batch"] = False
 
 
 def _uncounted() -> None:

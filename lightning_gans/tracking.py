@@ -21,7 +21,7 @@ import lightning_gans
 from lightning_gans import assets
 from lightning_gans.callbacks import LogSamples, run_folder
 from lightning_gans.checkpoints import require_writable
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 from lightning_gans.evaluation import Evaluate
 from lightning_gans.metrics import METRICS
 from lightning_gans.recorded import AXIS, flat
@@ -143,11 +143,6 @@ def has_account() -> bool:
     except Exception as error:  # of whatever kind W&B lets through
         rank_zero_info(UNREACHABLE.format(one_line(error)))
         return False
-
-
-def one_line(error: Exception) -> str:
-    """Its message without line breaks."""
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 class LastCheckpoint(ModelCheckpoint):

@@ -9,7 +9,7 @@ from tiny_runs import G_UPDATES, PAPERS, SaveAfter, build, fit, state
 from lightning_gans import zoo
 from lightning_gans.averaging import AverageGenerator
 from lightning_gans.errors import InputError
-from lightning_gans.module import CURRENT_NETWORKS
+from lightning_gans.resuming import CURRENT_NETWORKS
 
 DECAY = 0.75
 

@@ -11,7 +11,8 @@ from tiny_runs import PAPERS, Log, SaveAfter, build, fit, state
 from two_processes import INTERRUPTIONS, interrupted
 
 from lightning_gans.models import ControlGAN
-from lightning_gans.module import GRADIENTS, AdversarialModule
+from lightning_gans.module import AdversarialModule
+from lightning_gans.resuming import GRADIENTS
 from lightning_gans.updates import AccumulateGradients
 
 pytestmark = pytest.mark.filterwarnings(

@@ -20,7 +20,7 @@ from torch import Tensor
 from lightning_gans.data.caching import cache_path, read_ahead, threads, written_whole
 from lightning_gans.data.files import ImageFiles, describe_broken
 from lightning_gans.data.lists import Box
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 
 FORMAT = 1
 """Raise it when the same files and settings give other pixels, so that old caches are left alone."""
@@ -78,7 +78,7 @@ def _fill(
             try:
                 pixels[index] = decode(files.read(names[index]), crop, shape[-1], shape[1])
             except Exception as error:  # decoders raise many kinds; each is reported, and with its file
-                broken[names[index]] = " ".join(str(error).split()) or type(error).__name__
+                broken[names[index]] = one_line(error)
         with lock:
             bar.update(len(chunk))
 

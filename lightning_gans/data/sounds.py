@@ -20,7 +20,7 @@ import numpy as np
 from lightning_gans.data.caching import cache_path, read_ahead, threads, written_whole
 from lightning_gans.data.decoding import Header, decode, measure, resampled
 from lightning_gans.data.loading import evenly
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 
 SUFFIXES = tuple(".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64".split())
 """What soundfile reads, but for formats without a header."""
@@ -215,7 +215,7 @@ def each(what: str, names: Sequence[str], work: Callable[[str], None], broken: d
             except InputError:  # about all files, not this one
                 raise
             except (OSError, ValueError) as error:
-                broken[name] = " ".join(str(error).split()) or type(error).__name__
+                broken[name] = one_line(error)
         with lock:
             bar.update(len(part))
 

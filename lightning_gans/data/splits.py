@@ -20,7 +20,7 @@ from lightning_gans.data.loading import (
     fingerprint,
     position,
 )
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 
 
 def data_root(root: str | Path | None) -> Path:
@@ -54,7 +54,7 @@ def download_once(root: Path, fetch: Callable[[], object], message: str) -> None
         with FileLock(root / ".lightning_gans_download.lock"):
             fetch()
     except Exception as error:  # whatever the downloader's libraries raise: no network, quota, no disk space
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = one_line(error)
         raise InputError(f"{message} (the download failed: {reason})") from error
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 from torch import Tensor, full
 
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 from lightning_gans.importers.imported import Imported
 from lightning_gans.importers.torch_files import fitted, load, names
 
@@ -77,7 +77,7 @@ def settings(checkpoint: Path, text: str) -> dict[str, Any]:
             "lr": float((train.get("adam") or {}).get("lr", 1e-4)),
         }
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(error)
         raise InputError(f"{checkpoint}: hp_str is not the YAML of its settings ({problem}); choose another") from None
 
 

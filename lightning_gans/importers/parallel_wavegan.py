@@ -14,7 +14,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 from lightning_gans.importers.imported import Imported
 from lightning_gans.importers.parallel_wavegan_config import translated
 from lightning_gans.importers.torch_files import fitted, load, names
@@ -71,7 +71,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(error)
         raise InputError(f"--config {path} is not YAML of plain values ({problem}); take objects out of it") from None
     if not isinstance(config, dict):
         raise InputError(f"--config {path} is no mapping; expected ParallelWaveGAN's config.yml")
@@ -101,7 +101,7 @@ def read_statistics(path: Path, bands: int) -> dict[str, Tensor]:
     except InputError:
         raise
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(error)
         raise InputError(f"--stats {path} cannot be read as a mean and a deviation ({problem}); get it again") from None
     for name, values in statistics.items():
         if values.shape != (bands,) or not np.isfinite(values).all() or (name == "mel_scale" and values.min() <= 0):

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 from lightning_gans.importers.imported import misfit, module_shapes
 
 OWN = re.compile(r"(.+)\.parametrizations\.weight\.original([01])")
@@ -77,7 +77,7 @@ def fitted(
     try:
         shapes = module_shapes(model, hparams)
     except (InputError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(f"{source}: {model} cannot be built from it: {' '.join(str(error).split())}") from None
+        raise InputError(f"{source}: {model} cannot be built from it: {one_line(error)}") from None
     result: dict[str, Tensor] = {}
     missing, strange, wrong = [], [], []
     for network, state in states.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from lightning_gans.errors import InputError, closest
+from lightning_gans.errors import InputError, closest, one_line
 
 NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 """<paper>_<dataset>"""
@@ -179,7 +179,7 @@ def split(path: Path) -> tuple[dict[str, Any], str]:
     try:
         fields = yaml.safe_load(match[1])
     except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
+        problem = one_line(error)
         raise InputError(f"card {path.stem}: the front matter of {path} is not valid YAML: {problem}") from None
     if not isinstance(fields, dict):
         raise InputError(f"card {path.stem}: the front matter of {path} is not a mapping of fields")

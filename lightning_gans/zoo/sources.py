@@ -12,7 +12,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from lightning_gans import assets
-from lightning_gans.errors import InputError, closest
+from lightning_gans.errors import InputError, closest, one_line
 from lightning_gans.zoo import addresses
 from lightning_gans.zoo.cards import Card
 
@@ -112,7 +112,7 @@ def fetch_address(address: str) -> Path:
         except InputError:
             raise
         except Exception as error:  # as in _fetch
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise InputError(
                 f"{address} could not be fetched ({reason}); get the file elsewhere and name it"
             ) from error
@@ -150,7 +150,7 @@ def _fetch(card: Card, url: str, target: Path) -> None:
         except Exception as error:
             with suppress(FileNotFoundError):
                 part.unlink()
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = one_line(error)
             raise InputError(
                 f"{card.weights} of {card.name} is not on this machine and could not be fetched from {url} ({reason});"
                 f" get it elsewhere and put it at {target}, or into a folder that ${FOLDERS} names"

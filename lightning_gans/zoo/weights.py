@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import lightning_gans
-from lightning_gans.errors import InputError, closest
+from lightning_gans.errors import InputError, closest, one_line
 from lightning_gans.zoo import sources
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def build(weights: Weights) -> AdversarialModule:
         except InputError:
             raise
         except (TypeError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise InputError(
                 f"{weights.source}: {weights.model} cannot be built from its hyper-parameters ({reason})"
             ) from None
