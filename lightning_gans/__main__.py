@@ -30,8 +30,9 @@ SMALL_COMMANDS = ("sample", "vocode", "compare", "dashboard", "zoo")
 def main(args: list[str] | None = None) -> None:
     """Run a command; bad input ends with one line on standard error and exit code 2, a lost process with 1."""
     args = sys.argv[1:] if args is None else args
-    from lightning_gans import __version__, assets
+    from lightning_gans import __version__
     from lightning_gans.errors import InputError, LostProcess, closest, one_line
+    from lightning_gans.zoo import assets
 
     try:
         if not args or args[0] in ("-h", "--help"):
@@ -39,11 +40,11 @@ def main(args: list[str] | None = None) -> None:
         elif args[0] == "--version":
             print(f"lightning-gans {__version__}")
         elif args[0] in LIGHTNING_COMMANDS:
-            from lightning_gans.cli import run
+            from lightning_gans.cli.train import run
 
             run(args)
         elif args[0] in SMALL_COMMANDS:
-            from lightning_gans import commands
+            from lightning_gans.cli import main as commands
 
             commands.main(args)
         else:

@@ -5,15 +5,17 @@ import pytest
 import torch
 import yaml
 
-from lightning_gans import assets, cli, data, models
-from lightning_gans.compatibility import check_data
+from lightning_gans import data, models
+from lightning_gans.audio import MelConfig
+from lightning_gans.cli import train as cli
 from lightning_gans.data.clips import AudioDataModule
 from lightning_gans.data.images import ImageDataModule
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig
 from lightning_gans.metrics import METRICS
 from lightning_gans.models.parallel_wavegan import PRESETS
-from lightning_gans.vocoder import Vocoder
+from lightning_gans.training.compatibility import check_data
+from lightning_gans.training.vocoder import Vocoder
+from lightning_gans.zoo import assets
 
 RUNS = [name for name in assets.config_names() if name != "ddp"]
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tiny_runs import Log, SaveAfter, fit, weights
+from helpers.tiny_zoo import FILLED, rewrite
 from importlinter.cli import lint_imports
-from tiny_runs import Log, SaveAfter, fit, weights
-from tiny_zoo import FILLED, rewrite
 
 import lightning_gans
 from lightning_gans import models, zoo
-from lightning_gans.mel import CONVENTIONS
+from lightning_gans.audio import CONVENTIONS
 from lightning_gans.zoo.weights import build, fetch
 
 PACKAGE = Path(lightning_gans.__file__).parent
@@ -24,7 +24,7 @@ import torch
 from torch import nn
 
 from lightning_gans.losses import adversarial_loss
-from lightning_gans.module import AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
 
 
 class Tomorrow(AdversarialModule):
@@ -51,10 +51,10 @@ class Tomorrow(AdversarialModule):
         fake = self.generate(batch)
         with self.toggled_optimizer(optimizer_d):
             loss_d = self.loss.discriminator(self.discriminator(batch.image), self.discriminator(fake.detach()))
-            self.descend(optimizer_d, loss_d)
+            self.update(optimizer_d, loss_d)
         with self.toggled_optimizer(optimizer_g):
             loss_g = self.loss.generator(self.discriminator(fake))
-            self.descend(optimizer_g, loss_g, clip_norm=1.0)
+            self.update(optimizer_g, loss_g, clip_norm=1.0)
         self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g})
 
     def configure_optimizers(self):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gans import __version__, assets, zoo
+from lightning_gans import __version__, zoo
+from lightning_gans.zoo import assets
 
 CHECKOUT = Path(__file__).parents[1]
 

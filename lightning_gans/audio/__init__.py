@@ -5,10 +5,10 @@ logarithm, a floor or the place of a frame, and what comes out is noise. ``MelCo
 given once, kept with the weights, and compared wherever data and model meet.
 """
 
-from lightning_gans.mel.config import CONVENTIONS, MelConfig, difference
-from lightning_gans.mel.conversion import convert, griffin_lim_of_mel
-from lightning_gans.mel.features import log_mel, log_mel_of_crop
-from lightning_gans.mel.plausibility import unlikely
+from lightning_gans.audio.mel import log_mel, log_mel_of_crop
+from lightning_gans.audio.mel_config import CONVENTIONS, MelConfig, difference
+from lightning_gans.audio.mel_conversion import convert, griffin_lim_of_mel
+from lightning_gans.audio.mel_plausibility import unlikely
 
 __all__ = [
     "CONVENTIONS",

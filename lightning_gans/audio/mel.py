@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lightning_gans.audio import hann, mel_matrix
+from lightning_gans.audio.mel_bands import mel_matrix
+from lightning_gans.audio.mel_config import MelConfig
+from lightning_gans.audio.stft import hann
 from lightning_gans.errors import InputError
-from lightning_gans.mel.config import MelConfig
 
 
 def log_mel(audio: Tensor, config: MelConfig) -> Tensor:

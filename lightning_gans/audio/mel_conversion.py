@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lightning_gans.audio import hann
+from lightning_gans.audio.mel import bank
+from lightning_gans.audio.mel_config import MelConfig, difference
+from lightning_gans.audio.stft import hann
 from lightning_gans.errors import InputError
-from lightning_gans.mel.config import MelConfig, difference
-from lightning_gans.mel.features import bank
 
 MOMENTUM = 0.99
 

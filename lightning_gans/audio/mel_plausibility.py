@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor
 
-from lightning_gans.mel.config import CONVENTIONS, MelConfig
+from lightning_gans.audio.mel_config import CONVENTIONS, MelConfig
 
 LOUDEST = {"slaney": 100.0, None: 2000.0}
 """Above what a band reaches before the logarithm, by the norm of the bands; sound in [-1, 1] stays well below."""

@@ -8,19 +8,12 @@ from __future__ import annotations
 
 import math
 from functools import lru_cache
-from pathlib import Path
-from types import ModuleType
 
 import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad
 
-from lightning_gans.errors import InputError
-
-INT16_SCALE = 32767
 LEAST_ENVELOPE = 0.1
-PITCH_RANGE, PITCH_FRAME = (65.0, 600.0), 0.09
-"""In Hz, and in seconds."""
 
 
 def stft(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
@@ -113,106 +106,3 @@ def hann(n_fft: int, device: torch.device) -> Tensor:
     """The periodic Hann window, made once per device."""
     with torch.inference_mode(False):
         return torch.hann_window(n_fft, device=device)
-
-
-@lru_cache(maxsize=16)
-def tensorflow_mel_matrix(n_mels: int, n_freqs: int, sample_rate: int, f_min: float, f_max: float) -> Tensor:
-    """Mel bands as TensorFlow's ``linear_to_mel_weight_matrix`` has them: HTK's scale, triangles linear in mel.
-
-    torchaudio's and librosa's HTK bands are linear in Hz. No band is normalised, and bin 0 (the mean) belongs to none.
-
-    Args:
-        n_mels: M.
-        n_freqs: F, bins from 0 to half the sample rate.
-        sample_rate: In Hz.
-        f_min: Lower edge of the lowest band, in Hz.
-        f_max: Upper edge of the highest band, in Hz.
-
-    Returns:
-        (F, M), float32, to be multiplied from the right.
-    """
-    bins = 1127 * torch.linspace(0, sample_rate / 2, n_freqs, dtype=torch.float64).div(700).log1p()
-    low, high = (1127 * math.log1p(f / 700) for f in (f_min, f_max))
-    edges = torch.linspace(low, high, n_mels + 2, dtype=torch.float64)
-    rising = (bins[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
-    falling = (edges[2:] - bins[:, None]) / (edges[2:] - edges[1:-1])
-    matrix = torch.minimum(rising, falling).clamp(min=0)
-    matrix[0] = 0
-    return matrix.float()
-
-
-def mel_matrix(
-    n_mels: int, n_freqs: int, sample_rate: int, f_min: float, f_max: float, scale: str, norm: str | None
-) -> Tensor:
-    """Mel bands as librosa has them: triangles that are linear in Hz.
-
-    Args:
-        n_mels: M.
-        n_freqs: F, bins from 0 to half the sample rate.
-        sample_rate: In Hz.
-        f_min: Lower edge of the lowest band, in Hz.
-        f_max: Upper edge of the highest band, in Hz.
-        scale: Where the bands lie: ``slaney`` (librosa's default) or ``htk``.
-        norm: ``slaney`` gives each triangle the area of 1 Hz, None the height of 1.
-
-    Returns:
-        (F, M), float32, to be multiplied from the right.
-    """
-    return _torchaudio_functional().melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate, norm, scale)
-
-
-def resample(audio: Tensor, source_rate: int, target_rate: int) -> Tensor:
-    """Change the sample rate of (..., T) with torchaudio's windowed sinc filter."""
-    if source_rate == target_rate:
-        return audio
-    return _torchaudio_functional().resample(audio, source_rate, target_rate)
-
-
-def _torchaudio_functional() -> ModuleType:
-    try:
-        from torchaudio import functional
-    except (ImportError, OSError) as error:
-        raise InputError(
-            f"torchaudio cannot be loaded beside torch {torch.__version__} ({str(error).splitlines()[0]}); install the"
-            " builds that constraints.txt names together"
-        ) from error
-    return functional
-
-
-def pitch(audio: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
-    """Fundamental frequency of speech by pYIN (Mauch & Dixon 2014), 100 frames a second, on the CPU.
-
-    Args:
-        audio: (T,) in [-1, 1].
-        sample_rate: In Hz.
-
-    Returns:
-        Frequency in Hz between ``PITCH_RANGE``'s ends, NaN where there is no voice; whether there is one; (L,) each.
-    """
-    import librosa
-
-    low, high = PITCH_RANGE
-    frame = round(PITCH_FRAME * sample_rate / 2) * 2
-    samples = audio.detach().float().cpu().numpy()
-    frequency, voiced, _ = librosa.pyin(
-        samples, fmin=low, fmax=high, sr=sample_rate, frame_length=frame, hop_length=sample_rate // 100
-    )
-    return torch.from_numpy(frequency), torch.from_numpy(voiced)
-
-
-def write_wav(path: Path, audio: Tensor, sample_rate: int) -> None:
-    """Write (C, T) samples as a 16-bit wav file; what lies outside of [-1, 1] is clipped.
-
-    Raises:
-        InputError: where the file cannot be written, or samples are not finite.
-    """
-    import soundfile
-
-    audio = audio.detach().float().cpu()
-    if not audio.isfinite().all():
-        raise InputError(f"{path} is not written: samples are not finite; take an earlier checkpoint")
-    samples = (audio.clamp(-1, 1) * INT16_SCALE).round().to(torch.int16)
-    try:
-        soundfile.write(str(path), samples.T.numpy(), sample_rate, subtype="PCM_16", format="WAV")
-    except (OSError, soundfile.SoundFileError) as error:
-        raise InputError(f"cannot write {path} ({error}); choose another folder with --output") from error

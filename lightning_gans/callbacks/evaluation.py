@@ -12,11 +12,11 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 from torchmetrics import Metric
 
-from lightning_gans.compatibility import Kind, kind_of
+from lightning_gans.audio import griffin_lim_of_mel
 from lightning_gans.errors import InputError
-from lightning_gans.mel import griffin_lim_of_mel
 from lightning_gans.metrics import METRICS, MetricName
 from lightning_gans.metrics.figure import spread
+from lightning_gans.training.compatibility import Kind, kind_of
 
 LOADERS = {"train": "reference_dataloader", "val": "val_dataloader"}
 SUFFIXES = {"train": "_real", "test": "_real_test"}

@@ -12,7 +12,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torch.nn.functional import adaptive_max_pool1d, adaptive_max_pool2d, pad
 
-from lightning_gans.audio import stft, write_wav
+from lightning_gans.audio.files import write_wav
+from lightning_gans.audio.stft import stft
 from lightning_gans.errors import InputError
 
 WIDTH, WAVE_HEIGHT, SPECTROGRAM_HEIGHT = 256, 64, 128

@@ -2,37 +2,23 @@
 
 from __future__ import annotations
 
-import signal
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import Logger
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lightning_gans.audio import write_wav
-from lightning_gans.checkpoints import newest
-from lightning_gans.compatibility import kind_of
+from lightning_gans.callbacks.media import SHOWN, clips_picture, write_clips
+from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import InputError
-from lightning_gans.media import SHOWN, clips_picture, write_clips
+from lightning_gans.training.compatibility import kind_of
 
 IMAGES, CLIPS, UTTERANCES = 64, 8, 4
 """How many ``val/samples`` shows."""
-
-
-def run_folder(trainer: Trainer) -> Path:
-    """Where this run keeps its checkpoints, pictures and config."""
-    logger = trainer.logger
-    if logger is None:
-        return Path(trainer.default_root_dir)
-    if logger.log_dir:  # not with W&B
-        return Path(logger.log_dir)
-    return Path(logger.save_dir or trainer.default_root_dir, str(logger.name), str(logger.version))
 
 
 class LogSamples(Callback):
@@ -141,162 +127,3 @@ def in_columns(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     shown = [*real[: SHOWN // 2], *fake[: SHOWN // 2]]
     longest = max(clip.shape[-1] for clip in shown)
     return torch.stack([pad(clip, (0, longest - clip.shape[-1])) for clip in shown])
-
-
-class SavePredictions(Callback):
-    """Writes what ``predict`` generates as numbered PNG or wav files, which other tools can score."""
-
-    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        self.folder = run_folder(trainer) / "predictions"
-        self.sample_rate = getattr(module, "sample_rate", None)
-        self.noun = "clips" if self.sample_rate else "images"
-        if stage == "predict" and self.folder.is_dir() and any(self.folder.iterdir()):
-            raise InputError(
-                f"{self.folder} holds files already, and the {self.noun} of two models must not mix; move them away,"
-                " or choose another folder with --trainer.default_root_dir DIR"
-            )
-
-    def on_predict_start(self, trainer: Trainer, module: LightningModule) -> None:
-        trainer.strategy.barrier()  # no rank writes before all have looked
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.count = 0
-
-    def on_predict_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
-    ) -> None:
-        from torchvision.utils import save_image
-
-        for fake in outputs.float().cpu():
-            path = self.folder / f"{self.count * trainer.world_size + trainer.global_rank:08d}"
-            if self.sample_rate:
-                write_wav(path.with_suffix(".wav"), fake, self.sample_rate)
-            else:
-                save_image(fake, path.with_suffix(".png"), normalize=True, value_range=(-1, 1))
-            self.count += 1
-
-    def on_predict_end(self, trainer: Trainer, module: LightningModule) -> None:
-        rank_zero_info(f"{self.count * trainer.world_size} {self.noun} in {self.folder}")
-
-
-class Throughput(Callback):
-    """``perf/samples_per_second`` over all ranks, between two lines of the log and without waiting for the device.
-
-    For sounds ``perf/audio_seconds_per_second`` too.
-    """
-
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self.since, self.count = time.perf_counter(), 0
-
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self.since, self.count = time.perf_counter(), 0
-
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
-        self.count += len(batch[0]) * trainer.world_size
-        if (module.batches_seen + 1) % trainer.log_every_n_steps == 0:
-            now = time.perf_counter()
-            speed = self.count / (now - self.since)
-            self.log("perf/samples_per_second", speed)
-            if getattr(module, "sample_rate", None):
-                self.log("perf/audio_seconds_per_second", speed * batch.audio.shape[-1] / module.sample_rate)
-            self.since, self.count = now, 0
-
-
-class NonFiniteLoss(InputError):
-    """A loss became infinite or not a number."""
-
-
-class StopAtNonFiniteLoss(Callback):
-    """Stops the run at a loss that is not finite, and keeps it out of every checkpoint.
-
-    On a CPU it looks after each batch; on accelerators, where looking means waiting, when a line of the log is due and
-    before a checkpoint is written.
-    """
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        each = trainer.world_size == 1 and module.device.type == "cpu"
-        if each or (module.batches_seen + 1) % trainer.log_every_n_steps == 0:
-            self.check(trainer, module)
-
-    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        self.check(trainer, module)
-        # The gradient of a finite loss may overflow, which the next batch's loss would tell: too late for this file.
-        for name, value in checkpoint["state_dict"].items():
-            if value.is_floating_point() and not value.isfinite().all():
-                where = f"the weights of {type(module).__name__} ({name}) are not finite after batch"
-                raise NonFiniteLoss(self.message(trainer, f"{where} {module.batches_seen}"))
-
-    def check(self, trainer: Trainer, module: LightningModule) -> None:
-        """Raise where any rank has seen one."""
-        first = trainer.strategy.reduce(module.nonfinite_batch.float(), reduce_op="max").tolist()
-        bad = {player: int(batch) for player, batch in zip(module.players, first, strict=True) if batch >= 0}
-        if not bad:
-            return
-        order = [p for p in module.update_order if p in bad] or list(bad)  # the first one infects the others
-        player = min(order, key=bad.get)
-        where = f"the loss of {type(module).__name__}'s {module.networks[player]} is not finite at batch {bad[player]}"
-        raise NonFiniteLoss(self.message(trainer, where))
-
-    def message(self, trainer: Trainer, where: str) -> str:
-        """Say what was lost, what was kept, and what usually helps."""
-        folders = {Path(callback.dirpath) for callback in trainer.checkpoint_callbacks if callback.dirpath}
-        good = newest(*folders)
-        return (
-            f"{where}; stopped there. {f'The last good checkpoint is {good}' if good else 'No checkpoint was written'};"
-            " a lower learning rate, or --trainer.precision 32 or bf16-mixed, usually helps"
-        )
-
-
-class StopOnSignal(Callback):
-    """Ctrl-C, SIGTERM and SIGUSR1 end the run after the current batch, on all ranks, with a checkpoint to resume from.
-
-    The process exits with 130, or with 143, so that a scheduler knows that there is more to do. A second Ctrl-C stops
-    at once.
-
-    Args:
-        every: Batches between two looks at the other ranks.
-    """
-
-    exit_codes: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143}
-    if hasattr(signal, "SIGUSR1"):  # not on Windows
-        exit_codes[signal.SIGUSR1] = 143
-
-    def __init__(self, every: int = 16) -> None:
-        self.every = every
-        self.received = 0
-        self.previous: dict[int, Any] = {}
-
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
-        for number in self.exit_codes:  # later than Lightning's own, which would save in the middle of a step
-            self.previous[number] = signal.signal(number, self._receive)
-        if trainer.received_sigterm:  # while everything was set up
-            self.received = self.exit_codes[signal.SIGTERM]
-
-    def _receive(self, number: int, frame: Any) -> None:
-        self.received = self.exit_codes[number]
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        rank_zero_info("\nStopping after this batch, with a checkpoint; Ctrl-C again stops at once, without one.")
-
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        if trainer.world_size > 1 and (module.batches_seen + 1) % self.every:
-            return
-        code = self.received
-        if trainer.world_size > 1:
-            code = int(trainer.strategy.reduce(torch.tensor(float(code), device=module.device), reduce_op="max"))
-        if code:
-            path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
-            path = trainer.strategy.broadcast(path)
-            trainer.save_checkpoint(path, weights_only=False)  # the optimizers' state too
-            config = run_folder(trainer) / "config.yaml"
-            options = f"lightning-gans fit --config {config}" if config.is_file() else "the same command and"
-            resume = f"{options} --ckpt_path {path}"
-            rank_zero_info(f"Stopped after {trainer.global_step} generator updates. Resume with: {resume}")
-            raise SystemExit(code)
-
-    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        for number, handler in self.previous.items():
-            signal.signal(number, handler)
-        self.previous = {}

@@ -236,27 +236,27 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _sample(arguments: argparse.Namespace) -> None:
-    from lightning_gans import sampling
+    from lightning_gans.cli import sample as sampling
 
     arguments.device = _device(arguments.device)
     sampling.sample(arguments)
 
 
 def _vocode(arguments: argparse.Namespace) -> None:
-    from lightning_gans import vocoding
+    from lightning_gans.cli import vocode as vocoding
 
     arguments.device = _device(arguments.device)
     vocoding.vocode(arguments)
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from lightning_gans.comparison import compare
+    from lightning_gans.tracking.compare import compare
 
     compare(arguments)
 
 
 def _dashboard(arguments: argparse.Namespace) -> None:
-    from lightning_gans.dashboard import dashboard
+    from lightning_gans.tracking.dashboard import dashboard
 
     dashboard(arguments)
 

@@ -11,8 +11,8 @@ from lightning.pytorch.cli import LightningArgumentParser
 
 import lightning_gans.data
 import lightning_gans.models
-from lightning_gans import assets
 from lightning_gans.errors import InputError, closest
+from lightning_gans.zoo import assets
 
 CLASSES = {"model": lightning_gans.models, "data": lightning_gans.data}
 

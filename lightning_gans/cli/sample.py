@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from lightning_gans import zoo
+from lightning_gans.callbacks.media import SHOWN, clips_picture, in_sequence, write_clips
 from lightning_gans.errors import InputError
-from lightning_gans.latents import arithmetic, interpolate
-from lightning_gans.media import SHOWN, clips_picture, in_sequence, write_clips
-from lightning_gans.module import AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.latents import arithmetic, interpolate
 
 IMAGES, CLIPS = 64, 16
 """How many, without options."""

@@ -23,17 +23,21 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_gans import zoo
-from lightning_gans.arguments import CLASSES, Parser, resolve
-from lightning_gans.averaging import AverageGenerator
-from lightning_gans.callbacks import LogSamples, SavePredictions, StopAtNonFiniteLoss, StopOnSignal, Throughput
-from lightning_gans.checkpoints import CheckpointFiles, newest, require_writable
-from lightning_gans.compiling import CompileNetworks
+from lightning_gans.callbacks.evaluation import Evaluate
+from lightning_gans.callbacks.nonfinite import StopAtNonFiniteLoss
+from lightning_gans.callbacks.predictions import SavePredictions
+from lightning_gans.callbacks.preemption import StopOnSignal
+from lightning_gans.callbacks.samples import LogSamples
+from lightning_gans.callbacks.throughput import Throughput
+from lightning_gans.cli.messages import CLASSES, Parser, resolve
 from lightning_gans.errors import InputError, LostProcess
-from lightning_gans.evaluation import Evaluate
-from lightning_gans.module import AdversarialModule
-from lightning_gans.strategy import DDPInTurnsStrategy, lost_connection
-from lightning_gans.tracking import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
-from lightning_gans.updates import AccumulateGradients, ClipGradients
+from lightning_gans.tracking.wandb import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
+from lightning_gans.training.accumulation import AccumulateGradients, ClipGradients
+from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.checkpoints import CheckpointFiles, newest, require_writable
+from lightning_gans.training.compilation import CompileNetworks
+from lightning_gans.training.ddp import DDPInTurnsStrategy, lost_connection
+from lightning_gans.training.ema import AverageGenerator
 from lightning_gans.zoo.weights import Weights
 
 # What Lightning takes for several devices where no strategy is named

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from lightning_gans.audio import resample
+from lightning_gans.audio.resampling import resample
 
 INT16_STEPS = 32768
 """Full scale of what is read, as in libsndfile: 16-bit files keep their samples."""

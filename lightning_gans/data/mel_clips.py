@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
+from lightning_gans.audio import MelConfig, unlikely
 from lightning_gans.data.batches import MelBatch, MelSource
 from lightning_gans.data.clips import report
 from lightning_gans.data.decoding import INT16_STEPS
@@ -19,7 +20,6 @@ from lightning_gans.data.mel_files import Mels
 from lightning_gans.data.sounds import Sounds, decoded_sounds
 from lightning_gans.data.splits import SplitDataModule, require_positive, seed
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig, unlikely
 
 LEAST_FRAMES = 16
 """Held-out files of fewer frames are left out: networks that reflect their input cannot take them."""

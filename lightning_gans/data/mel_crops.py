@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from lightning_gans.audio import MelConfig, log_mel_of_crop
 from lightning_gans.data.batches import MelBatch, MelSource
 from lightning_gans.data.decoding import INT16_STEPS
 from lightning_gans.data.mel_files import Mels
 from lightning_gans.data.sounds import Sounds
-from lightning_gans.mel import MelConfig, log_mel_of_crop
 
 
 class Span(NamedTuple):

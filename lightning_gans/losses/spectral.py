@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
-from lightning_gans.audio import hann
+from lightning_gans.audio.stft import hann
 from lightning_gans.errors import InputError
 
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))

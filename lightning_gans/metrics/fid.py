@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance  # the package above exports it with torch-fidelity only
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.classifiers.lenet import SHA256, LeNet, load_lenet
 from lightning_gans.metrics.figure import Figure
-from lightning_gans.metrics.lenet import SHA256, LeNet, load_lenet
 
 INCEPTION_VARIABLE = "LIGHTNING_GANS_INCEPTION"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"

@@ -9,8 +9,8 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.classifiers.lenet import load_lenet
 from lightning_gans.metrics.figure import Figure
-from lightning_gans.metrics.lenet import load_lenet
 
 
 class LabelAccuracy(Figure, Metric):

@@ -14,11 +14,12 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from lightning_gans.audio import stft, tensorflow_mel_matrix
+from lightning_gans.audio.mel_bands import tensorflow_mel_matrix
+from lightning_gans.audio.stft import stft
 from lightning_gans.errors import InputError
+from lightning_gans.metrics.classifiers.speech_classifier import SAMPLE_RATE, latest, speech_clips
 from lightning_gans.metrics.figure import Figure, spread
 from lightning_gans.metrics.parzen import dealt, exact_product
-from lightning_gans.metrics.speech_classifier import SAMPLE_RATE, latest, speech_clips
 
 MAX_CLIPS = 1_000
 N_FFT, HOP_LENGTH, N_MELS, F_MIN, F_MAX = 2048, 128, 128, 40.0, 7_800.0

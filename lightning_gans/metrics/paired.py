@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig
 from lightning_gans.metrics.figure import Figure
 
 

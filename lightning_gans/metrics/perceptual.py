@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from lightning_gans.audio import resample
+from lightning_gans.audio import MelConfig
+from lightning_gans.audio.resampling import resample
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig
 from lightning_gans.metrics.paired import Paired
 
 PESQ_RATE = 16000

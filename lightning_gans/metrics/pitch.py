@@ -8,7 +8,7 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from lightning_gans.audio import pitch
+from lightning_gans.audio.pitch import pitch
 from lightning_gans.metrics.paired import Paired
 
 KEPT = 1024

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lightning_gans.audio import resample
+from lightning_gans.audio import MelConfig, log_mel
+from lightning_gans.audio.resampling import resample
 from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
-from lightning_gans.mel import MelConfig, log_mel
 from lightning_gans.metrics.paired import Paired
 
 CEPSTRAL_MEL = MelConfig.of("tacotron2")

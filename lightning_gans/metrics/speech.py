@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.special import entr
 from torchmetrics import Metric
 
-from lightning_gans.metrics.figure import Figure
-from lightning_gans.metrics.speech_classifier import (
+from lightning_gans.metrics.classifiers.speech_classifier import (
     SHA256,
     classifier_on,
     digit_probabilities,
     speech_clips,
 )
+from lightning_gans.metrics.figure import Figure
 
 CONFIDENT = 0.9
 

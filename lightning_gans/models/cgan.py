@@ -27,7 +27,7 @@ from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses import adversarial_loss
 from lightning_gans.models.gan import Maxout, bias_to_mean_image, exponential_decay, set_momentum, uniform_weights
-from lightning_gans.module import AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
 
 
 class Generator(nn.Module):
@@ -131,13 +131,13 @@ class CGAN(AdversarialModule):
         with self.toggled_optimizer(optimizer_d):
             logits = self.discriminator(torch.cat([real, fake.detach()]), torch.cat([label, label]))
             loss_d = 0.5 * self.loss.discriminator(*logits.chunk(2))
-            self.differentiate(optimizer_d, loss_d)
+            self.compute_gradients(optimizer_d, loss_d)
 
         with self.toggled_optimizer(optimizer_g):
             loss_g = self.loss.generator(self.discriminator(fake, label))
-            if self.descend(optimizer_g, loss_g):
+            if self.update(optimizer_g, loss_g):
                 scheduler_g.step()
-        if self.advance(optimizer_d):
+        if self.apply_gradients(optimizer_d):
             scheduler_d.step()
         self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g}, prog_bar=True)
 

@@ -1,6 +1,6 @@
 """ControlGAN: Controllable Generative Adversarial Network, Lee & Seok 2017/2019, https://arxiv.org/abs/1708.00598.
 
-Three players: G, D, and an independent classifier C. C learns from real images only; G is to please D, which never
+Three networks: G, D, and an independent classifier C. C learns from real images only; G is to please D, which never
 sees a label, and C, whose weight gamma is steered so that fakes become as classifiable as real images. (Not the
 text-to-image paper "Controllable Text-to-Image Generation", whose model goes by the same name.)
 
@@ -30,12 +30,12 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from lightning_gans.compiling import Layers
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses import AdversarialLossName, adversarial_loss, gradient_penalty
 from lightning_gans.models.dcgan import PaperDiscriminator, initialize, sizes, up5
-from lightning_gans.module import AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.compilation import Layers
 
 
 def down(c_in: int, c_out: int) -> nn.Conv2d:
@@ -121,7 +121,7 @@ class ControlGAN(AdversarialModule):
         beta1: First moment's decay of all three.
     """
 
-    players: ClassVar[tuple[str, ...]] = ("g", "d", "c")
+    networks: ClassVar[dict[str, str]] = {"g": "generator", "d": "discriminator", "c": "classifier"}
     linear_labels: ClassVar[bool] = True
 
     def __init__(
@@ -196,7 +196,7 @@ class ControlGAN(AdversarialModule):
                 loss_d = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach()))
                 if self.hparams.penalty_weight:
                     loss_d = loss_d + self.hparams.penalty_weight * gradient_penalty(self.discriminator, real, fake)
-            updated_d = self.descend(optimizer_d, loss_d)
+            updated_d = self.update(optimizer_d, loss_d)
 
         with self.toggled_optimizer(optimizer_g):
             if self.autoencoding:
@@ -208,11 +208,11 @@ class ControlGAN(AdversarialModule):
             loss_g_classes = self.classification_loss(fake, label)
             self.classifier.train()
             loss_g = loss_g_adversarial + self.gamma * loss_g_classes
-            self.descend(optimizer_g, loss_g)
+            self.update(optimizer_g, loss_g)
 
         with self.toggled_optimizer(optimizer_c):
             loss_c = self.classification_loss(real, label)
-            updated_c = self.descend(optimizer_c, loss_c)
+            updated_c = self.update(optimizer_c, loss_c)
 
         if updated_c:
             self.control(loss_g_classes.detach(), loss_c.detach())

@@ -22,11 +22,11 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lightning_gans.compiling import Layers
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses import AdversarialLossName, adversarial_loss, gradient_penalty, r1_penalty, r2_penalty
-from lightning_gans.module import AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.compilation import Layers
 
 
 class Preset(NamedTuple):
@@ -212,7 +212,7 @@ class DCGAN(AdversarialModule):
             with self.toggled_optimizer(optimizer_d):
                 loss_d = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach()))
                 penalty = self.penalty(real, fake)
-                self.descend(optimizer_d, loss_d + penalty)
+                self.update(optimizer_d, loss_d + penalty)
             losses["train/loss_d"] = loss_d
             if self.hparams.penalty != "none":
                 losses["train/penalty"] = penalty
@@ -221,7 +221,7 @@ class DCGAN(AdversarialModule):
             with self.toggled_optimizer(optimizer_g):
                 logits_real = self.discriminator(real) if self.loss.needs_real else None
                 loss_g = self.loss.generator(self.discriminator(fake), logits_real)
-                self.descend(optimizer_g, loss_g)
+                self.update(optimizer_g, loss_g)
             losses["train/loss_g"] = loss_g
         self.log_dict(losses, prog_bar=True)
 

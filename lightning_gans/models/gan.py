@@ -22,7 +22,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.losses import adversarial_loss
-from lightning_gans.module import AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
 
 
 class Maxout(nn.Module):
@@ -135,13 +135,13 @@ class GAN(AdversarialModule):
         with self.toggled_optimizer(optimizer_d):
             logits = self.discriminator(torch.cat([real, fake.detach()]))
             loss_d = 0.5 * self.loss.discriminator(*logits.chunk(2))
-            self.differentiate(optimizer_d, loss_d)
+            self.compute_gradients(optimizer_d, loss_d)
 
         with self.toggled_optimizer(optimizer_g):
             loss_g = self.loss.generator(self.discriminator(fake))
-            if self.descend(optimizer_g, loss_g):
+            if self.update(optimizer_g, loss_g):
                 scheduler_g.step()
-        if self.advance(optimizer_d):
+        if self.apply_gradients(optimizer_d):
             scheduler_d.step()
         self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g}, prog_bar=True)
 

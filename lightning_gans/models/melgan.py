@@ -22,19 +22,13 @@ from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
-from lightning_gans.cpu_convolutions import (
-    as_image,
-    convolve_image,
-    convolve_transposed_image,
-    runs_eagerly_on_cpu,
-)
+from lightning_gans.audio import MelConfig
+from lightning_gans.cpu.convolutions import as_image, convolve_image, convolve_transposed_image, runs_eagerly_on_cpu
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses.features import feature_matching
 from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
-from lightning_gans.mel import MelConfig
-from lightning_gans.vocoder import Vocoder
-from lightning_gans.vocoder_networks import (
+from lightning_gans.networks.waveform_discriminators import (
     DISCRIMINATORS,
     SLOPE,
     DiscriminatorName,
@@ -44,6 +38,7 @@ from lightning_gans.vocoder_networks import (
     one_of,
     waveform_loss,
 )
+from lightning_gans.training.vocoder import Vocoder
 
 PADDING = 3
 """Frames and samples that are reflected at the ends of the mel and of the last layer."""
@@ -224,7 +219,7 @@ class MelGAN(Vocoder):
             with self.toggled_optimizer(optimizer_d):
                 of_real, of_fake = in_one_pass(self.discriminator, real, fake.detach())
                 loss_d = sum(self.loss.discriminator(r[-1], f[-1]) for r, f in zip(of_real, of_fake, strict=True))
-                self.descend(optimizer_d, loss_d)
+                self.update(optimizer_d, loss_d)
             losses["train/loss_d"] = loss_d
 
         with self.toggled_optimizer(optimizer_g):
@@ -243,7 +238,7 @@ class MelGAN(Vocoder):
                 stft = sum(self.stft_loss(fake, real))
                 loss_g = loss_g + h.aux_weight * stft
                 losses["train/loss_g_stft"] = stft
-            self.descend(optimizer_g, loss_g)
+            self.update(optimizer_g, loss_g)
         self.log_dict(losses | {"train/loss_g": loss_g}, prog_bar=True)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:

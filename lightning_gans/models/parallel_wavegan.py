@@ -28,15 +28,14 @@ from torch.nn.functional import linear, pad
 from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
-from lightning_gans.cpu_convolutions import runs_eagerly_on_cpu
+from lightning_gans.audio import MelConfig
+from lightning_gans.cpu.convolutions import runs_eagerly_on_cpu
+from lightning_gans.cpu.gated_block import GatedBlock, pieces
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
-from lightning_gans.gated_blocks import GatedBlock, pieces
 from lightning_gans.losses.features import feature_matching
 from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
-from lightning_gans.mel import MelConfig
-from lightning_gans.vocoder import Vocoder
-from lightning_gans.vocoder_networks import (
+from lightning_gans.networks.waveform_discriminators import (
     DISCRIMINATORS,
     DiscriminatorName,
     build_discriminator,
@@ -46,6 +45,7 @@ from lightning_gans.vocoder_networks import (
     one_of,
     waveform_loss,
 )
+from lightning_gans.training.vocoder import Vocoder
 
 
 class Preset(NamedTuple):
@@ -395,7 +395,7 @@ class ParallelWaveGAN(Vocoder):
                     losses["train/loss_g_features"] = features
                     adversarial = adversarial + h.feature_weight * features
                 loss_g = loss_g + h.adversarial_weight * adversarial
-            if self.descend(optimizer_g, loss_g, h.clip_norm_g or None):
+            if self.update(optimizer_g, loss_g, h.clip_norm_g or None):
                 scheduler_g.step()
         losses["train/loss_g"] = loss_g
 
@@ -407,7 +407,7 @@ class ParallelWaveGAN(Vocoder):
                 of_real, of_fake = in_one_pass(self.discriminator, real, fake.detach())
                 per_scale = [self.loss.discriminator(r[-1], f[-1]) for r, f in zip(of_real, of_fake, strict=True)]
                 loss_d = sum(per_scale) / len(per_scale)
-                if self.descend(optimizer_d, loss_d, h.clip_norm_d or None):
+                if self.update(optimizer_d, loss_d, h.clip_norm_d or None):
                     scheduler_d.step()
             losses["train/loss_d"] = loss_d
         self.log_dict(losses, prog_bar=True)

@@ -24,12 +24,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate, leaky_relu, pad, relu
 
-from lightning_gans.audio import griffin_lim, stft
+from lightning_gans.audio.stft import griffin_lim, stft
 from lightning_gans.data.batches import AudioBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses import gradient_penalty
 from lightning_gans.models.wavegan import START, LossName, clip_weights, initialize, recipe, same_padding
-from lightning_gans.module import AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
 
 LENGTH = 16384
 N_FFT, HOP_LENGTH = 256, 128
@@ -226,7 +226,7 @@ class SpecGAN(AdversarialModule):
             if self.recipe.penalized:
                 penalty = gradient_penalty(self.discriminator, real, fake)
                 self.log("train/penalty", penalty)
-            moved = self.descend(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
+            moved = self.update(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
             if moved and self.recipe.clip:
                 clip_weights(self.discriminator, self.recipe.clip)
         self.log("train/loss_d", loss_d, prog_bar=True)
@@ -234,7 +234,7 @@ class SpecGAN(AdversarialModule):
         if (self.batches_seen + 1) % self.hparams.n_critic == 0:
             with self.toggled_optimizer(optimizer_g):
                 loss_g = loss.generator(self.discriminator(self.generator(self.prior(len(real)))))
-                self.descend(optimizer_g, loss_g)
+                self.update(optimizer_g, loss_g)
             self.log("train/loss_g", loss_g, prog_bar=True)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:

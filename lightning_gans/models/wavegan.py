@@ -29,8 +29,8 @@ from lightning_gans.data.batches import AudioBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses import ADVERSARIAL_LOSSES, AdversarialLoss, gradient_penalty
 from lightning_gans.losses.adversarial import cross_entropy_d, least_squares_d, non_saturating_g
-from lightning_gans.module import AdversarialModule
-from lightning_gans.optimizers import TensorFlowRMSprop
+from lightning_gans.networks.tensorflow import TensorFlowRMSprop
+from lightning_gans.training.adversarial_module import AdversarialModule
 
 START = 16
 """Steps of the map that latents are projected to."""
@@ -388,7 +388,7 @@ class WaveGAN(AdversarialModule):
             if self.recipe.penalized:
                 penalty = gradient_penalty(lambda x: self.discriminator(x, label), real, fake)
                 self.log("train/penalty", penalty)
-            moved = self.descend(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
+            moved = self.update(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
             if moved and self.recipe.clip:
                 clip_weights(self.discriminator, self.recipe.clip)
         self.log("train/loss_d", loss_d, prog_bar=True)
@@ -396,7 +396,7 @@ class WaveGAN(AdversarialModule):
         if (self.batches_seen + 1) % self.hparams.n_critic == 0:
             with self.toggled_optimizer(optimizer_g):
                 loss_g = loss.generator(self.discriminator(self.generate(batch), label))
-                self.descend(optimizer_g, loss_g)
+                self.update(optimizer_g, loss_g)
             self.log("train/loss_g", loss_g, prog_bar=True)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:

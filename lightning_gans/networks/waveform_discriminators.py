@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 from torch.nn.utils.parametrizations import weight_norm
 
-from lightning_gans.cpu_convolutions import as_image, convolve_image, faster, runs_eagerly_on_cpu
+from lightning_gans.cpu.convolutions import as_image, convolve_image, faster, runs_eagerly_on_cpu
 from lightning_gans.errors import InputError
 from lightning_gans.losses import ADVERSARIAL_LOSSES, AdversarialLoss
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lightning_gans.errors import InputError
-from lightning_gans.recorded import AXIS, Run, read_run
+from lightning_gans.tracking.recorded import AXIS, Run, read_run
 
 AXES = {AXIS: "generator updates", "samples_seen": "training examples seen"}
 POINTS = 2000
@@ -37,8 +37,8 @@ def page(runs: Sequence[Run]) -> str:
     from plotly.offline import get_plotlyjs
 
     names = sorted({name for run in runs for row in run.rows for name in row if name.startswith(KINDS)}, key=_order)
-    template = Environment(loader=PackageLoader("lightning_gans", "."), autoescape=True).get_template("comparison.html")
-    return template.render(
+    pages = Environment(loader=PackageLoader("lightning_gans.tracking", "."), autoescape=True)
+    return pages.get_template("compare.html").render(
         runs=runs,
         plotly=get_plotlyjs(),
         figures=[(name, [summary(run, name) for run in runs]) for name in names if not name.startswith("train/")],

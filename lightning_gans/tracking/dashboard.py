@@ -8,7 +8,7 @@ from typing import Any
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import METRICS
-from lightning_gans.recorded import AXIS
+from lightning_gans.tracking.recorded import AXIS
 
 NAME = "GANs side by side"
 LOSSES = {

@@ -18,13 +18,14 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 import lightning_gans
-from lightning_gans import assets
-from lightning_gans.callbacks import LogSamples, run_folder
-from lightning_gans.checkpoints import require_writable
+from lightning_gans.callbacks.evaluation import Evaluate
+from lightning_gans.callbacks.run_folder import run_folder
+from lightning_gans.callbacks.samples import LogSamples
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.evaluation import Evaluate
 from lightning_gans.metrics import METRICS
-from lightning_gans.recorded import AXIS, flat
+from lightning_gans.tracking.recorded import AXIS, flat
+from lightning_gans.training.checkpoints import require_writable
+from lightning_gans.zoo import assets
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 MODES = get_args(Mode)
@@ -203,7 +204,7 @@ def run_facts(trainer: Trainer, module: LightningModule) -> dict[str, Any]:
     """What the config does not tell: the data as it was found, the processes, and which code ran."""
     data = trainer.datamodule
     per_process, fingerprint = getattr(data, "batch_size", None), getattr(data, "fingerprint", None)
-    joined = trainer.world_size * module.updates[module.players[0]].batches
+    joined = trainer.world_size * module.updates[next(iter(module.networks))].batches
     return {
         "paper": type(module).__name__,
         "data": type(data).__name__,

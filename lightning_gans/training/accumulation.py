@@ -30,10 +30,10 @@ class AccumulateGradients(Callback):
         self.batches = batches
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        for player, batches in of_players(module, "accumulate", self.batches).items():
+        for key, batches in of_networks(module, "accumulate", self.batches).items():
             if batches < 1:
                 raise InputError(f"accumulate is {batches}; expected at least 1 batch")
-            module.updates[player].batches = batches
+            module.updates[key].batches = batches
 
 
 class ClipGradients(Callback):
@@ -50,17 +50,17 @@ class ClipGradients(Callback):
         self.norm = norm
 
     def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        for player, norm in of_players(module, "clip_norm", self.norm).items():
+        for key, norm in of_networks(module, "clip_norm", self.norm).items():
             if not norm > 0:
                 raise InputError(f"clip_norm is {norm}; expected a norm above 0, such as 10")
-            module.updates[player].clip_norm = norm
+            module.updates[key].clip_norm = norm
 
 
-def of_players(module: LightningModule, option: str, value: Number | dict[str, Number]) -> dict[str, Number]:
-    """The value of each player that it is for."""
+def of_networks(module: LightningModule, option: str, value: Number | dict[str, Number]) -> dict[str, Number]:
+    """The value of each key that it is for."""
     if not isinstance(value, dict):
-        return dict.fromkeys(module.players, value)
-    if wrong := [player for player in value if player not in module.players]:
-        known = ", ".join(f"{player} ({module.networks[player]})" for player in module.players)
+        return dict.fromkeys(module.networks, value)
+    if wrong := [key for key in value if key not in module.networks]:
+        known = ", ".join(f"{key} ({module.networks[key]})" for key in module.networks)
         raise InputError(f"{option} names {', '.join(wrong)}; {type(module).__name__} has {known}")
     return value

@@ -17,9 +17,10 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from lightning_gans.compatibility import check_data
 from lightning_gans.errors import InputError
-from lightning_gans.resuming import (
+from lightning_gans.training.compatibility import check_data
+from lightning_gans.training.ddp import prepare
+from lightning_gans.training.resume import (
     CURRENT_NETWORKS,
     GRADIENTS,
     STATISTICS,
@@ -28,7 +29,6 @@ from lightning_gans.resuming import (
     of_ranks,
     statistics,
 )
-from lightning_gans.strategy import prepare
 
 TRAINING, EVALUATION = 0, 1
 """Streams of noise: validation draws the same latents every time, whatever training has drawn before."""
@@ -39,12 +39,12 @@ LEAST_DEVIATION = 1e-4
 """A feature that changes less is constant."""
 
 NORM_WINDOW = 8
-"""Batches up to a line of the log in which gradient norms are taken: not every batch updates every player."""
+"""Batches up to a line of the log in which gradient norms are taken: not every batch updates every key."""
 
 
 @dataclass
 class Update:
-    """How a player is updated, and how far its next update has come.
+    """How a key is updated, and how far its next update has come.
 
     Attributes:
         batches: Over which gradients are accumulated.
@@ -67,17 +67,15 @@ class AdversarialModule(LightningModule):
     """Base of all papers: manual optimization in which **a step is a generator update**.
 
     A paper writes its networks, ``prior``, ``forward``, ``generate``, ``training_step`` and ``configure_optimizers``,
-    which returns one optimizer per entry of ``players``, in that order. The first player's updates are the steps that
+    which returns one optimizer per entry of ``networks``, in that order. The first one's updates are the steps that
     ``max_steps``, checkpoint names, schedules and the ``generator_updates`` axis count; the others advance nothing.
 
     Noise is a pure function of the seed, the rank and the number of batches seen: it differs between ranks, and a
     resumed run goes on exactly as if it had not been interrupted, dropout included.
     """
 
-    players: ClassVar[tuple[str, ...]] = ("g", "d")
-    """Suffixes of the log keys (``train/loss_g``), the generator first."""
-    networks: ClassVar[dict[str, str]] = {"g": "generator", "d": "discriminator", "c": "classifier"}
-    """Attribute that holds each player's network."""
+    networks: ClassVar[dict[str, str]] = {"g": "generator", "d": "discriminator"}
+    """Networks in training, the generator first: suffix of the log keys (``train/loss_g``) to attribute."""
     released_networks: ClassVar[tuple[str, ...]] = ("generator",)
     """The submodules that a zoo file holds: what ``sample`` needs."""
     unfit_for_onnx: ClassVar[str] = ""
@@ -92,11 +90,11 @@ class AdversarialModule(LightningModule):
         self.automatic_optimization = False
         self.noise_seed: int | None = None
         self.samples_seen = 0
-        self.updates = {player: Update() for player in self.players}
+        self.updates = {key: Update() for key in self.networks}
         self.saved_statistics: dict[str, Tensor] = {}
         self.update_order: list[str] = []
         self.register_buffer(
-            "nonfinite_batch", torch.full((len(self.players),), -1, dtype=torch.long), persistent=False
+            "nonfinite_batch", torch.full((len(self.networks),), -1, dtype=torch.long), persistent=False
         )
 
     @property
@@ -128,22 +126,22 @@ class AdversarialModule(LightningModule):
         """Training batches so far on this rank, contiguous across epochs and resumes: the counter for ``n_critic``."""
         return self.trainer.fit_loop.total_batch_idx
 
-    def descend(self, optimizer: LightningOptimizer, loss: Tensor, clip_norm: float | None = None) -> bool:
+    def update(self, optimizer: LightningOptimizer, loss: Tensor, clip_norm: float | None = None) -> bool:
         """One update: zero, backward, clip to ``clip_norm`` (of the optimizer's total gradient norm), step.
 
         Returns:
             Whether the parameters moved, which they do once in as many calls as gradients are accumulated over.
         """
-        self.differentiate(optimizer, loss)
-        return self.advance(optimizer, clip_norm)
+        self.compute_gradients(optimizer, loss)
+        return self.apply_gradients(optimizer, clip_norm)
 
-    def differentiate(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
-        """The first half of ``descend``: fresh gradients, averaged over ranks, or added to those of earlier batches."""
-        player = self._player(optimizer.optimizer)
-        self._remember_nonfinite(player, loss)
-        update = self.updates[player]
+    def compute_gradients(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
+        """The first half of ``update``: fresh gradients, averaged over ranks, or added to those of earlier batches."""
+        key = self._key(optimizer.optimizer)
+        self._remember_nonfinite(key, loss)
+        update = self.updates[key]
         if update.pending:
-            self._rescale(player)
+            self._rescale(key)
         else:
             optimizer.zero_grad()
         update.pending += 1
@@ -153,17 +151,17 @@ class AdversarialModule(LightningModule):
             self.manual_backward(loss / update.batches if update.batches > 1 else loss)
         update.scale = self._scale()
 
-    def advance(self, optimizer: LightningOptimizer, clip_norm: float | None = None) -> bool:
-        """The second half of ``descend``, for papers that update all players at the same parameters."""
-        player = self._player(optimizer.optimizer)
-        update = self.updates[player]
+    def apply_gradients(self, optimizer: LightningOptimizer, clip_norm: float | None = None) -> bool:
+        """The second half of ``update``, for papers that update all networks at the same parameters."""
+        key = self._key(optimizer.optimizer)
+        update = self.updates[key]
         if not update.pending:
-            raise RuntimeError(f"advance without differentiate before it, for {player} of {type(self).__name__}")
+            raise RuntimeError(f"no compute_gradients before apply_gradients, for {key} of {type(self).__name__}")
         if update.pending < update.batches:
             return False
-        self._rescale(player)
+        self._rescale(key)
         update.pending, update.limit = 0, update.clip_norm or clip_norm
-        if player != self.players[0]:
+        if key != next(iter(self.networks)):
             # Private names of Lightning, whose manual loop sets them anew for each batch; it has no public way to
             # leave an optimizer out of the count (its issue 17958). test_module.py pins the effect.
             optimizer._on_before_step = optimizer._on_after_step = _uncounted
@@ -175,21 +173,21 @@ class AdversarialModule(LightningModule):
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         return None if scaler is None else scaler.scale(torch.ones((), device=self.device))
 
-    def _rescale(self, player: str) -> None:
-        """Bring gradients to the present scale of fp16, which updates of the other players may have changed."""
-        update, scale = self.updates[player], self._scale()
+    def _rescale(self, key: str) -> None:
+        """Bring gradients to the present scale of fp16, which updates of the other networks may have changed."""
+        update, scale = self.updates[key], self._scale()
         if scale is not None and update.scale is not None:
-            torch._foreach_mul_([*self._gradients(player).values()], scale / update.scale)
+            torch._foreach_mul_([*self._gradients(key).values()], scale / update.scale)
             update.scale = scale
 
-    def _gradients(self, player: str) -> dict[str, Tensor]:
-        network = getattr(self, self.networks[player])
+    def _gradients(self, key: str) -> dict[str, Tensor]:
+        network = getattr(self, self.networks[key])
         return {name: p.grad for name, p in network.named_parameters() if p.grad is not None}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Clip and log the norm here, after fp16 gradients were unscaled and before they are used."""
-        player = self._player(optimizer)
-        clip_norm = self.updates[player].limit
+        key = self._key(optimizer)
+        clip_norm = self.updates[key].limit
         window = NORM_WINDOW * max(update.batches for update in self.updates.values())
         if clip_norm is None and (self.batches_seen + window) % self.trainer.log_every_n_steps >= window:
             return
@@ -200,19 +198,19 @@ class AdversarialModule(LightningModule):
         norm = torch.nn.utils.get_total_norm([p.grad for p in parameters])
         if clip_norm is not None:
             torch.nn.utils.clip_grads_with_norm_(parameters, clip_norm, norm)
-        self.log(f"train/grad_norm_{player}", norm)
+        self.log(f"train/grad_norm_{key}", norm)
 
-    def _player(self, optimizer: torch.optim.Optimizer) -> str:
-        for player, candidate in zip(self.players, self.trainer.optimizers, strict=True):
+    def _key(self, optimizer: torch.optim.Optimizer) -> str:
+        for key, candidate in zip(self.networks, self.trainer.optimizers, strict=True):
             if candidate is optimizer:
-                return player
+                return key
         raise RuntimeError(f"{type(optimizer).__name__} is none of the optimizers of {type(self).__name__}")
 
-    def _remember_nonfinite(self, player: str, loss: Tensor) -> None:
+    def _remember_nonfinite(self, key: str, loss: Tensor) -> None:
         """Note on the device, without waiting for it, the first batch whose loss is not finite."""
-        if player not in self.update_order:
-            self.update_order.append(player)
-        index = self.players.index(player)
+        if key not in self.update_order:
+            self.update_order.append(key)
+        index = list(self.networks).index(key)
         seen = self.nonfinite_batch[index]
         self.nonfinite_batch[index] = torch.where(loss.detach().isfinite() | (seen >= 0), seen, self.batches_seen)
 
@@ -315,9 +313,9 @@ class AdversarialModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.noise_seed, self.samples_seen = checkpoint["noise_seed"], checkpoint.get("samples_seen", 0)
-        for player, saved in checkpoint.get(GRADIENTS, {}).items():
-            if saved["batches"] < self.updates[player].batches:  # else fewer are accumulated now
-                self.updates[player].pending, self.updates[player].saved = saved["batches"], saved["gradients"]
+        for key, saved in checkpoint.get(GRADIENTS, {}).items():
+            if saved["batches"] < self.updates[key].batches:  # else fewer are accumulated now
+                self.updates[key].pending, self.updates[key].saved = saved["batches"], saved["gradients"]
         close_epoch(checkpoint)
         self.saved_statistics = checkpoint.get(STATISTICS, {})
         if CURRENT_NETWORKS in checkpoint and self._trainer is not None and self.trainer.state.fn == "fit":
@@ -330,19 +328,19 @@ class AdversarialModule(LightningModule):
     def _save_gradients(self, checkpoint: dict[str, Any]) -> None:
         """Those that wait for further batches; called on all ranks, and saved as their mean."""
         mean, saved = partial(self.trainer.strategy.reduce, reduce_op="mean"), {}
-        for player, update in self.updates.items():
+        for key, update in self.updates.items():
             if update.pending:
-                self._rescale(player)
-                gradients = {name: mean(value.clone()) for name, value in self._gradients(player).items()}
-                saved[player] = {"batches": update.pending, "gradients": gradients}
+                self._rescale(key)
+                gradients = {name: mean(value.clone()) for name, value in self._gradients(key).items()}
+                saved[key] = {"batches": update.pending, "gradients": gradients}
         if saved:
             checkpoint[GRADIENTS] = saved
 
     def _take_up_gradients(self) -> None:
         """Go on with what ``_save_gradients`` saved. In ``on_fit_start`` would be too early: they are emptied later."""
-        for player, update in self.updates.items():
+        for key, update in self.updates.items():
             if update.saved:
-                for name, parameter in getattr(self, self.networks[player]).named_parameters():
+                for name, parameter in getattr(self, self.networks[key]).named_parameters():
                     if name in update.saved:
                         parameter.grad = update.saved[name].to(parameter)
                 update.saved = {}

@@ -29,8 +29,8 @@ class CompileNetworks(Callback):
         self.backend = backend
 
     def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        for player in module.players:
-            name = module.networks[player]
+        for key in module.networks:
+            name = module.networks[key]
             if name in module.twice_differentiated:
                 rank_zero_info(f"{name} is not compiled: its gradient penalty needs a second derivative")
             else:

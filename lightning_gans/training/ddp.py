@@ -21,7 +21,7 @@ class DDPInTurnsStrategy(DDPStrategy):
     """DDP whose backward passes communicate the gradients of the network in training, and those alone.
 
     Lightning wraps the whole module, which sends the gradients of all networks with every backward pass, zeros for
-    those that are not in training. Here the network of each of the module's ``players`` has a reducer of its own.
+    those that are not in training. Here each of the module's ``networks`` has a reducer of its own.
 
     The command line takes it wherever Lightning would take ``ddp``; in Python it is
     ``Trainer(strategy="ddp_in_turns")``. Batch norm's statistics are each rank's own until a validation averages them.
@@ -31,7 +31,7 @@ class DDPInTurnsStrategy(DDPStrategy):
         module = self.lightning_module
         for tensor in module.buffers():
             torch.distributed.broadcast(tensor, 0)
-        self.reducers = [self._setup_model(getattr(module, module.networks[player])) for player in module.players]
+        self.reducers = [self._setup_model(getattr(module, module.networks[key])) for key in module.networks]
         if self._ddp_comm_hook is not None:
             for network in self.reducers:
                 network.register_comm_hook(self._ddp_comm_state, self._ddp_comm_hook)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lightning_gans.errors import InputError
-from lightning_gans.resuming import AVERAGED_STATISTICS, CURRENT_NETWORKS, of_rank, of_ranks, statistics
+from lightning_gans.training.resume import AVERAGED_STATISTICS, CURRENT_NETWORKS, of_rank, of_ranks, statistics
 
 
 class AverageGenerator(Callback):

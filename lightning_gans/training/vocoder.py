@@ -13,10 +13,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.parametrize import cached
 
+from lightning_gans.audio import MelConfig, difference, log_mel, unlikely
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig, difference, log_mel, unlikely
-from lightning_gans.module import AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
 
 EVALUATION_SEED = 0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lightning_gans.errors import InputError, closest
 
-PACKAGE = Path(__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def configs() -> Path:

@@ -22,10 +22,10 @@ from torch.nn.functional import pad
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 import lightning_gans
-from lightning_gans.compatibility import kind_of
 from lightning_gans.errors import InputError
-from lightning_gans.module import AdversarialModule
-from lightning_gans.vocoder import Vocoder
+from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.compatibility import kind_of
+from lightning_gans.training.vocoder import Vocoder
 from lightning_gans.zoo.weights import Weights, build
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}

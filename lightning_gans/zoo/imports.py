@@ -11,7 +11,7 @@ from lightning_gans.zoo.release import Exported, checked_name, write_entry
 from lightning_gans.zoo.weights import Weights, build
 
 if TYPE_CHECKING:
-    from lightning_gans.module import AdversarialModule
+    from lightning_gans.training.adversarial_module import AdversarialModule
 
 
 def import_checkpoint(

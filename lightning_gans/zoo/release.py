@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import yaml
 
 import lightning_gans
-from lightning_gans import assets
 from lightning_gans.errors import InputError
-from lightning_gans.zoo import sources
+from lightning_gans.zoo import assets, sources
 from lightning_gans.zoo.cards import NAME, OPTIONAL, SCHEMA, missing, split
 from lightning_gans.zoo.weights import Weights, build, fetch, halved, write
 

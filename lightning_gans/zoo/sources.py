@@ -11,9 +11,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from lightning_gans import assets
 from lightning_gans.errors import InputError, closest, one_line
-from lightning_gans.zoo import addresses
+from lightning_gans.zoo import addresses, assets
 from lightning_gans.zoo.cards import Card
 
 FOLDERS = "LIGHTNING_GANS_ZOO"

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from lightning_gans.module import AdversarialModule
+    from lightning_gans.training.adversarial_module import AdversarialModule
 
 
 @dataclass(frozen=True)

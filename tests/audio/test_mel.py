@@ -6,8 +6,7 @@ import pytest
 import soundfile
 import torch
 
-from lightning_gans.errors import InputError
-from lightning_gans.mel import (
+from lightning_gans.audio import (
     CONVENTIONS,
     MelConfig,
     convert,
@@ -17,6 +16,7 @@ from lightning_gans.mel import (
     log_mel_of_crop,
     unlikely,
 )
+from lightning_gans.errors import InputError
 
 
 def noise(*shape: int) -> torch.Tensor:

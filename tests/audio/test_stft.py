@@ -5,7 +5,10 @@ import pytest
 import soundfile
 import torch
 
-from lightning_gans.audio import griffin_lim, hann, istft, resample, stft, tensorflow_mel_matrix, write_wav
+from lightning_gans.audio.files import write_wav
+from lightning_gans.audio.mel_bands import tensorflow_mel_matrix
+from lightning_gans.audio.resampling import resample
+from lightning_gans.audio.stft import griffin_lim, hann, istft, stft
 from lightning_gans.errors import InputError
 
 N, HOP, LENGTH = 256, 128, 16384

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from lightning import Callback, Trainer
 
-from lightning_gans.audio import write_wav
+from lightning_gans.audio.files import write_wav
 from lightning_gans.data import AudioFolder
 from lightning_gans.losses import gradient_penalty
 from lightning_gans.models import SpecGAN, WaveGAN

@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.models import DCGAN
-from lightning_gans.strategy import NAME
+from lightning_gans.training.ddp import NAME
 
 STEPS, WARMUP, ROUNDS, BATCH = 12, 3, 3, 16
 RUNS = {"one process": ("auto", 1), f"two, {NAME}": (NAME, 2), "two, ddp": ("ddp", 2)}

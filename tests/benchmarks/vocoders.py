@@ -26,12 +26,12 @@ import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
-from lightning_gans.audio import write_wav
+from lightning_gans.audio.files import write_wav
 from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.losses.features import feature_matching
 from lightning_gans.models import MelGAN, ParallelWaveGAN
-from lightning_gans.vocoder import Vocoder
+from lightning_gans.training.vocoder import Vocoder
 
 PAPERS = {"MelGAN": (4, 8192), "ParallelWaveGAN": (1, 25600)}  # crops, samples of each
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16"}
@@ -70,7 +70,7 @@ def plain_loop(module: Vocoder) -> Callable[[MelBatch], None]:
     else:
         optimizers = [torch.optim.RAdam(n.parameters(), 1e-4, eps=1e-6) for n in (generator, discriminator)]
 
-    def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -86,11 +86,11 @@ def plain_loop(module: Vocoder) -> Callable[[MelBatch], None]:
             loss_g = loss_g + 10 * feature_matching(of_real, of_fake)
         else:
             loss_g = 4 * loss_g + sum(module.stft_loss(fake, batch.audio))
-        descend(optimizers[0], loss_g)
+        update(optimizers[0], loss_g)
         with torch.no_grad():
             fake = module(batch.mel, noise)
         of_real, of_fake = discriminator(batch.audio), discriminator(fake)
-        descend(
+        update(
             optimizers[1],
             sum(module.loss.discriminator(r[-1], f[-1]) for r, f in zip(of_real, of_fake, strict=True)),
         )

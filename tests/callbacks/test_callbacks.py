@@ -4,30 +4,26 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import soundfile
-import tiny_runs
-import tiny_sounds
 import torch
-from lightning import Trainer
+from helpers import tiny_runs, tiny_sounds
+from helpers.small_run import fit, run_folder
+from lightning import Callback, Trainer
 from lightning.pytorch.loggers import Logger
 from PIL import Image
-from small_run import fit, run_folder
 from torch import Tensor
 
-from lightning_gans import callbacks, evaluation
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks import (
-    LogSamples,
-    NonFiniteLoss,
-    SavePredictions,
-    StopAtNonFiniteLoss,
-    Throughput,
-)
+from lightning_gans.callbacks import evaluation, throughput
+from lightning_gans.callbacks.evaluation import Evaluate
+from lightning_gans.callbacks.media import clips_picture
+from lightning_gans.callbacks.nonfinite import NonFiniteLoss, StopAtNonFiniteLoss
+from lightning_gans.callbacks.predictions import SavePredictions
+from lightning_gans.callbacks.samples import LogSamples, in_columns
+from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.data import Digits
 from lightning_gans.data.images import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError
-from lightning_gans.evaluation import Evaluate
-from lightning_gans.media import clips_picture
 from lightning_gans.metrics import LabelAccuracy, ParzenLogLikelihood, SlicedWasserstein, parzen
 from lightning_gans.models import CGAN, GAN
 
@@ -87,7 +83,7 @@ class ParzenOf20(ParzenLogLikelihood):
         super().__init__(num_samples=20)
 
 
-class Keep(callbacks.Callback):
+class Keep(Callback):
     """Notes what was generated, batch by batch."""
 
     def __init__(self) -> None:
@@ -299,10 +295,10 @@ def test_clips_that_are_not_finite_stop_the_run():
 
 def test_samples_per_second_by_a_clock_of_ours(monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(callbacks.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: now[0])
     seen = []
 
-    class Tick(callbacks.Callback):
+    class Tick(Callback):
         """Half a second a batch, and a validation of an hour, which must not count."""
 
         def on_train_batch_start(self, *_) -> None:
@@ -379,7 +375,6 @@ def test_the_command_line_stops_at_a_loss_that_is_not_finite(here, capsys):
 def test_the_network_that_went_first_is_named():
     """D's infinite loss infects G within the same batch."""
     module = SimpleNamespace(
-        players=("g", "d"),
         networks={"g": "generator", "d": "discriminator"},
         update_order=["d", "g"],
         nonfinite_batch=torch.tensor([4, 4]),
@@ -459,9 +454,9 @@ def as_16_bit_one(audio: Tensor) -> np.ndarray:
 
 def test_recordings_stand_above_what_was_made_of_them():
     real, fake = [torch.ones(1, 3), torch.ones(1, 5)], [2 * torch.ones(1, 2), 2 * torch.ones(1, 4)]
-    shown = callbacks.in_columns(real, fake)
+    shown = in_columns(real, fake)
     assert shown[:, 0].tolist() == [[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [2, 2, 0, 0, 0], [2, 2, 2, 2, 0]]
-    assert callbacks.in_columns(real * 20, fake * 20).shape == (64, 1, 5)
+    assert in_columns(real * 20, fake * 20).shape == (64, 1, 5)
 
 
 def test_predictions_and_speed_of_vocoders(here):

@@ -2,20 +2,20 @@ from itertools import pairwise
 
 import pytest
 import torch
+from helpers.tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_sounds import COUNTS, LENGTH, RATE, Noises, wavegan
 from lightning import Callback, LightningDataModule, Trainer
-from tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
-from tiny_sounds import COUNTS, LENGTH, RATE, Noises, wavegan
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader
 from torchmetrics import Metric
 
-from lightning_gans import evaluation
+from lightning_gans.audio import griffin_lim_of_mel
+from lightning_gans.callbacks import evaluation
+from lightning_gans.callbacks.evaluation import Evaluate
 from lightning_gans.data import Digits
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
-from lightning_gans.evaluation import Evaluate
-from lightning_gans.mel import griffin_lim_of_mel
 from lightning_gans.metrics import AUDIO_METRICS, IMAGE_METRICS, VOCODER_METRICS, Figure
 from lightning_gans.metrics.figure import spread
 from lightning_gans.models import GAN

@@ -5,9 +5,9 @@ import pytest
 import soundfile
 import torch
 
-from lightning_gans import media
+from lightning_gans.callbacks import media
+from lightning_gans.callbacks.media import GAP, INK, PAPER, RAMP, SPECTROGRAM_HEIGHT, WAVE_HEIGHT, WIDTH, clips_picture
 from lightning_gans.errors import InputError
-from lightning_gans.media import GAP, INK, PAPER, RAMP, SPECTROGRAM_HEIGHT, WAVE_HEIGHT, WIDTH, clips_picture
 
 RATE, LENGTH = 16_000, 16_384
 TIME = torch.arange(LENGTH, dtype=torch.float64) / RATE

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_run import SMALL, run_folder
+from helpers.small_run import SMALL, run_folder
 
-from lightning_gans import cli
 from lightning_gans.__main__ import main
+from lightning_gans.cli import train as cli
 
 JOB = ["--run.id=job", "--ckpt_path=last", "--trainer.devices=2", "--trainer.limit_train_batches=20"]
 SECONDS = 45
@@ -29,7 +29,7 @@ def here(tmp_path, monkeypatch):
 
 def start(*args: str) -> subprocess.Popen:
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}  # of other tests
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(cli.__file__).parents[1])}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(cli.__file__).parents[2])}
     return subprocess.Popen(
         [sys.executable, "-m", "lightning_gans", "fit", *SMALL, "--trainer.max_epochs=-1", *args],
         env=environment,

@@ -4,12 +4,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_zoo
 import torch
+from helpers import tiny_zoo
 from PIL import Image
 
-from lightning_gans import assets, commands, zoo
+from lightning_gans import zoo
+from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
+from lightning_gans.zoo import assets
 
 GAP = 2
 """Pixels between the images of a grid."""
@@ -233,7 +235,7 @@ def test_help_does_not_wait_for_torch(arguments):
         "import sys\nfrom lightning_gans import commands\n"
         f"try:\n    commands.main({arguments})\nexcept SystemExit:\n    sys.exit('torch' in sys.modules)"
     )
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     assert "lightning-gans" in result.stdout + result.stderr

@@ -3,15 +3,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import tiny_zoo
 import torch
+from helpers import tiny_zoo
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from lightning_gans import assets, commands, zoo
+from lightning_gans import zoo
+from lightning_gans.callbacks.media import clips_picture
+from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
-from lightning_gans.latents import interpolate
-from lightning_gans.media import clips_picture
+from lightning_gans.training.latents import interpolate
+from lightning_gans.zoo import assets
 
 RATE = tiny_zoo.TINY["WaveGAN"]["sample_rate"]
 PAUSE = RATE // 4

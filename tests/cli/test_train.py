@@ -7,14 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from helpers.small_run import QUIET, SMALL, fit, messages, run_folder
 from lightning import Trainer
-from small_run import QUIET, SMALL, fit, messages, run_folder
 
-from lightning_gans import assets, cli, data
+from lightning_gans import data
 from lightning_gans.__main__ import main
+from lightning_gans.cli import train as cli
 from lightning_gans.errors import InputError
 from lightning_gans.models import DCGAN
-from lightning_gans.strategy import DDPInTurnsStrategy
+from lightning_gans.training.ddp import DDPInTurnsStrategy
+from lightning_gans.zoo import assets
 
 DCGAN_DIGITS = ["--config=dcgan_digits", *QUIET]
 DESCRIBED = {"config.yaml", "facts.yaml"}

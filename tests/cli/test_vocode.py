@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
-from tiny_zoo import checkpoint as gan_checkpoint
+from helpers.tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_zoo import checkpoint as gan_checkpoint
 
-from lightning_gans import commands
 from lightning_gans.__main__ import main
-from lightning_gans.audio import resample
+from lightning_gans.audio.resampling import resample
+from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
 
 RATE, HOP, FRAMES = 8000, 16, 90

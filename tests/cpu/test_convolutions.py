@@ -5,12 +5,12 @@ from unittest import mock
 
 import pytest
 import torch
-from tiny_mels import tiny_melgan
+from helpers.tiny_mels import tiny_melgan
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
 
-from lightning_gans import cpu_convolutions
-from lightning_gans.cpu_convolutions import (
+from lightning_gans.cpu import convolutions as cpu_convolutions
+from lightning_gans.cpu.convolutions import (
     as_image,
     convolve_image,
     convolve_transposed_image,
@@ -19,7 +19,11 @@ from lightning_gans.cpu_convolutions import (
     in_phases,
 )
 from lightning_gans.models.melgan import Generator
-from lightning_gans.vocoder_networks import MultiScaleDiscriminator, SampleDiscriminator, ScaleDiscriminator
+from lightning_gans.networks.waveform_discriminators import (
+    MultiScaleDiscriminator,
+    SampleDiscriminator,
+    ScaleDiscriminator,
+)
 
 
 def values_and_gradients(function: Callable[[Tensor], Tensor | list], module: nn.Module, x: Tensor) -> list[Tensor]:

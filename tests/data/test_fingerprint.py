@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny_runs import TinyClips, TinyImages, TinySpeech, build
+from helpers.tiny_runs import TinyClips, TinyImages, TinySpeech, build
 
 from lightning_gans.data import Digits
 from lightning_gans.data.loading import ImagesInMemory, evenly, fingerprint

@@ -7,11 +7,11 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
+from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.data.mel_clips import LEAST_FRAMES
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig, log_mel
 
 HOP, BANDS = 16, 6
 MEL = dict(name="melgan", sample_rate=8000, n_fft=64, win_length=64, hop_length=HOP, n_mels=BANDS)

@@ -2,8 +2,8 @@
 
 import numpy as np
 import torch
-import vocoder_layers as layers
 import yaml
+from helpers import vocoder_layers as layers
 
 from lightning_gans import zoo
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from lightning_gans import callbacks, tracking
 from lightning_gans.__main__ import main
+from lightning_gans.callbacks import predictions, preemption
+from lightning_gans.tracking import wandb as tracking
 
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
 SMALL = [
@@ -32,6 +33,6 @@ def run_folder(folder: Path) -> Path:
 def messages(monkeypatch) -> list[str]:
     """What is said to the user from here on; Lightning's own handler writes past pytest's capture."""
     said: list[str] = []
-    for module in (callbacks, tracking):
+    for module in (predictions, preemption, tracking):
         monkeypatch.setattr(module, "rank_zero_info", said.append)
     return said

@@ -6,11 +6,11 @@ import torch
 from lightning import LightningDataModule
 from torch.utils.data import DataLoader
 
+from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.mel import MelConfig, log_mel
 from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
-from lightning_gans.vocoder import Vocoder
+from lightning_gans.training.vocoder import Vocoder
 
 MEL = dict(name="melgan", sample_rate=8000, n_fft=64, hop_length=16, win_length=64, n_mels=8)
 FRAMES = 72

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from helpers.tiny_mels import FRAMES, sounds, tiny_melgan, tiny_parallel_wavegan
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
-from tiny_mels import FRAMES, sounds, tiny_melgan, tiny_parallel_wavegan
 from torch import Tensor, nn
 
 from lightning_gans.data.clips import AudioDataModule
@@ -18,8 +18,8 @@ from lightning_gans.data.mel_clips import MelDataModule
 from lightning_gans.data.slicing import AudioClips
 from lightning_gans.data.sounds import Sounds
 from lightning_gans.models import CGAN, DCGAN, GAN, ControlGAN, SpecGAN, WaveGAN
-from lightning_gans.module import AdversarialModule
-from lightning_gans.vocoder import Vocoder
+from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.vocoder import Vocoder
 
 SIZE, CLASSES = 32, 3
 _gan = dict(image_shape=(1, SIZE, SIZE), latent_dim=4)

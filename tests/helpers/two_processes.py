@@ -12,8 +12,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from lightning import Callback, Trainer
-from tiny_runs import (
+from helpers.tiny_runs import (
     PAPERS,
     Latents,
     LatentsOfData,
@@ -26,13 +25,14 @@ from tiny_runs import (
     weights,
     without_batch_norm,
 )
+from lightning import Callback, Trainer
 from torch import Tensor
 from torch.distributed import GradBucket, all_reduce
 
-from lightning_gans.averaging import AverageGenerator
-from lightning_gans.module import AdversarialModule
-from lightning_gans.strategy import NAME
-from lightning_gans.updates import AccumulateGradients
+from lightning_gans.training.accumulation import AccumulateGradients
+from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.ddp import NAME
+from lightning_gans.training.ema import AverageGenerator
 
 STEPS, JOINED_BATCH = 3, 8
 VOCODERS = [name for name in PAPERS if name.startswith(("melgan", "parallel_wavegan"))]
@@ -104,8 +104,8 @@ class Traffic(Callback):
     def on_train_start(self, trainer: Trainer, module: AdversarialModule) -> None:
         for wrapped in getattr(trainer.strategy, "reducers", [trainer.strategy.model]):
             wrapped.register_comm_hook(None, self.exchange)
-        self.by_network = {name: [] for name in module.players}
-        self.sizes = {name: parameter_count(getattr(module, module.networks[name])) for name in module.players}
+        self.by_network = {name: [] for name in module.networks}
+        self.sizes = {name: parameter_count(getattr(module, module.networks[name])) for name in module.networks}
 
     def exchange(self, _: None, bucket: GradBucket) -> torch.futures.Future[Tensor]:
         self.sent += bucket.buffer().numel()
@@ -115,11 +115,11 @@ class Traffic(Callback):
     def on_before_optimizer_step(
         self, trainer: Trainer, module: AdversarialModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        player = module.players[trainer.optimizers.index(optimizer)]
-        if not self.by_network[player]:
-            network = getattr(module, module.networks[player])
-            self.first[player] = torch.cat([p.grad.flatten() for p in network.parameters()])
-        self.by_network[player].append(self.sent)
+        key = list(module.networks)[trainer.optimizers.index(optimizer)]
+        if not self.by_network[key]:
+            network = getattr(module, module.networks[key])
+            self.first[key] = torch.cat([p.grad.flatten() for p in network.parameters()])
+        self.by_network[key].append(self.sent)
         self.sent = 0
 
 

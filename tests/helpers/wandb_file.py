@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lightning_gans import recorded
+from lightning_gans.tracking import recorded
 
 
 def records(path: Path, patience: float = 20.0) -> list[Any]:

@@ -2,7 +2,7 @@ import pickle
 
 import pytest
 import torch
-import vocoder_layers as layers
+from helpers import vocoder_layers as layers
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError

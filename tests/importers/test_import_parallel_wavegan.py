@@ -5,8 +5,8 @@ import types
 import numpy as np
 import pytest
 import torch
-import vocoder_layers as layers
-from parallel_wavegan_files import (
+from helpers import vocoder_layers as layers
+from helpers.parallel_wavegan_files import (
     MATCHING,
     MULTI_SCALE,
     PWG_D,
@@ -19,7 +19,8 @@ from parallel_wavegan_files import (
     written,
 )
 
-from lightning_gans import commands, models, zoo
+from lightning_gans import models, zoo
+from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
 
 

@@ -1,6 +1,6 @@
 import pytest
-import vocoder_layers as layers
-from parallel_wavegan_files import (
+from helpers import vocoder_layers as layers
+from helpers.parallel_wavegan_files import (
     MATCHING,
     MULTI_SCALE,
     PWG_D,

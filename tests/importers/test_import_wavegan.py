@@ -1,9 +1,8 @@
-import bundle_writer
 import numpy as np
 import pytest
-import tensorflow_layers
 import torch
-from authors_wavegan import LATENT, strides, variables
+from helpers import bundle_writer, tensorflow_layers
+from helpers.authors_wavegan import LATENT, strides, variables
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError

@@ -2,9 +2,9 @@ import struct
 import time
 from pathlib import Path
 
-import bundle_writer
 import numpy as np
 import pytest
+from helpers import bundle_writer
 
 from lightning_gans.errors import InputError
 from lightning_gans.importers.crc32c import crc32c, unmasked

@@ -48,7 +48,7 @@ def test_cross_entropy_at_the_optimum_is_log_4():
 
 
 @pytest.mark.parametrize("name", VALUES)
-def test_gradients_pull_the_players_apart(name):
+def test_gradients_pull_the_networks_apart(name):
     """D raises real logits and lowers fake ones, G raises fake ones; inside hinge's margin and below the LS target."""
     loss = adversarial_loss(name)
     real, fake = torch.tensor([0.5, -0.4], requires_grad=True), torch.tensor([0.3, 0.6], requires_grad=True)

@@ -5,8 +5,8 @@ from torch import nn
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import FIDInception, FIDLeNet, fid
+from lightning_gans.metrics.classifiers.lenet import load_lenet
 from lightning_gans.metrics.fid import FrechetDistance, rgb_bytes
-from lightning_gans.metrics.lenet import load_lenet
 
 
 class FirstPixels(nn.Module):

@@ -3,7 +3,7 @@ import torch
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import LabelAccuracy
-from lightning_gans.metrics.lenet import load_lenet
+from lightning_gans.metrics.classifiers.lenet import load_lenet
 
 
 def test_share_of_right_labels(digits):

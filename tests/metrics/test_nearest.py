@@ -3,7 +3,7 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 
-from lightning_gans.audio import tensorflow_mel_matrix
+from lightning_gans.audio.mel_bands import tensorflow_mel_matrix
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import NearestSelf, NearestTrain, nearest
 from lightning_gans.metrics.nearest import nearest_distances, nearest_features

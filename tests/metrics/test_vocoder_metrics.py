@@ -12,9 +12,9 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
+from lightning_gans.audio import MelConfig, griffin_lim_of_mel, log_mel
 from lightning_gans.errors import InputError
 from lightning_gans.losses import MultiResolutionSTFTLoss
-from lightning_gans.mel import MelConfig, griffin_lim_of_mel, log_mel
 from lightning_gans.metrics import METRICS, VOCODER_METRICS, VocoderMetricName
 from lightning_gans.metrics.spectral import CEPSTRAL_MEL, cosines
 

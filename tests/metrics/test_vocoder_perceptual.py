@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig
 from lightning_gans.metrics import PESQ, STOI
 from lightning_gans.metrics import perceptual as module
 

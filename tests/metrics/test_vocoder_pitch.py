@@ -3,8 +3,8 @@ import math
 import pytest
 import torch
 
-from lightning_gans.audio import pitch
-from lightning_gans.mel import MelConfig
+from lightning_gans.audio import MelConfig
+from lightning_gans.audio.pitch import pitch
 from lightning_gans.metrics import F0RMSE, VUVF1
 from lightning_gans.metrics import pitch as module
 

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny_runs import CLASSES, Log, TinyImages, build, fit, parameter_count, weights
+from helpers.tiny_runs import CLASSES, Log, TinyImages, build, fit, parameter_count, weights
 
 from lightning_gans.errors import InputError
 from lightning_gans.models import CGAN

@@ -3,8 +3,20 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from helpers.tiny_runs import (
+    CLASSES,
+    SIZE,
+    Gradients,
+    Log,
+    SaveAfter,
+    TinyImages,
+    build,
+    fit,
+    parameter_count,
+    state,
+    weights,
+)
 from lightning import Callback
-from tiny_runs import CLASSES, SIZE, Gradients, Log, SaveAfter, TinyImages, build, fit, parameter_count, state, weights
 from torch import nn
 
 from lightning_gans.errors import InputError

@@ -1,7 +1,7 @@
 import pytest
 import torch
+from helpers.tiny_runs import Gradients, Log, TinyImages, build, fit, parameter_count, weights
 from lightning import Callback
-from tiny_runs import Gradients, Log, TinyImages, build, fit, parameter_count, weights
 from torch import nn
 
 from lightning_gans.errors import InputError

@@ -2,8 +2,8 @@ import math
 
 import pytest
 import torch
+from helpers.tiny_runs import Log, TinyImages, build, fit, parameter_count, weights
 from lightning import Callback
-from tiny_runs import Log, TinyImages, build, fit, parameter_count, weights
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError

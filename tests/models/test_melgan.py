@@ -2,14 +2,14 @@ from unittest import mock
 
 import pytest
 import torch
-from tiny_mels import MEL, TinyMels, sounds, tiny_melgan
-from tiny_runs import Gradients, Log, SaveAfter, fit, parameter_count, state, weights
+from helpers.tiny_mels import MEL, TinyMels, sounds, tiny_melgan
+from helpers.tiny_runs import Gradients, Log, SaveAfter, fit, parameter_count, state, weights
 from torch.nn.utils.parametrize import remove_parametrizations
 
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
 from lightning_gans.models.melgan import MelGAN
-from lightning_gans.vocoder_networks import MultiScaleDiscriminator
+from lightning_gans.networks.waveform_discriminators import MultiScaleDiscriminator
 
 
 def folded_count(network: torch.nn.Module) -> int:

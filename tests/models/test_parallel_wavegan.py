@@ -3,18 +3,18 @@ from unittest import mock
 
 import pytest
 import torch
-from tiny_mels import FRAMES, TinyMels, sounds, tiny_parallel_wavegan
-from tiny_runs import Gradients, Log, SaveAfter, fit, parameter_count, state, weights
+from helpers.tiny_mels import FRAMES, TinyMels, sounds, tiny_parallel_wavegan
+from helpers.tiny_runs import Gradients, Log, SaveAfter, fit, parameter_count, state, weights
 from torch import nn
 from torch.nn.functional import conv1d, conv2d
 from torch.nn.utils.parametrize import remove_parametrizations
 
+from lightning_gans.audio import MelConfig
+from lightning_gans.cpu.gated_block import pieces
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
-from lightning_gans.gated_blocks import pieces
-from lightning_gans.mel import MelConfig
 from lightning_gans.models.parallel_wavegan import Generator, ParallelWaveGAN, Upsample
-from lightning_gans.vocoder_networks import SampleDiscriminator
+from lightning_gans.networks.waveform_discriminators import SampleDiscriminator
 
 G, V = "parametrizations.weight.original0", "parametrizations.weight.original1"
 
@@ -132,7 +132,7 @@ def test_faster_forms_are_the_same_function(kernel, scales, frames):
     weight = torch.randn_like(expected)
     gradients = torch.autograd.grad((expected * weight).sum(), inputs, allow_unused=True)
     for form in ("in_pieces", "in_convolutions"):
-        several = mock.patch("lightning_gans.gated_blocks.PIECE", 3 * hop)
+        several = mock.patch("lightning_gans.cpu.gated_block.PIECE", 3 * hop)
         prefers = mock.patch("lightning_gans.models.parallel_wavegan.prefers_pieces", return_value=form == "in_pieces")
         with several, prefers:
             audio = generator(noise, mel)
@@ -294,23 +294,23 @@ def test_crossing_the_start():
     """Start 5 and 9 generator updates make 4 of D, as in the code that the field uses; each has its own schedule."""
     model, log = tiny_parallel_wavegan(discriminator_start=5, lr_decay_steps=4), Log()
     before, seen = weights(model.discriminator), []
-    descend = model.descend
+    update = model.update
 
     def noting(optimizer, loss, clip_norm=None):
-        seen.append((model._player(optimizer.optimizer), clip_norm))
-        return descend(optimizer, loss, clip_norm)
+        seen.append((model._key(optimizer.optimizer), clip_norm))
+        return update(optimizer, loss, clip_norm)
 
-    model.descend = noting
+    model.update = noting
     trainer = fit(model, TinyMels(model), max_steps=5, logger=log)
     assert seen == [("g", 10.0)] * 5
     assert all(torch.equal(value, before[key]) for key, value in weights(model.discriminator).items())
     assert not any("train/loss_d" in line or "train/loss_g_adversarial" in line for line in log.lines)
     seen.clear()
     model = tiny_parallel_wavegan(discriminator_start=5, lr_decay_steps=4)
-    descend, model.descend = model.descend, noting
+    update, model.update = model.update, noting
     trainer = fit(model, TinyMels(model), max_steps=9, logger=log)
     assert trainer.global_step == 9
-    assert [player for player, _ in seen] == ["g"] * 5 + ["g", "d"] * 4
+    assert [key for key, _ in seen] == ["g"] * 5 + ["g", "d"] * 4
     assert seen[-1] == ("d", 1.0)
     assert [o.param_groups[0]["lr"] for o in trainer.optimizers] == [1e-4 / 4, 5e-5 / 2]
     assert [type(o) for o in trainer.optimizers] == [torch.optim.RAdam] * 2

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 import torch
+from helpers.tiny_runs import TinyClips, fit, parameter_count
 from lightning import Trainer
-from tiny_runs import TinyClips, fit, parameter_count
 
 from lightning_gans.errors import InputError
 from lightning_gans.models import SpecGAN

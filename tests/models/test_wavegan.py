@@ -4,7 +4,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
-from tiny_runs import parameter_count
+from helpers.tiny_runs import parameter_count
 from torch import nn
 
 from lightning_gans.errors import InputError
@@ -18,7 +18,7 @@ from lightning_gans.models.wavegan import (
     shifted,
     strides_for,
 )
-from lightning_gans.optimizers import TensorFlowRMSprop
+from lightning_gans.networks.tensorflow import TensorFlowRMSprop
 
 TINY = dict(length=256, width=2, latent_dim=4)
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from lightning_gans.optimizers import TensorFlowRMSprop
+from lightning_gans.networks.tensorflow import TensorFlowRMSprop
 
 
 def test_updates_by_hand():

@@ -4,13 +4,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import wandb_file
-from small_run import fit, run_folder
+from helpers import wandb_file
+from helpers.small_run import fit, run_folder
 
-from lightning_gans import recorded
 from lightning_gans.__main__ import main
-from lightning_gans.comparison import POINTS, differing, summary, thinned
-from lightning_gans.recorded import Run, joined, read_run
+from lightning_gans.tracking import recorded
+from lightning_gans.tracking.compare import POINTS, differing, summary, thinned
+from lightning_gans.tracking.recorded import Run, joined, read_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]

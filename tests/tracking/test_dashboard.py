@@ -20,7 +20,7 @@ def test_a_dry_run_shows_every_figure_along_generator_updates(capsys):
 
 def test_what_is_saved_is_what_the_dry_run_shows():
     pytest.importorskip("wandb_workspaces")
-    from lightning_gans.dashboard import outline, workspace
+    from lightning_gans.tracking.dashboard import outline, workspace
 
     made = workspace("team", "p")
     sent = made._to_model().model_dump(by_alias=True)

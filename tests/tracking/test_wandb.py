@@ -4,21 +4,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import tiny_sounds
 import torch
 import wandb
-import wandb_file
 import yaml
+from helpers import tiny_sounds, wandb_file
+from helpers.small_run import fit, messages, run_folder
 from lightning import Trainer
 from PIL import Image
-from small_run import fit, messages, run_folder
 
-from lightning_gans import assets
 from lightning_gans.__main__ import main
-from lightning_gans.callbacks import LogSamples, Throughput
+from lightning_gans.callbacks.samples import LogSamples
+from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.data import Digits
 from lightning_gans.metrics import METRICS
-from lightning_gans.tracking import ReportRun, RunLogger
+from lightning_gans.tracking.wandb import ReportRun, RunLogger
+from lightning_gans.zoo import assets
 
 KEYS = {
     "train/loss_d",

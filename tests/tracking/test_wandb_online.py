@@ -7,18 +7,18 @@ import sys
 import time
 from pathlib import Path
 
-import wandb_file
-from small_run import SMALL
-from wandb_server import Server
+from helpers import wandb_file
+from helpers.small_run import SMALL
+from helpers.wandb_server import Server
 
-from lightning_gans import cli
+from lightning_gans.cli import train as cli
 
 
 def start(folder: Path, url: str, *args: str, **variables: str) -> subprocess.Popen:
     """A run that is to be recorded online."""
     dropped = ("WANDB_SERVICE", "WANDB_MODE")  # what other tests may have left
     environment = {key: value for key, value in os.environ.items() if key not in dropped} | variables
-    environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[2]), "OMP_NUM_THREADS": "1"}
     environment |= {"WANDB_API_KEY": 40 * "a", "WANDB_BASE_URL": url, "HOME": str(folder)}
     return subprocess.Popen(
         [sys.executable, "-m", "lightning_gans", "fit", *SMALL, *args],

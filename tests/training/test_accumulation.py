@@ -4,14 +4,14 @@ from functools import partial
 
 import pytest
 import torch
+from helpers.clipped import Clipped
+from helpers.tiny_runs import PAPERS, LatentsOfData, Log, build, data_for, fit, state
+from helpers.two_processes import VOCODERS, build_without_chance, no_chance, without_chance
 from lightning import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
-from test_module import Clipped
-from tiny_runs import PAPERS, LatentsOfData, Log, build, data_for, fit, state
-from two_processes import VOCODERS, build_without_chance, no_chance, without_chance
 
 from lightning_gans.errors import InputError
-from lightning_gans.updates import AccumulateGradients, ClipGradients
+from lightning_gans.training.accumulation import AccumulateGradients, ClipGradients
 
 JOINED, BATCHES = 8, 4
 
@@ -28,10 +28,10 @@ class FirstUpdates(Callback):
                 group["lr"] = 0.0
 
     def on_before_optimizer_step(self, trainer, module, optimizer):
-        player = module.players[trainer.optimizers.index(optimizer)]
-        network = getattr(module, module.networks[player])
+        key = list(module.networks)[trainer.optimizers.index(optimizer)]
+        network = getattr(module, module.networks[key])
         parts = {name: p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
-        self.gradients.setdefault(player, parts)
+        self.gradients.setdefault(key, parts)
 
 
 def first_updates(name, batches):
@@ -55,11 +55,11 @@ def first_updates(name, batches):
 def test_accumulated_gradients_are_those_of_the_joined_batch(name):
     joined, module = first_updates(name, 1)
     accumulated, _ = first_updates(name, BATCHES)
-    assert set(accumulated) == set(joined) == set(module.players)
-    for player, gradients in joined.items():
+    assert set(accumulated) == set(joined) == set(module.networks)
+    for key, gradients in joined.items():
         largest = max(value.abs().max().item() for value in gradients.values())
         rounding = 1e-4 if name in VOCODERS else 1e-5  # logarithms of small magnitudes enlarge it
-        torch.testing.assert_close(accumulated[player], gradients, rtol=1e-4, atol=rounding * largest)
+        torch.testing.assert_close(accumulated[key], gradients, rtol=1e-4, atol=rounding * largest)
         assert largest > 0
 
 
@@ -86,8 +86,8 @@ class Moments(Callback):
         self.moments = {}
 
     def on_before_optimizer_step(self, trainer, module, optimizer):
-        player = module.players[trainer.optimizers.index(optimizer)]
-        self.moments.setdefault(player, []).append(module.batches_seen + 1)
+        key = list(module.networks)[trainer.optimizers.index(optimizer)]
+        self.moments.setdefault(key, []).append(module.batches_seen + 1)
 
 
 @pytest.mark.parametrize(
@@ -123,19 +123,19 @@ def test_clipping(name):
 
     class Watch(Callback):
         def on_train_start(self, trainer, module):
-            for player, optimizer in zip(module.players, trainer.optimizers, strict=True):
-                optimizer.register_step_post_hook(partial(self.note, player))
+            for key, optimizer in zip(module.networks, trainer.optimizers, strict=True):
+                optimizer.register_step_post_hook(partial(self.note, key))
 
-        def note(self, player, optimizer, *_):
+        def note(self, key, optimizer, *_):
             gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-            norms.setdefault(player, torch.nn.utils.get_total_norm(gradients).item())
+            norms.setdefault(key, torch.nn.utils.get_total_norm(gradients).item())
 
     module = build(name)
-    limits = {player: limits[player] for player in module.players}
+    limits = {key: limits[key] for key in module.networks}
     fit(module, data_for(module), [Watch(), ClipGradients(limits)], logger=log)
-    logged = {player: next(x for line in log.lines if (x := line.get(f"train/grad_norm_{player}"))) for player in norms}
-    assert norms == pytest.approx({player: min(limits[player], logged[player]) for player in module.players}, rel=5e-3)
-    assert any(logged[player] > limits[player] for player in module.players)
+    logged = {key: next(x for line in log.lines if (x := line.get(f"train/grad_norm_{key}"))) for key in norms}
+    assert norms == pytest.approx({key: min(limits[key], logged[key]) for key in module.networks}, rel=5e-3)
+    assert any(logged[key] > limits[key] for key in module.networks)
 
 
 def doubling_fp16():
@@ -152,10 +152,10 @@ def test_gradients_of_fp16_are_brought_to_one_scale(batches):
         for parameter in module.parameters():
             torch.nn.init.normal_(parameter)
         fit(module, None, [AccumulateGradients(batches)], max_steps=6 // batches["g"], plugins=plugins)
-        moved.append({player: [x for x in lengths if x] for player, lengths in module.moved.items()})
-    assert {player: len(lengths) for player, lengths in moved[0].items()} == {p: 6 // n for p, n in batches.items()}
-    for player in "gd":
-        assert moved[1][player] == pytest.approx(moved[0][player], rel=0.02)
+        moved.append({key: [x for x in lengths if x] for key, lengths in module.moved.items()})
+    assert {key: len(lengths) for key, lengths in moved[0].items()} == {p: 6 // n for p, n in batches.items()}
+    for key in "gd":
+        assert moved[1][key] == pytest.approx(moved[0][key], rel=0.02)
 
 
 def test_networks_that_move_together_do_so_at_one_scale_of_fp16():

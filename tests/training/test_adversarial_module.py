@@ -6,10 +6,8 @@ from typing import Any
 
 import pytest
 import torch
-from lightning import Callback
-from lightning.pytorch.plugins.precision import MixedPrecision
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
-from tiny_runs import (
+from helpers.clipped import Clipped
+from helpers.tiny_runs import (
     CLASSES,
     G_UPDATES,
     PAPERS,
@@ -25,11 +23,14 @@ from tiny_runs import (
     state,
     weights,
 )
-from torch import Tensor, nn
+from lightning import Callback
+from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
+from torch import nn
 
 from lightning_gans.errors import InputError
 from lightning_gans.models import GAN
-from lightning_gans.module import SAMPLE_CHUNK, AdversarialModule
+from lightning_gans.training.adversarial_module import SAMPLE_CHUNK, AdversarialModule
 
 every_paper = pytest.mark.parametrize("name", PAPERS)
 FROM_NOISE = [name for name in PAPERS if not name.startswith(("melgan", "parallel_wavegan"))]
@@ -59,13 +60,13 @@ def test_two_steps(name):
     assert all(tensor.isfinite().all() for tensor in after.values())
     assert {key for key in before if torch.equal(before[key], after[key])} - rounded == still | unused
 
-    players = module.players
-    assert {f"train/{what}_{player}" for what in ("loss", "grad_norm") for player in players} <= set(log.lines[-1])
+    networks = module.networks
+    assert {f"train/{what}_{key}" for what in ("loss", "grad_norm") for key in networks} <= set(log.lines[-1])
     updates = list(G_UPDATES.get(name, (1, 2, 3)))
     batches = len(updates)
     assert trainer.global_step == 3, (
         "Lightning counts other optimizers' updates too: look at LightningOptimizer._on_before_step and _on_after_step"
-        " and at loops/optimization/manual.py, which AdversarialModule.advance relies on"
+        " and at loops/optimization/manual.py, which AdversarialModule.apply_gradients relies on"
     )
     assert len(log.lines) == batches
     steps = [logged["generator_updates"] for logged in log.lines]
@@ -79,7 +80,7 @@ class NotedSteps(Callback):
         self.order: list[str] = []
 
     def on_before_optimizer_step(self, trainer: Any, module: AdversarialModule, optimizer: Any) -> None:
-        self.order.append(module._player(optimizer))
+        self.order.append(module._key(optimizer))
 
 
 @pytest.mark.parametrize(
@@ -101,42 +102,6 @@ def test_order_of_updates(name, order):
 
 
 # ---- clipping
-
-
-class Clipped(AdversarialModule):
-    """Two linear maps with SGD of rate 1: an update is as long as the gradient."""
-
-    def __init__(self, clip: float | None = 0.25, fused: bool = False) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        self.generator, self.discriminator = nn.Linear(4, 16), nn.Linear(16, 1)
-        self.moved: dict[str, list[float]] = {"g": [], "d": []}
-
-    def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        return torch.randn(num, 4, generator=generator)
-
-    def generate(self, batch: Any) -> Tensor:
-        return self.generator(self.prior(len(batch.image)))
-
-    def training_step(self, batch: Any, batch_idx: int) -> None:
-        optimizer_g, optimizer_d = self.optimizers()
-        fake, real = self.generate(batch), batch.image.flatten(1)[:, :16]
-        self.measured("d", optimizer_d, 3 * (self.discriminator(fake.detach()) - self.discriminator(real)).mean())
-        self.measured("g", optimizer_g, -3 * self.discriminator(fake).mean())
-
-    def measured(self, player: str, optimizer: Any, loss: Tensor) -> None:
-        network = getattr(self, self.networks[player])
-        before = nn.utils.parameters_to_vector(network.parameters()).detach().clone()
-        with self.toggled_optimizer(optimizer):
-            self.descend(optimizer, loss, self.hparams.clip)
-        moved = nn.utils.parameters_to_vector(network.parameters()).detach() - before
-        self.moved[player].append(moved.norm().item())
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        return [
-            torch.optim.SGD(network.parameters(), 1.0, fused=self.hparams.fused)
-            for network in (self.generator, self.discriminator)
-        ]
 
 
 def fp16() -> dict[str, Any]:
@@ -166,8 +131,8 @@ def test_clipping(options, fused):
 def test_the_logged_norm_is_that_of_the_update(options, fused):
     module, log = Clipped(clip=None, fused=fused), Log()
     fit(module, logger=log, max_steps=1, **options())
-    for player in "gd":
-        assert log.lines[0][f"train/grad_norm_{player}"] == pytest.approx(module.moved[player][0], rel=1e-3)
+    for key in "gd":
+        assert log.lines[0][f"train/grad_norm_{key}"] == pytest.approx(module.moved[key][0], rel=1e-3)
 
 
 def test_a_norm_below_the_limit_stays():
@@ -175,22 +140,22 @@ def test_a_norm_below_the_limit_stays():
     clipped.load_state_dict(free.state_dict())
     for module in (free, clipped):
         fit(module, max_steps=1)
-    for player in "gd":
-        assert clipped.moved[player] == pytest.approx(free.moved[player])
+    for key in "gd":
+        assert clipped.moved[key] == pytest.approx(free.moved[key])
 
 
 @every_paper
-def test_norms_of_all_players_are_in_each_line(name):
+def test_norms_of_all_networks_are_in_each_line(name):
     module, log = build(name), Log()
     fit(module, logger=log, log_every_n_steps=4, max_steps=-1, max_epochs=2)
     assert len(log.lines) == 2  # of 8 batches
     axes = {"generator_updates", "samples_seen"}
     for line in log.lines:
-        assert {f"train/grad_norm_{player}" for player in module.players} | axes <= set(line)
+        assert {f"train/grad_norm_{key}" for key in module.networks} | axes <= set(line)
 
 
 def test_norms_are_taken_shortly_before_a_line_only(monkeypatch):
-    monkeypatch.setattr("lightning_gans.module.NORM_WINDOW", 2)
+    monkeypatch.setattr("lightning_gans.training.adversarial_module.NORM_WINDOW", 2)
     taken = []
     norm = torch.nn.utils.get_total_norm
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda g: taken.append(module.batches_seen) or norm(g))
@@ -296,7 +261,7 @@ def test_chunks_make_one_whole(name, monkeypatch):
     num = SAMPLE_CHUNK + 3
     whole = module.sample(num, seed=1)
     assert len(whole) == num
-    monkeypatch.setattr("lightning_gans.module.SAMPLE_CHUNK", 100)
+    monkeypatch.setattr("lightning_gans.training.adversarial_module.SAMPLE_CHUNK", 100)
     torch.testing.assert_close(module.sample(num, seed=1), whole, rtol=1e-4, atol=1e-5)
 
 

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_run import SMALL, fit, run_folder
+from helpers.small_run import SMALL, fit, run_folder
 
-from lightning_gans import assets, checkpoints, cli
-from lightning_gans.checkpoints import CheckpointFiles, newest
+from lightning_gans.cli import train as cli
 from lightning_gans.errors import InputError
+from lightning_gans.training import checkpoints
+from lightning_gans.training.checkpoints import CheckpointFiles, newest
+from lightning_gans.zoo import assets
 
 NUMBERS = 2_000_000
 
@@ -113,7 +115,7 @@ def test_a_job_that_has_to_make_room_is_queued_again_and_goes_on(tmp_path):
         file.chmod(file.stat().st_mode | stat.S_IXUSR)
     environment = os.environ | {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
-        "PYTHONPATH": str(Path(cli.__file__).parents[1]),
+        "PYTHONPATH": str(Path(cli.__file__).parents[2]),
         "OMP_NUM_THREADS": "1",
         "WANDB_MODE": "offline",
         "SLURM_JOB_ID": "1234",

@@ -1,9 +1,9 @@
 import pytest
 import torch
-from tiny_runs import PAPERS, build, data_for, fit, state
+from helpers.tiny_runs import PAPERS, build, data_for, fit, state
 
-from lightning_gans.compiling import CompileNetworks
-from lightning_gans.vocoder import Vocoder
+from lightning_gans.training.compilation import CompileNetworks
+from lightning_gans.training.vocoder import Vocoder
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -20,9 +20,7 @@ def test_every_paper_trains_alike_with_compiled_networks(name):
         module = build(name)
         fit(module, data_for(module), callbacks, limit_val_batches=1, check_val_every_n_epoch=1)
         states.append(state(module))
-        networks = [
-            name for name in map(module.networks.get, module.players) if name not in module.twice_differentiated
-        ]
+        networks = [name for name in module.networks.values() if name not in module.twice_differentiated]
         assert len(graphs) >= len(networks) if callbacks else not graphs
     plain, compiled = states
     assert list(plain) == list(compiled)
@@ -30,8 +28,8 @@ def test_every_paper_trains_alike_with_compiled_networks(name):
     if isinstance(module, Vocoder):  # logarithms of small magnitudes enlarge the rounding of another form
         close = dict(rtol=1e-3, atol=5e-4)
     torch.testing.assert_close(compiled, plain, **close)
-    for player in module.players:
-        network = module.networks[player]
+    for key in module.networks:
+        network = module.networks[key]
         assert (getattr(module, network)._compiled_call_impl is None) == (network in module.twice_differentiated)
 
 

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_run import SMALL
-from tiny_runs import PAPERS, state
-from two_processes import INTERRUPTIONS, STEPS, VOCODERS, WITHOUT_NOISE, without_chance
+from helpers.small_run import SMALL
+from helpers.tiny_runs import PAPERS, state
+from helpers.two_processes import INTERRUPTIONS, STEPS, VOCODERS, WITHOUT_NOISE, without_chance
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parents[1]
 AUDIO = [name for name in PAPERS if name.startswith(("wavegan", "specgan"))] + VOCODERS
 
 
 def environment() -> dict[str, str]:
     ours = ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")  # what other tests may have left
     kept = {key: value for key, value in os.environ.items() if key not in ours}
-    path = os.pathsep.join([str(HERE.parent), str(HERE), kept.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(TESTS.parent), str(TESTS), kept.get("PYTHONPATH", "")])
     return kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
@@ -29,7 +29,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """What the two processes ended with."""
     folder = tmp_path_factory.mktemp("ranks")
     script = subprocess.Popen(
-        [sys.executable, HERE / "two_processes.py", folder],
+        [sys.executable, TESTS / "helpers" / "two_processes.py", folder],
         env=environment(),
         cwd=folder,
         stdout=subprocess.DEVNULL,
@@ -108,8 +108,8 @@ def test_a_process_remembers_its_own_losses_that_are_not_finite(ranks):
 def test_an_update_sends_the_gradients_of_the_network_in_training_alone(ranks, batches):
     """And sends them once, over however many batches they are accumulated."""
     sizes = ranks[0]["sizes"]
-    in_turns = {player: [sizes[player]] * STEPS for player in ("g", "d")}
-    all_of_them = {player: [sizes["g"] + sizes["d"]] * STEPS for player in ("g", "d")}
+    in_turns = {key: [sizes[key]] * STEPS for key in ("g", "d")}
+    all_of_them = {key: [sizes["g"] + sizes["d"]] * STEPS for key in ("g", "d")}
     for rank in ranks:
         assert rank[f"ddp_in_turns of {batches}"] == in_turns
         assert rank[f"ddp of {batches}"] == all_of_them

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
+from helpers.small_run import fit as run
+from helpers.tiny_runs import G_UPDATES, PAPERS, SaveAfter, build, fit, state
 from lightning import Callback
-from small_run import fit as run
-from tiny_runs import G_UPDATES, PAPERS, SaveAfter, build, fit, state
 
 from lightning_gans import zoo
-from lightning_gans.averaging import AverageGenerator
 from lightning_gans.errors import InputError
-from lightning_gans.resuming import CURRENT_NETWORKS
+from lightning_gans.training.ema import AverageGenerator
+from lightning_gans.training.resume import CURRENT_NETWORKS
 
 DECAY = 0.75
 

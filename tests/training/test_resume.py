@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.tiny_runs import PAPERS, Log, SaveAfter, build, fit, state
+from helpers.two_processes import INTERRUPTIONS, interrupted
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from tiny_runs import PAPERS, Log, SaveAfter, build, fit, state
-from two_processes import INTERRUPTIONS, interrupted
 
 from lightning_gans.models import ControlGAN
-from lightning_gans.module import AdversarialModule
-from lightning_gans.resuming import GRADIENTS
-from lightning_gans.updates import AccumulateGradients
+from lightning_gans.training.accumulation import AccumulateGradients
+from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.resume import GRADIENTS
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:.*callbacks used to create the checkpoint.*", "ignore:.*no pre-optimization state.*"

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from small_run import QUIET
+from helpers.small_run import QUIET
 
 UPDATES, EVERY = 2000, 100
 RATE = 8000
@@ -45,7 +45,7 @@ MELGAN = [
 ]
 WATCH = [
     *QUIET,
-    "--trainer.callbacks+=soaking.Watch",
+    "--trainer.callbacks+=helpers.soaking.Watch",
     f"--trainer.max_steps={UPDATES}",
     "--trainer.check_val_every_n_epoch=null",
     f"--trainer.val_check_interval={EVERY}",
@@ -63,7 +63,7 @@ def soaked(tmp_path_factory) -> dict[str, list[tuple[int, float, int]]]:
         soundfile.write(folder / "sounds" / f"{number:02d}.wav", sound, RATE)
     here = Path(__file__).parent
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"} | {
-        "PYTHONPATH": os.pathsep.join([str(here.parent), str(here)]),
+        "PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here.parent)]),
         "OMP_NUM_THREADS": "1",
         "WANDB_MODE": "offline",
         "LIGHTNING_GANS_DATA": str(folder),

@@ -3,14 +3,14 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from tiny_mels import FRAMES, MEL, TinyMels, sounds, tiny_melgan, tiny_parallel_wavegan
-from tiny_runs import TinyClips, fit, weights
+from helpers.tiny_mels import FRAMES, MEL, TinyMels, sounds, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_runs import TinyClips, fit, weights
 
+from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig
 from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
-from lightning_gans.vocoder import Vocoder, ratios_for
+from lightning_gans.training.vocoder import Vocoder, ratios_for
 
 VOCODERS = [tiny_melgan, tiny_parallel_wavegan]
 

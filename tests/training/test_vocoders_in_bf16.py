@@ -4,11 +4,11 @@ from unittest import mock
 
 import pytest
 import torch
-from tiny_mels import TinyMels, tiny_melgan, tiny_parallel_wavegan
-from tiny_runs import fit
+from helpers.tiny_mels import TinyMels, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_runs import fit
 from torch import Tensor
 
-from lightning_gans import gated_blocks
+from lightning_gans.cpu import gated_block as gated_blocks
 from lightning_gans.models.parallel_wavegan import Generator
 
 PAPERS = {

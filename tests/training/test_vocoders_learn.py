@@ -4,12 +4,12 @@ import pytest
 import torch
 from lightning import Callback, Trainer
 
+from lightning_gans.audio import MelConfig
 from lightning_gans.data import LJSpeech
-from lightning_gans.mel import MelConfig
 from lightning_gans.metrics.spectral import MelL1
 from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
-from lightning_gans.vocoder import Vocoder
+from lightning_gans.training.vocoder import Vocoder
 
 UPDATES, START = 200, 160
 

@@ -1,7 +1,6 @@
 import pytest
 
-from lightning_gans import assets
-from lightning_gans.zoo import sources
+from lightning_gans.zoo import assets, sources
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-import tiny_zoo
 import torch
 import wandb
+from helpers import tiny_zoo
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError

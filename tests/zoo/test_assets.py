@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lightning_gans import assets
 from lightning_gans.errors import InputError
+from lightning_gans.zoo import assets
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -1,5 +1,5 @@
 import pytest
-import tiny_zoo
+from helpers import tiny_zoo
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError

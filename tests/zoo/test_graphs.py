@@ -6,14 +6,15 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
-import tiny_zoo
 import torch
-from tiny_mels import MEL, tiny_melgan, tiny_parallel_wavegan
+from helpers import tiny_zoo
+from helpers.tiny_mels import MEL, tiny_melgan, tiny_parallel_wavegan
 
 import lightning_gans
-from lightning_gans import commands, zoo
+from lightning_gans import zoo
+from lightning_gans.audio import MelConfig
+from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
-from lightning_gans.mel import MelConfig
 from lightning_gans.models import DCGAN, SpecGAN, WaveGAN
 from lightning_gans.zoo import graphs
 from lightning_gans.zoo.graphs import export_graph

@@ -1,10 +1,11 @@
-import bundle_writer
 import numpy as np
 import pytest
 import torch
-from authors_wavegan import variables
+from helpers import bundle_writer
+from helpers.authors_wavegan import variables
 
-from lightning_gans import commands, models, zoo
+from lightning_gans import models, zoo
+from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
 
 

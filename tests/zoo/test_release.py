@@ -1,8 +1,8 @@
 import hashlib
 
 import pytest
-import tiny_zoo
 import torch
+from helpers import tiny_zoo
 
 from lightning_gans import models, zoo
 from lightning_gans.errors import InputError

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_gans import assets, zoo
-from lightning_gans.compatibility import kind_of
-from lightning_gans.zoo import tables
+from lightning_gans import zoo
+from lightning_gans.training.compatibility import kind_of
+from lightning_gans.zoo import assets, tables
 
 ROOT = Path(__file__).parents[2]
 NAMES = sorted(path.stem for path in assets.zoo().glob("*.md") if path.name != "README.md")

@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import pytest
-import tiny_zoo
 import torch
+from helpers import tiny_zoo
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError

@@ -4,8 +4,8 @@ import os
 import struct
 
 import pytest
-import tiny_zoo
 import torch
+from helpers import tiny_zoo
 
 from lightning_gans import models, zoo
 from lightning_gans.errors import InputError

@@ -1,7 +1,7 @@
 """A small classifier of MNIST digits, the eye of ``fid_lenet`` and ``label_accuracy``.
 
 A LeNet (LeCun et al. 1998, http://yann.lecun.com/exdb/publis/pdf/lecun-98.pdf) with rectified units and max pooling.
-Its weights lie in the package, made by ``python -m lightning_gans.train_lenet``.
+Its weights lie in the package, made by ``python -m lightning_gans.metrics.classifiers.train_lenet``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, max_pool2d, pad
 
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.stored import load_stored
+from lightning_gans.metrics.classifiers.stored import load_stored
 
 WEIGHTS = Path(__file__).with_name("lenet_mnist.safetensors")
 SHA256 = "1c9843cc9d4a3efc7a6344b8dfaf7ee143d919f5b7c9839fc01211546248559d"

@@ -3,7 +3,8 @@
 The architecture follows the classifier of WaveGAN's authors (https://github.com/chrisdonahue/wavegan, eval/inception):
 log-mel bands of 16,384 samples at 16 kHz, four blocks of convolution and pooling. Ours is narrower, with 64 bands that
 end at 3.8 kHz: the Free Spoken Digit Dataset was recorded at 8 kHz, and what lies above must not tell real from
-generated. Its weights lie in the package, made by ``python -m lightning_gans.train_speech_classifier``.
+generated. Its weights lie in the package, made by
+``python -m lightning_gans.metrics.classifiers.train_speech_classifier``.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d, pad
 
-from lightning_gans.audio import resample, stft, tensorflow_mel_matrix
+from lightning_gans.audio.mel_bands import tensorflow_mel_matrix
+from lightning_gans.audio.resampling import resample
+from lightning_gans.audio.stft import stft
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.stored import load_stored
+from lightning_gans.metrics.classifiers.stored import load_stored
 
 WEIGHTS = Path(__file__).with_name("speech_fsdd.safetensors")
 SHA256 = "981403b7a0fef453a2c1d3e652039a4c8eaf8bf197967bb59168dd5f0f7609f0"

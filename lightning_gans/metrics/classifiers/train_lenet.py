@@ -1,4 +1,6 @@
-"""Makes the weights of the digit classifier: ``python -m lightning_gans.train_lenet --root DIR --output FILE``.
+"""Makes the weights of the digit classifier.
+
+``python -m lightning_gans.metrics.classifiers.train_lenet --root DIR --output FILE``
 
 The weights in the package were made by this command on one CPU thread (``OMP_NUM_THREADS=1``), with all 60,000 training
 images. Another machine rounds differently, so a new file has a new hash, which then belongs into ``metrics/lenet.py``;
@@ -14,13 +16,15 @@ from pathlib import Path
 
 from lightning_gans.data import MNIST
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.lenet import accuracy, load_lenet, train_lenet
-from lightning_gans.metrics.stored import store
+from lightning_gans.metrics.classifiers.lenet import accuracy, load_lenet, train_lenet
+from lightning_gans.metrics.classifiers.stored import store
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train, store, and judge what was stored; returns the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m lightning_gans.train_lenet", description="Train the classifier.")
+    parser = argparse.ArgumentParser(
+        prog="python -m lightning_gans.metrics.classifiers.train_lenet", description="Train the classifier."
+    )
     parser.add_argument("--root", help="folder of data sets (default: $LIGHTNING_GANS_DATA, else data)")
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
     parser.add_argument("--epochs", type=int, default=10)

@@ -1,6 +1,6 @@
 """Makes the weights of the classifier of spoken digits.
 
-``python -m lightning_gans.train_speech_classifier --root DIR --output FILE``
+``python -m lightning_gans.metrics.classifiers.train_speech_classifier --root DIR --output FILE``
 
 The weights in the package were made by this code on one CPU thread (``OMP_NUM_THREADS=1``), with recordings 10 to 49
 of each digit and speaker of the Free Spoken Digit Dataset; 5 to 9 are for validation, and 0 to 4 are the official test
@@ -28,13 +28,13 @@ from torch.nn.functional import cross_entropy, one_hot
 from lightning_gans.data import SC09, AudioFolder
 from lightning_gans.data.decoding import INT16_STEPS
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.speech_classifier import (
+from lightning_gans.metrics.classifiers.speech_classifier import (
     CLIP_LENGTH,
     SAMPLE_RATE,
     SpeechClassifier,
     load_speech_classifier,
 )
-from lightning_gans.metrics.stored import store
+from lightning_gans.metrics.classifiers.stored import store
 
 
 def train_speech_classifier(
@@ -134,7 +134,8 @@ def judge(network: SpeechClassifier, clips: Tensor, labels: Tensor) -> tuple[flo
 def main(arguments: list[str] | None = None) -> int:
     """Train, store, and judge what was stored; returns the exit status."""
     parser = argparse.ArgumentParser(
-        prog="python -m lightning_gans.train_speech_classifier", description="Train the classifier of spoken digits."
+        prog="python -m lightning_gans.metrics.classifiers.train_speech_classifier",
+        description="Train the classifier of spoken digits.",
     )
     parser.add_argument("--root", help="folder of data sets (default: $LIGHTNING_GANS_DATA, else data)")
     parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")

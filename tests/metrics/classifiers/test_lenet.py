@@ -5,9 +5,9 @@ import torch
 from torch.nn.functional import pad
 
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import lenet
-from lightning_gans.metrics.lenet import LeNet, accuracy, load_lenet, shifted, train_lenet
-from lightning_gans.metrics.stored import store
+from lightning_gans.metrics.classifiers import lenet
+from lightning_gans.metrics.classifiers.lenet import LeNet, accuracy, load_lenet, shifted, train_lenet
+from lightning_gans.metrics.classifiers.stored import store
 
 
 def test_architecture():
@@ -96,7 +96,7 @@ def test_command(tmp_path, capsys):
     """The command on a few images of the idx format."""
     import struct
 
-    from lightning_gans.train_lenet import main
+    from lightning_gans.metrics.classifiers.train_lenet import main
 
     generator = torch.Generator().manual_seed(0)
     for name, count in (("train", 200), ("t10k", 50)):

@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import speech_classifier
-from lightning_gans.metrics.speech_classifier import (
+from lightning_gans.metrics.classifiers import speech_classifier
+from lightning_gans.metrics.classifiers.speech_classifier import (
     SpeechClassifier,
     digit_probabilities,
     latest,
     load_speech_classifier,
     speech_clips,
 )
-from lightning_gans.metrics.stored import store
+from lightning_gans.metrics.classifiers.stored import store
 
 
 def test_architecture():

@@ -3,8 +3,14 @@ import hashlib
 import pytest
 import torch
 
-from lightning_gans.metrics.speech_classifier import load_speech_classifier
-from lightning_gans.train_speech_classifier import judge, main, not_digits, train_speech_classifier, varied
+from lightning_gans.metrics.classifiers.speech_classifier import load_speech_classifier
+from lightning_gans.metrics.classifiers.train_speech_classifier import (
+    judge,
+    main,
+    not_digits,
+    train_speech_classifier,
+    varied,
+)
 
 
 def clips(count, seed=0):

@@ -1,0 +1,66 @@
+"""Signals: a run ends with a checkpoint to resume from."""
+
+from __future__ import annotations
+
+import signal
+from typing import Any, ClassVar
+
+import torch
+from lightning import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_info
+
+from lightning_gans.callbacks.run_folder import run_folder
+
+
+class StopOnSignal(Callback):
+    """Ctrl-C, SIGTERM and SIGUSR1 end the run after the current batch, on all ranks, with a checkpoint to resume from.
+
+    The process exits with 130, or with 143, so that a scheduler knows that there is more to do. A second Ctrl-C stops
+    at once.
+
+    Args:
+        every: Batches between two looks at the other ranks.
+    """
+
+    exit_codes: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143}
+    if hasattr(signal, "SIGUSR1"):  # not on Windows
+        exit_codes[signal.SIGUSR1] = 143
+
+    def __init__(self, every: int = 16) -> None:
+        self.every = every
+        self.received = 0
+        self.previous: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+        for number in self.exit_codes:  # later than Lightning's own, which would save in the middle of a step
+            self.previous[number] = signal.signal(number, self._receive)
+        if trainer.received_sigterm:  # while everything was set up
+            self.received = self.exit_codes[signal.SIGTERM]
+
+    def _receive(self, number: int, frame: Any) -> None:
+        self.received = self.exit_codes[number]
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        rank_zero_info("\nStopping after this batch, with a checkpoint; Ctrl-C again stops at once, without one.")
+
+    def on_train_batch_end(
+        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if trainer.world_size > 1 and (module.batches_seen + 1) % self.every:
+            return
+        code = self.received
+        if trainer.world_size > 1:
+            code = int(trainer.strategy.reduce(torch.tensor(float(code), device=module.device), reduce_op="max"))
+        if code:
+            path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
+            path = trainer.strategy.broadcast(path)
+            trainer.save_checkpoint(path, weights_only=False)  # the optimizers' state too
+            config = run_folder(trainer) / "config.yaml"
+            options = f"lightning-gans fit --config {config}" if config.is_file() else "the same command and"
+            resume = f"{options} --ckpt_path {path}"
+            rank_zero_info(f"Stopped after {trainer.global_step} generator updates. Resume with: {resume}")
+            raise SystemExit(code)
+
+    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+        self.previous = {}

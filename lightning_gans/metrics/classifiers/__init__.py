@@ -1,0 +1,1 @@
+"""Small classifiers that judge samples, and the scripts that trained them."""

@@ -1,0 +1,1 @@
+"""Runs recorded, read back, and laid side by side."""
