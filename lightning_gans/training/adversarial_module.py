@@ -8,11 +8,12 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
 from lightning import LightningModule
+from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.nn.functional import one_hot
@@ -85,6 +86,9 @@ class AdversarialModule(LightningModule):
     num_classes: int | None = None
     """K, for papers whose ``forward`` takes a label; None for the others."""
 
+    if TYPE_CHECKING:
+        trainer: Any  # Lightning sets several of its attributes from outside, where a type checker does not see them
+
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -96,6 +100,15 @@ class AdversarialModule(LightningModule):
         self.register_buffer(
             "nonfinite_batch", torch.full((len(self.networks),), -1, dtype=torch.long), persistent=False
         )
+
+    @property
+    def hparams(self) -> AttributeDict:
+        """The arguments that the paper's class was made with, by name."""
+        return cast(AttributeDict, super().hparams)
+
+    def optimizers(self, use_pl_optimizer: bool = True) -> list[Any]:
+        """One for each network, in the order of ``networks``."""
+        return cast(list[Any], super().optimizers(use_pl_optimizer))
 
     @property
     def twice_differentiated(self) -> tuple[str, ...]:
