@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import lightning_gans
 from lightning_gans.errors import InputError, closest, one_line
-from lightning_gans.zoo import sources
+from lightning_gans.zoo import moved, sources
 
 if TYPE_CHECKING:
     import torch
@@ -84,19 +84,22 @@ def _parse(data: bytes, source: str) -> Weights:
         ) from None
     header = _header(data).get("__metadata__", {})
     try:
-        return Weights(
-            source=source,
-            model=header["model"],
-            hparams=_tuples(json.loads(header["hparams"])),
-            networks=tuple(json.loads(header["networks"])),
-            state={key: value.float() if value.is_floating_point() else value for key, value in state.items()},
-            version=header["version"],
-        )
+        model, hparams = header["model"], _tuples(json.loads(header["hparams"]))
+        networks, version = tuple(json.loads(header["networks"])), header["version"]
     except (KeyError, ValueError, TypeError):
         raise InputError(
             f"{source} was not written by lightning_gans: expected model, hparams, networks and version in its header,"
             f" found {', '.join(header) or 'nothing'}; make it with lightning-gans zoo export"
         ) from None
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    return _of_today(source, model, hparams, networks, state, version)
+
+
+def _of_today(
+    source: str, model: str, hparams: dict[str, Any], networks: tuple[str, ...], state: dict[str, Tensor], version: str
+) -> Weights:
+    model, hparams = moved.translate(model, hparams, source)
+    return Weights(source, model, hparams, networks, moved.tensors(model, state), version)
 
 
 def _header(data: bytes) -> dict[str, Any]:
@@ -125,15 +128,10 @@ def _checkpoint(path: Path) -> Weights:
     if absent:
         raise InputError(f"{path} lacks {', '.join(absent)}; expected a checkpoint that lightning-gans fit has written")
     state = content["state_dict"]
-    return Weights(
-        source=str(path),
-        model=content["model"],
-        # The command line adds entries of its own, all with an underscore in front.
-        hparams=_tuples({key: value for key, value in content["hyper_parameters"].items() if not key.startswith("_")}),
-        networks=tuple(dict.fromkeys(key.partition(".")[0] for key in state if "." in key)),
-        state=state,
-        version=lightning_gans.__version__,
-    )
+    # The command line adds entries of its own, all with an underscore in front.
+    hparams = _tuples({key: value for key, value in content["hyper_parameters"].items() if not key.startswith("_")})
+    networks = tuple(dict.fromkeys(key.partition(".")[0] for key in state if "." in key))
+    return _of_today(str(path), content["model"], hparams, networks, state, lightning_gans.__version__)
 
 
 def build(weights: Weights) -> AdversarialModule:
