@@ -252,13 +252,13 @@ def _vocode(arguments: argparse.Namespace) -> None:
 def _compare(arguments: argparse.Namespace) -> None:
     from lightning_gans.tracking.compare import compare
 
-    compare(arguments)
+    compare(arguments.runs, arguments.output)
 
 
 def _dashboard(arguments: argparse.Namespace) -> None:
     from lightning_gans.tracking.dashboard import dashboard
 
-    dashboard(arguments)
+    dashboard(entity=arguments.entity, project=arguments.project, dry_run=arguments.dry_run)
 
 
 def _device(given: str | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import base64
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,15 +19,28 @@ CLIPS = 4
 """Sounds of a run."""
 
 
-def compare(arguments: argparse.Namespace) -> None:
-    """Write the page."""
-    output: Path = arguments.output
+def compare(runs: list[Path], output: Path = Path("compare.html")) -> None:
+    """Lay runs side by side in a page for the browser.
+
+    The page has the metrics, configs, curves, image grids and sounds of the runs, from what they have recorded on this
+    machine, with or without a W&B account.
+
+    Example:
+        lightning-gans compare runs/lightning_gans/* --output compare.html
+
+    Args:
+        runs: Folders of runs, such as runs/lightning_gans/NAME.
+        output: The page, a .html file, which is replaced.
+
+    Raises:
+        InputError: for a folder that holds no run, and another ending of the output.
+    """
     if output.suffix != ".html":
         raise InputError(f"--output is {output}; expected a .html file")
-    runs = [read_run(folder) for folder in arguments.runs]
+    read = [read_run(folder) for folder in runs]
     output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(page(runs), encoding="utf-8")
-    print(f"{output} ({output.stat().st_size / 1e6:.1f} MB): {', '.join(run.name for run in runs)}")
+    output.write_text(page(read), encoding="utf-8")
+    print(f"{output} ({output.stat().st_size / 1e6:.1f} MB): {', '.join(run.name for run in read)}")
 
 
 def page(runs: Sequence[Run]) -> str:

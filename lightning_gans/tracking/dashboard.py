@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import Any
 
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import METRICS
 from lightning_gans.tracking.recorded import AXIS
 
 NAME = "GANs side by side"
@@ -22,10 +20,25 @@ LOSSES = {
 KINDS = {"image": "Figures of images", "audio": "Figures of sounds", "mel": "Figures of vocoders"}
 
 
-def dashboard(arguments: argparse.Namespace) -> None:
-    """Save the workspace, or print what would be saved."""
-    made = workspace(arguments.entity, arguments.project)
-    if arguments.dry_run:
+def dashboard(*, entity: str, project: str = "lightning_gans", dry_run: bool = False) -> None:
+    """Make a W&B workspace that compares runs.
+
+    The workspace is saved in the project: losses, metrics of all papers, samples side by side, speed, and what the
+    configs differ in, along generator updates.
+
+    Example:
+        lightning-gans dashboard --entity my_team --project lightning_gans --dry-run
+
+    Args:
+        entity: W&B user or team.
+        project: W&B project.
+        dry_run: Print what would be saved; needs no account.
+
+    Raises:
+        InputError: without a W&B key, without the extra ``dashboard``, and where W&B does not save it.
+    """
+    made = workspace(entity, project)
+    if dry_run:
         print(json.dumps(outline(made), indent=2))
         return
     import wandb
@@ -37,7 +50,7 @@ def dashboard(arguments: argparse.Namespace) -> None:
     except Exception as error:  # of whatever kind wandb-workspaces lets through
         reason = str(error).partition("\n")[0]
         raise InputError(
-            f"W&B did not save the dashboard of {arguments.entity}/{arguments.project} ({reason}); check --entity and"
+            f"W&B did not save the dashboard of {entity}/{project} ({reason}); check --entity and"
             " --project, and that the project has a run"
         ) from error
     print(made.url)
@@ -45,6 +58,8 @@ def dashboard(arguments: argparse.Namespace) -> None:
 
 def workspace(entity: str, project: str) -> Any:
     """Losses, figures of each kind, media, speed, and what the configs differ in."""
+    from lightning_gans.metrics import METRICS
+
     try:
         import wandb_workspaces.reports.v2 as panels
         import wandb_workspaces.workspaces as workspaces
