@@ -1,0 +1,1 @@
+"""Data sets of short clips of audio."""

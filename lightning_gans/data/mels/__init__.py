@@ -1,0 +1,1 @@
+"""Data sets of vocoders: audio with its log-mel spectrograms."""
