@@ -8,8 +8,8 @@ import yaml
 from lightning_gans import data, models
 from lightning_gans.audio import MelConfig
 from lightning_gans.cli import train as cli
-from lightning_gans.data.clips import AudioDataModule
-from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.audio.base import AudioDataModule
+from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import METRICS
 from lightning_gans.models.parallel_wavegan import PRESETS

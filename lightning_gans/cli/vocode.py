@@ -13,9 +13,9 @@ from torch import Tensor
 
 from lightning_gans import zoo
 from lightning_gans.audio.files import write_wav
-from lightning_gans.data.decoding import INT16_STEPS, Header, decode, measure
+from lightning_gans.data.audio.decoding import INT16_STEPS, Header, decode, measure
+from lightning_gans.data.audio.sounds import CLIPPED, SUFFIXES
 from lightning_gans.data.files import first_names, walk
-from lightning_gans.data.sounds import CLIPPED, SUFFIXES
 from lightning_gans.errors import InputError
 from lightning_gans.training.vocoder import Vocoder
 

@@ -1,12 +1,12 @@
 """Data sets as LightningDataModules."""
 
-from lightning_gans.data.audio_folder import AudioFolder
-from lightning_gans.data.celeba import CelebA
-from lightning_gans.data.digits import Digits
-from lightning_gans.data.folder import ImageFolder
-from lightning_gans.data.ljspeech import LJSpeech
-from lightning_gans.data.mel_folder import MelFolder
-from lightning_gans.data.mnist import MNIST
-from lightning_gans.data.sc09 import SC09
+from lightning_gans.data.audio.folder import AudioFolder
+from lightning_gans.data.audio.sc09 import SC09
+from lightning_gans.data.images.celeba import CelebA
+from lightning_gans.data.images.digits import Digits
+from lightning_gans.data.images.folder import ImageFolder
+from lightning_gans.data.images.mnist import MNIST
+from lightning_gans.data.mels.folder import MelFolder
+from lightning_gans.data.mels.ljspeech import LJSpeech
 
 __all__ = ["MNIST", "SC09", "AudioFolder", "CelebA", "Digits", "ImageFolder", "LJSpeech", "MelFolder"]

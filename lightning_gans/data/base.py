@@ -96,6 +96,11 @@ class SplitDataModule(LightningDataModule):
         """Of the splits, which ``setup`` has made; see ``lightning_gans.data.loading.fingerprint``."""
         return fingerprint(self.splits)
 
+    @property
+    def test_is_validation(self) -> bool:
+        """Whether there is no test set of its own: the test examples are those that a checkpoint is chosen on."""
+        return self.splits["test"] is self.splits["val"]
+
     # ---- loaders
 
     def train_dataloader(self) -> DataLoader:
@@ -128,9 +133,14 @@ class SplitDataModule(LightningDataModule):
     def predict_dataloader(self) -> DataLoader:
         return self._evaluation_loader("test")
 
-    def reference_dataloader(self) -> DataLoader:
-        """Training examples in order, for figures that compare real data with real data."""
-        return self._evaluation_loader("train")
+    def reference_dataloader(self, split: str = "train") -> DataLoader:
+        """The real examples of a split in order, each once.
+
+        Args:
+            split: ``train`` for statistics of the data; ``test`` for what a metric gives real examples that neither the
+                model nor a classifier has seen.
+        """
+        return self._evaluation_loader(split)
 
     def _evaluation_loader(self, split: str) -> DataLoader:
         """Every example once, on whichever rank: padding to equal shares would count some twice."""

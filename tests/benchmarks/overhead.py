@@ -23,7 +23,7 @@ import torch
 from lightning import Callback
 from torch.utils.data import DataLoader
 
-from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory, as_batch
 
 BLOCK = 100

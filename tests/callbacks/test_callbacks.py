@@ -21,7 +21,7 @@ from lightning_gans.callbacks.predictions import SavePredictions
 from lightning_gans.callbacks.samples import LogSamples, in_columns
 from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.data import Digits
-from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import LabelAccuracy, ParzenLogLikelihood, SlicedWasserstein, parzen

@@ -10,9 +10,9 @@ import torch
 from helpers.small_run import QUIET, SMALL, fit, messages, run_folder
 from lightning import Trainer
 
-from lightning_gans import data
 from lightning_gans.__main__ import main
 from lightning_gans.cli import train as cli
+from lightning_gans.data.images import mnist
 from lightning_gans.errors import InputError
 from lightning_gans.models import DCGAN
 from lightning_gans.training.ddp import DDPInTurnsStrategy
@@ -161,7 +161,7 @@ def test_no_data_and_no_network(refused, monkeypatch, here):
     def no_network(root: Path) -> None:
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr(data.mnist, "download", no_network)
+    monkeypatch.setattr(mnist, "download", no_network)
     message = refused("fit", "--config=gan_mnist", f"--data.root={here}", "--trainer.logger=false", *QUIET)
     assert message.startswith(f"no MNIST in {here}") and "--data.root DIR" in message and "not known" in message
 

@@ -8,9 +8,9 @@ import torch
 from helpers.tiny_runs import TinyClips, TinyImages, TinySpeech, build
 
 from lightning_gans.data import Digits
+from lightning_gans.data.audio.slicing import AudioClips
 from lightning_gans.data.loading import ImagesInMemory, evenly, fingerprint
-from lightning_gans.data.mel_crops import MelCrops
-from lightning_gans.data.slicing import AudioClips
+from lightning_gans.data.mels.crops import MelCrops
 
 
 def images(label=0, pixel=0, count=2500):

@@ -11,7 +11,7 @@ from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
 from lightning_gans.data.batches import ImageBatch
-from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory, even_batch_size
 from lightning_gans.errors import InputError
 
@@ -105,6 +105,14 @@ def test_without_a_trainer():
     data.setup("fit")
     assert sum(len(batch.label) for batch in data.train_dataloader()) == 20
     assert [batch.label[0].item() for batch in data.reference_dataloader()] == [0, 5, 10, 15, 20]
+
+
+def test_real_examples_of_a_split():
+    data = on_rank(1, 2)
+    data.splits["test"] = data.splits["val"].part(0, 4)
+    assert not data.test_is_validation
+    assert [batch.label.tolist() for batch in data.reference_dataloader("test")] == [[1, 3]]
+    assert sum(len(batch.label) for batch in data.reference_dataloader()) == TRAIN // 2
 
 
 def test_scaling():

@@ -11,12 +11,12 @@ from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 
-from lightning_gans.data.clips import AudioDataModule
-from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.audio.base import AudioDataModule
+from lightning_gans.data.audio.slicing import AudioClips
+from lightning_gans.data.audio.sounds import Sounds
+from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.data.mel_clips import MelDataModule
-from lightning_gans.data.slicing import AudioClips
-from lightning_gans.data.sounds import Sounds
+from lightning_gans.data.mels.base import MelDataModule
 from lightning_gans.models import CGAN, DCGAN, GAN, ControlGAN, SpecGAN, WaveGAN
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.vocoder import Vocoder

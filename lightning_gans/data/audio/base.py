@@ -9,13 +9,13 @@ import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
+from lightning_gans.data.audio.decoding import INT16_STEPS
+from lightning_gans.data.audio.slicing import AudioClips, Slicing
+from lightning_gans.data.audio.sounds import Sounds, decoded_sounds
+from lightning_gans.data.base import SplitDataModule, require_positive, seed
 from lightning_gans.data.batches import AudioBatch
-from lightning_gans.data.decoding import INT16_STEPS
 from lightning_gans.data.files import describe_broken
 from lightning_gans.data.loading import EpochSampler
-from lightning_gans.data.slicing import AudioClips, Slicing
-from lightning_gans.data.sounds import Sounds, decoded_sounds
-from lightning_gans.data.splits import SplitDataModule, require_positive, seed
 from lightning_gans.errors import InputError
 
 Normalize = Literal["none", "peak_file", "peak_slice"]

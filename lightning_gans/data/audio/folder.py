@@ -10,12 +10,12 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
-from lightning_gans.data.clips import SKIP, AudioDataModule, Normalize, report
+from lightning_gans.data.audio.base import SKIP, AudioDataModule, Normalize, report
+from lightning_gans.data.audio.slicing import AudioClips, Slicing, choose_slicing
+from lightning_gans.data.audio.sounds import SUFFIXES, Sounds
+from lightning_gans.data.base import missing
 from lightning_gans.data.files import first_names, folder_classes, walk
-from lightning_gans.data.held_out import held_out, require_held_out, require_pattern
-from lightning_gans.data.slicing import AudioClips, Slicing, choose_slicing
-from lightning_gans.data.sounds import SUFFIXES, Sounds
-from lightning_gans.data.splits import missing
+from lightning_gans.data.splits import held_out, require_held_out, require_pattern
 from lightning_gans.errors import InputError
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_gans.data.clips import AudioDataModule, Normalize, report
+from lightning_gans.data.audio.base import AudioDataModule, Normalize, report
+from lightning_gans.data.base import download_once, missing
 from lightning_gans.data.files import walk
-from lightning_gans.data.splits import download_once, missing
 from lightning_gans.errors import InputError
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.batches import AudioBatch
-from lightning_gans.data.sounds import Sounds
 
 Slicing = Literal["first", "random", "consecutive"]
 FIT_SHARE = 0.9

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lightning_gans.data.audio.decoding import Header, decode, measure, resampled
 from lightning_gans.data.caching import cache_path, read_ahead, threads, written_whole
-from lightning_gans.data.decoding import Header, decode, measure, resampled
 from lightning_gans.data.loading import evenly
 from lightning_gans.errors import InputError, one_line
 

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lightning_gans.data.base import SplitDataModule, require_positive, seed
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.data.splits import SplitDataModule, require_positive, seed
 
 
 class ImageDataModule(SplitDataModule):

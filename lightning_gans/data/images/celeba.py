@@ -10,12 +10,12 @@ from pathlib import Path
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
+from lightning_gans.data.base import download_once, missing
 from lightning_gans.data.files import ImageFiles
-from lightning_gans.data.images import ImageDataModule
-from lightning_gans.data.lists import read_attributes, read_partition
+from lightning_gans.data.images.base import ImageDataModule
+from lightning_gans.data.images.lists import read_attributes, read_partition
+from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.data.resizing import resized_images
-from lightning_gans.data.splits import download_once, missing
 from lightning_gans.errors import InputError
 
 OFFICIAL = {"train": 162_770, "val": 19_867, "test": 19_962}

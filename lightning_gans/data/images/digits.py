@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError
 

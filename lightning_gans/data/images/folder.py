@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from lightning_gans.data.base import missing
 from lightning_gans.data.files import SUFFIXES, ImageFiles, folder_classes, in_hash_order
-from lightning_gans.data.images import ImageDataModule
-from lightning_gans.data.lists import Box, read_attributes, read_boxes
+from lightning_gans.data.images.base import ImageDataModule
+from lightning_gans.data.images.lists import Box, read_attributes, read_boxes
+from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.data.resizing import resized_images
-from lightning_gans.data.splits import missing
 from lightning_gans.errors import InputError
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch.nn.functional import pad
 
-from lightning_gans.data.images import ImageDataModule
+from lightning_gans.data.base import download_once, missing
+from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.data.splits import download_once, missing
 from lightning_gans.errors import InputError
 
 FILES = {

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lightning_gans.data.caching import cache_path, read_ahead, threads, written_whole
 from lightning_gans.data.files import ImageFiles, describe_broken
-from lightning_gans.data.lists import Box
+from lightning_gans.data.images.lists import Box
 from lightning_gans.errors import InputError, one_line
 
 FORMAT = 1

@@ -10,15 +10,15 @@ import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_gans.audio import MelConfig, unlikely
+from lightning_gans.data.audio.base import report
+from lightning_gans.data.audio.decoding import INT16_STEPS
+from lightning_gans.data.audio.sounds import Sounds, decoded_sounds
+from lightning_gans.data.base import SplitDataModule, require_positive, seed
 from lightning_gans.data.batches import MelBatch, MelSource
-from lightning_gans.data.clips import report
-from lightning_gans.data.decoding import INT16_STEPS
 from lightning_gans.data.files import first_names
 from lightning_gans.data.loading import EpochSampler
-from lightning_gans.data.mel_crops import MelCrops, MelExamples, Utterances, to_batch
-from lightning_gans.data.mel_files import Mels
-from lightning_gans.data.sounds import Sounds, decoded_sounds
-from lightning_gans.data.splits import SplitDataModule, require_positive, seed
+from lightning_gans.data.mels.crops import MelCrops, MelExamples, Utterances, to_batch
+from lightning_gans.data.mels.files import Mels
 from lightning_gans.errors import InputError
 
 LEAST_FRAMES = 16
@@ -124,10 +124,6 @@ class MelDataModule(SplitDataModule):
         if isinstance(batch, MelSource):
             return to_batch(batch, self.mel, self.context)
         return MelBatch(batch.mel, batch.audio.float().div_(INT16_STEPS))
-
-    def reference_dataloader(self) -> Any:
-        """The training files as whole utterances, one per batch, without any gain: for statistics of their mels."""
-        return self._evaluation_loader("train")
 
     def _for_evaluation(self, split: str, world_size: int) -> Utterances:
         part = self.splits[split]

@@ -10,10 +10,10 @@ import torch
 from torch.utils.data import Dataset
 
 from lightning_gans.audio import MelConfig, log_mel_of_crop
+from lightning_gans.data.audio.decoding import INT16_STEPS
+from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.batches import MelBatch, MelSource
-from lightning_gans.data.decoding import INT16_STEPS
-from lightning_gans.data.mel_files import Mels
-from lightning_gans.data.sounds import Sounds
+from lightning_gans.data.mels.files import Mels
 
 
 class Span(NamedTuple):

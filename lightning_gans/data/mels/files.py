@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lightning_gans.data.audio.sounds import each
 from lightning_gans.data.caching import cache_path, read_ahead, written_whole
-from lightning_gans.data.sounds import each
 
 FORMAT = 1
 """Raise it when the same files give other values, so that old caches are left alone."""

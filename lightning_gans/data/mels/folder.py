@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lightning_gans.data.clips import SKIP
+from lightning_gans.data.audio.base import SKIP
+from lightning_gans.data.audio.sounds import SUFFIXES, Sounds
+from lightning_gans.data.base import missing
 from lightning_gans.data.files import walk
-from lightning_gans.data.held_out import held_out, require_held_out
-from lightning_gans.data.mel_clips import MelDataModule
-from lightning_gans.data.mel_files import Mels, read_mels
-from lightning_gans.data.sounds import SUFFIXES, Sounds
-from lightning_gans.data.splits import missing
+from lightning_gans.data.mels.base import MelDataModule
+from lightning_gans.data.mels.files import Mels, read_mels
+from lightning_gans.data.splits import held_out, require_held_out
 from lightning_gans.errors import InputError
 
 

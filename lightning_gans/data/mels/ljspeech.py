@@ -7,11 +7,11 @@ from typing import Any, Literal
 
 import numpy as np
 
+from lightning_gans.data.audio.sounds import Sounds
+from lightning_gans.data.base import download_once, missing
 from lightning_gans.data.files import walk
-from lightning_gans.data.held_out import held_out, require_held_out
-from lightning_gans.data.mel_clips import MelDataModule
-from lightning_gans.data.sounds import Sounds
-from lightning_gans.data.splits import download_once, missing
+from lightning_gans.data.mels.base import MelDataModule
+from lightning_gans.data.splits import held_out, require_held_out
 from lightning_gans.errors import InputError
 
 CLIPS = 13_100

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy, one_hot
 
 from lightning_gans.data import SC09, AudioFolder
-from lightning_gans.data.decoding import INT16_STEPS
+from lightning_gans.data.audio.decoding import INT16_STEPS
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.classifiers.speech_classifier import (
     CLIP_LENGTH,

@@ -29,8 +29,8 @@ def firsts(data: AudioFolder, split: str) -> list[int]:
 def said(monkeypatch) -> list[str]:
     """What is told to the user."""
     lines: list[str] = []
-    for module in ("clips", "audio_folder"):
-        monkeypatch.setattr(f"lightning_gans.data.{module}.rank_zero_info", lines.append)
+    for module in ("base", "folder"):
+        monkeypatch.setattr(f"lightning_gans.data.audio.{module}.rank_zero_info", lines.append)
     return lines
 
 
@@ -50,7 +50,7 @@ def test_unlabelled(digits):
     train, val = firsts(data, "train"), firsts(data, "val")
     assert (len(train), len(val)) == (16, 4)
     assert sorted(train + val) == list(range(20))
-    assert data.splits["test"] is data.splits["val"]
+    assert data.test_is_validation
     assert data.splits["train"].label.tolist() == [0] * 16
     # the choice does not depend on the share
     assert set(val) < set(firsts(ready(digits, folder="takes", validation=0.4), "val"))
@@ -67,7 +67,7 @@ def test_classes_from_a_pattern(digits):
     assert firsts(data, "train") == [7, 8, 9, 17, 18, 19]
     assert data.splits["val"].label.tolist() == [0, 0, 1, 1]
     data = ready(digits, val_pattern="_[56]")
-    assert data.splits["test"] is data.splits["val"]
+    assert data.test_is_validation
     assert len(data.splits["train"]) == 16
     data = ready(digits, test_pattern=r"_[0-4]\.", validation=0.2)
     assert {split: len(clips) for split, clips in data.splits.items()} == {"train": 8, "val": 2, "test": 10}
@@ -93,7 +93,7 @@ def test_classes_from_folders(tmp_path, sound):
     ],
 )
 def test_patterns_that_do_not_fit(digits, options, message, monkeypatch):
-    monkeypatch.setattr("lightning_gans.data.sounds.decode", lambda *_: pytest.fail("decoded before the check"))
+    monkeypatch.setattr("lightning_gans.data.audio.sounds.decode", lambda *_: pytest.fail("decoded before the check"))
     with pytest.raises(InputError, match=message) as error:
         ready(digits, **options)
     assert "\n" not in str(error.value)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_gans.data import SC09
-from lightning_gans.data.sc09 import OFFICIAL, WORDS
+from lightning_gans.data.audio.sc09 import OFFICIAL, WORDS
 from lightning_gans.errors import InputError
 
 HELD_OUT = {"val": "b", "test": "c"}
@@ -67,7 +67,7 @@ def test_an_incomplete_set(generated, monkeypatch):
         ready(generated)
     assert str(error.value).endswith("--data.complete false")
     said = []
-    monkeypatch.setattr("lightning_gans.data.sc09.rank_zero_info", said.append)
+    monkeypatch.setattr("lightning_gans.data.audio.sc09.rank_zero_info", said.append)
     data = ready(generated, complete=False)
     assert data.splits["val"].label.tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9]
     assert said == [f"SC09 v0.01: not the complete set, but the files of {folder}: 20 train, 9 val, 10 test"]

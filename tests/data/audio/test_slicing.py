@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from lightning_gans.data.slicing import AudioClips, choose_slicing, windows_per_file
-from lightning_gans.data.sounds import Sounds
+from lightning_gans.data.audio.slicing import AudioClips, choose_slicing, windows_per_file
+from lightning_gans.data.audio.sounds import Sounds
 
 WINDOW = 4
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightning_gans.data import decoding, sounds
+from lightning_gans.data.audio import decoding, sounds
+from lightning_gans.data.audio.sounds import SUFFIXES, decoded_sounds
 from lightning_gans.data.files import walk
-from lightning_gans.data.sounds import SUFFIXES, decoded_sounds
 from lightning_gans.errors import InputError
 
 
@@ -75,7 +75,7 @@ def test_a_missing_resampler_is_not_the_files_fault(tmp_path, sound, monkeypatch
         raise InputError("torchaudio cannot be loaded")
 
     sound(tmp_path / "a.wav", 5, rate=8000)
-    monkeypatch.setattr("lightning_gans.data.decoding.resample", refuse)
+    monkeypatch.setattr("lightning_gans.data.audio.decoding.resample", refuse)
     with pytest.raises(InputError, match="torchaudio cannot be loaded"):
         decoded(tmp_path)
 

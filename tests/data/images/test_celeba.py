@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lightning_gans.data import CelebA
-from lightning_gans.data.celeba import OFFICIAL
+from lightning_gans.data.images.celeba import OFFICIAL
 from lightning_gans.errors import InputError
 
 NAMES = [f"Attribute_{index}" for index in range(39)] + ["Smiling"]

@@ -27,7 +27,7 @@ def test_unlabelled(tmp_path, picture):
     train, val = values(data, "train"), values(data, "val")
     assert (len(train), len(val)) == (16, 4)
     assert sorted(train + val) == list(range(20))
-    assert data.splits["test"] is data.splits["val"]
+    assert data.test_is_validation
     assert not data.splits["train"].label.any()
     assert values(ready(tmp_path, folder="faces", validation=0.2), "val") == val
     # the choice hardly depends on what else is there, and not on the share

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from lightning_gans.data.lists import Box, read_attributes, read_boxes, read_partition
+from lightning_gans.data.images.lists import Box, read_attributes, read_boxes, read_partition
 from lightning_gans.errors import InputError
 
 

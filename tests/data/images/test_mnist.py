@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightning_gans.data import MNIST
-from lightning_gans.data.mnist import FILES
+from lightning_gans.data.images.mnist import FILES
 from lightning_gans.errors import InputError
 
 NAMES = [name for pair in FILES.values() for name in pair]
@@ -47,7 +47,7 @@ def test_all_images_for_training(generated):
     data = MNIST(str(generated), validation=False)
     data.setup("fit")
     assert len(data.splits["train"]) == 12
-    assert data.splits["val"] is data.splits["test"]
+    assert data.test_is_validation
 
 
 @pytest.mark.parametrize("name", NAMES)

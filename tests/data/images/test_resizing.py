@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 
 from lightning_gans.data.files import ImageFiles
-from lightning_gans.data.lists import Box
-from lightning_gans.data.resizing import resized_images
+from lightning_gans.data.images.lists import Box
+from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.errors import InputError
 
 
@@ -96,7 +96,7 @@ def test_the_cache_is_used_until_something_changes(tmp_path, picture, cache, mon
     picture(folder / "a.png", (10, 10, 10))
     first = resized_images(ImageFiles(folder), ["a.png"], None, 4, 3)
     with monkeypatch.context() as patch:
-        patch.setattr("lightning_gans.data.resizing.decode", lambda *_: pytest.fail("decoded again"))
+        patch.setattr("lightning_gans.data.images.resizing.decode", lambda *_: pytest.fail("decoded again"))
         assert resized_images(ImageFiles(folder), ["a.png"], None, 4, 3).equal(first)
     assert len(list(cache.iterdir())) == 1
     assert resized_images(ImageFiles(folder), ["a.png"], 6, 4, 3).equal(first)

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from lightning_gans.audio import MelConfig, log_mel
+from lightning_gans.data.audio.decoding import INT16_STEPS
+from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.data.decoding import INT16_STEPS
-from lightning_gans.data.mel_crops import MelCrops, Span, Utterances, halved, to_batch
-from lightning_gans.data.sounds import Sounds
+from lightning_gans.data.mels.crops import MelCrops, Span, Utterances, halved, to_batch
 
 SMALL = dict(sample_rate=8000, n_fft=64, win_length=64, hop_length=16, n_mels=6, f_max=None)
 HOP = MelConfig.of({"name": "melgan", **SMALL})

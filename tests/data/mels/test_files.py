@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightning_gans.data import mel_files
 from lightning_gans.data.files import walk
-from lightning_gans.data.mel_files import Mels, read_mels
+from lightning_gans.data.mels import files as mel_files
+from lightning_gans.data.mels.files import Mels, read_mels
 
 BANDS = 4
 

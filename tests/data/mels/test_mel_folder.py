@@ -10,7 +10,7 @@ from torch import nn
 from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.data.mel_clips import LEAST_FRAMES
+from lightning_gans.data.mels.base import LEAST_FRAMES
 from lightning_gans.errors import InputError
 
 HOP, BANDS = 16, 6
@@ -34,8 +34,8 @@ def said(monkeypatch) -> list[str]:
     """What is told to the user."""
     lines: list[str] = []
     for name in ("rank_zero_info", "rank_zero_warn"):
-        monkeypatch.setattr(f"lightning_gans.data.mel_clips.{name}", lines.append)
-    monkeypatch.setattr("lightning_gans.data.clips.rank_zero_info", lines.append)
+        monkeypatch.setattr(f"lightning_gans.data.mels.base.{name}", lines.append)
+    monkeypatch.setattr("lightning_gans.data.audio.base.rank_zero_info", lines.append)
     return lines
 
 
@@ -75,11 +75,11 @@ def test_batches(talk, said):
 def test_held_out(talk):
     assert rows(ready(talk, val_pattern="talk/[45]"))["val"] == [4, 5]
     data = ready(talk, validation=0.3)
-    assert len(data.splits["val"]) == 2 and data.splits["test"] is data.splits["val"]
+    assert len(data.splits["val"]) == 2 and data.test_is_validation
     assert sorted(rows(data)["train"] + rows(data)["val"]) == list(range(7))
     data = ready(talk, validation=0)
     assert [batch.audio.shape[-1] // HOP for batch in evaluated(data, "val")] == list(range(20, 27))
-    assert data.splits["test"] is data.splits["val"]
+    assert data.test_is_validation
     with pytest.raises(InputError, match="no file is left for train"):
         ready(talk, val_pattern="talk")
     with pytest.raises(InputError, match=r"'x' finds none of 7 files, such as talk/0\.wav"):
