@@ -18,7 +18,6 @@ from lightning.pytorch.callbacks import ModelCheckpoint, ProgressBar, TQDMProgre
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.strategies import StrategyRegistry
 from lightning.pytorch.utilities import rank_zero_info
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
@@ -36,12 +35,9 @@ from lightning_gans.training.accumulation import AccumulateGradients, ClipGradie
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.checkpoints import CheckpointFiles, newest, require_writable
 from lightning_gans.training.compilation import CompileNetworks
-from lightning_gans.training.ddp import DDPInTurnsStrategy, lost_connection
+from lightning_gans.training.ddp import chosen, lost_connection
 from lightning_gans.training.ema import AverageGenerator
 from lightning_gans.zoo.weights import Weights
-
-# What Lightning takes for several devices where no strategy is named
-StrategyRegistry.register("ddp", DDPInTurnsStrategy, "DDP for networks that are trained in turns", override=True)
 
 SHAPING = {"accumulate": AccumulateGradients, "clip_norm": ClipGradients}
 """Options of each network's updates."""
@@ -154,6 +150,7 @@ class Command(LightningCLI):
         if SLURMEnvironment.detect() and not any(isinstance(p, ClusterEnvironment) for p in config["plugins"]):
             config["plugins"].append(SLURMEnvironment(auto_requeue=False))  # which would save in the middle of a step
         try:
+            config["strategy"] = chosen(*(config[key] for key in ("strategy", "accelerator", "devices", "num_nodes")))
             return super()._instantiate_trainer(config, callbacks)
         except (MisconfigurationException, ValueError, TypeError) as error:  # raised for options it cannot use
             raise InputError(str(error)) from error

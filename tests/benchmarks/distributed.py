@@ -18,10 +18,11 @@ from torch.utils.data import DataLoader
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.models import DCGAN
-from lightning_gans.training.ddp import NAME
+from lightning_gans.training.ddp import NAME, DDPInTurnsStrategy
 
 STEPS, WARMUP, ROUNDS, BATCH = 12, 3, 3, 16
 RUNS = {"one process": ("auto", 1), f"two, {NAME}": (NAME, 2), "two, ddp": ("ddp", 2)}
+OURS = {NAME: DDPInTurnsStrategy}
 
 
 class Images(LightningDataModule):
@@ -48,8 +49,8 @@ def train(strategy: str, devices: int) -> None:
     clock = Clock()
     quiet = dict(enable_progress_bar=False, enable_model_summary=False, enable_checkpointing=False, logger=False)
     trainer = Trainer(
-        accelerator="cpu", strategy=strategy, devices=devices, max_epochs=1, callbacks=[clock],
-        use_distributed_sampler=False, **quiet,
+        accelerator="cpu", strategy=OURS[strategy]() if strategy in OURS else strategy, devices=devices, max_epochs=1,
+        callbacks=[clock], use_distributed_sampler=False, **quiet,
     )  # fmt: skip
     trainer.fit(DCGAN("torch"), Images())
     if trainer.is_global_zero:

@@ -8,14 +8,13 @@ import pytest
 import soundfile
 import torch
 from helpers.small_run import QUIET, SMALL, fit, messages, run_folder
-from lightning import Trainer
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from lightning_gans.__main__ import main
 from lightning_gans.cli import train as cli
 from lightning_gans.data.images import mnist
 from lightning_gans.errors import InputError
 from lightning_gans.models import DCGAN
-from lightning_gans.training.ddp import DDPInTurnsStrategy
 from lightning_gans.zoo import assets
 
 DCGAN_DIGITS = ["--config=dcgan_digits", *QUIET]
@@ -294,10 +293,12 @@ def test_switches_of_the_trainer(options, files, here):
     assert {path if path in files else Path(path).name for path in written} == files
 
 
-@pytest.mark.parametrize("options", [{}, {"strategy": "ddp"}])
-def test_of_several_processes_one_network_is_exchanged_at_a_time(options):
-    trainer = Trainer(accelerator="cpu", devices=2, logger=False, enable_checkpointing=False, **options)
-    assert type(trainer.strategy) is DDPInTurnsStrategy
+def test_the_strategy_is_ours_where_lightning_would_take_ddp(monkeypatch):
+    """Which it is for which options is in tests/training/test_ddp.py."""
+    asked: list[tuple] = []
+    monkeypatch.setattr(cli, "chosen", lambda *options: asked.append(options) or SingleDeviceStrategy())
+    fit("--trainer.max_steps=1", "--run.mode=disabled")
+    assert asked == [("auto", "cpu", "auto", 1)]
 
 
 def test_a_short_run_leaves_a_checkpoint_though_it_was_never_validated():

@@ -31,7 +31,7 @@ from torch.distributed import GradBucket, all_reduce
 
 from lightning_gans.training.accumulation import AccumulateGradients
 from lightning_gans.training.adversarial_module import AdversarialModule
-from lightning_gans.training.ddp import NAME
+from lightning_gans.training.ddp import NAME, DDPInTurnsStrategy
 from lightning_gans.training.ema import AverageGenerator
 
 STEPS, JOINED_BATCH = 3, 8
@@ -84,7 +84,7 @@ def without_chance(name: str, processes: int, batches: int = 1) -> tuple[Adversa
             [LatentsOfData(), AccumulateGradients(batches)],
             max_steps=STEPS - (name in VOCODERS),
             devices=processes,
-            strategy=NAME if processes > 1 else "auto",
+            strategy=DDPInTurnsStrategy() if processes > 1 else "auto",
             use_distributed_sampler=False,
         )
     return module, before
@@ -189,7 +189,8 @@ def main(folder: Path) -> None:
             traffic, callbacks = Traffic(), [LatentsOfData(), AccumulateGradients(batches)]
             module = build_without_chance("dcgan_torch")
             data = data_for(module, batch_size=4 // batches, count=64)
-            fit(module, data, [traffic, *callbacks], max_steps=STEPS, devices=2, strategy=strategy)
+            made = DDPInTurnsStrategy() if strategy == NAME else strategy
+            fit(module, data, [traffic, *callbacks], max_steps=STEPS, devices=2, strategy=made)
             results[f"{strategy} of {batches}"] = traffic.by_network
             results[f"{strategy} of {batches}, first"] = traffic.first
     results["sizes"] = traffic.sizes

@@ -1,5 +1,6 @@
 """Two processes against one. Starting them takes most of the time, so that all of it happens in one script."""
 
+import importlib
 import os
 import signal
 import socket
@@ -12,6 +13,11 @@ import torch
 from helpers.small_run import SMALL
 from helpers.tiny_runs import PAPERS, state
 from helpers.two_processes import INTERRUPTIONS, STEPS, VOCODERS, WITHOUT_NOISE, without_chance
+from lightning import Trainer
+from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
+
+from lightning_gans.training import ddp
+from lightning_gans.training.ddp import DDPInTurnsStrategy
 
 TESTS = Path(__file__).parents[1]
 AUDIO = [name for name in PAPERS if name.startswith(("wavegan", "specgan"))] + VOCODERS
@@ -135,6 +141,32 @@ def test_a_resumed_run_of_two_processes_ends_as_if_uninterrupted(ranks, where):
     for straight, resumed, began in ends:
         torch.testing.assert_close(resumed, straight, rtol=0, atol=0)
         assert not torch.equal(began["generator.1.weight"], straight["generator.1.weight"])
+
+
+@pytest.mark.parametrize(
+    "strategy, devices, nodes, ours",
+    [
+        ("auto", 1, 1, False),
+        ("auto", 2, 1, True),
+        ("auto", 1, 2, True),
+        ("ddp", 1, 1, True),
+        ("ddp_in_turns", 2, 1, True),
+        ("ddp_spawn", 2, 1, False),
+    ],
+)
+def test_the_command_line_takes_our_strategy_in_place_of_ddp(strategy, devices, nodes, ours):
+    chosen = ddp.chosen(strategy, "cpu", devices, nodes)
+    assert type(chosen) is DDPInTurnsStrategy if ours else chosen == strategy
+    trainer = Trainer(
+        accelerator="cpu", devices=devices, num_nodes=nodes, strategy=chosen, logger=False, enable_checkpointing=False
+    )
+    assert trainer.world_size == devices * nodes
+
+
+def test_lightnings_own_ddp_stays_its_own():
+    importlib.import_module("lightning_gans.cli.train")
+    assert StrategyRegistry["ddp"]["strategy"] is DDPStrategy
+    assert not [name for name in StrategyRegistry if "turns" in name]
 
 
 def run_nodes(folder: Path, *options: list[str]) -> list[tuple[int, str]]:

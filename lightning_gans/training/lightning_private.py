@@ -1,0 +1,69 @@
+"""Every private name of Lightning that training relies on; ``test_lightning_private.py`` fails when one goes.
+
+The numbers are those of https://github.com/Lightning-AI/pytorch-lightning/issues.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from lightning import LightningModule, Trainer
+from lightning.pytorch.core.optimizer import LightningOptimizer
+from lightning.pytorch.profilers import Profiler
+from lightning.pytorch.strategies import DDPStrategy
+from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+
+def step_uncounted(optimizer: LightningOptimizer, profiler: Profiler) -> None:
+    """Update without a step of ``global_step``, to which Lightning adds the updates of all optimizers (17958)."""
+    optimizer._on_before_step = partial(profiler.start, "optimizer_step")
+    optimizer._on_after_step = partial(profiler.stop, "optimizer_step")
+    optimizer.step()
+
+
+def count_step(trainer: Trainer) -> None:
+    """Add one to ``global_step`` (17958)."""
+    progress = trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+    progress.increment_ready()
+    progress.increment_completed()
+
+
+def ddp_options(strategy: DDPStrategy) -> dict[str, Any]:
+    """What a strategy hands to ``DistributedDataParallel``; to be changed before a fit (20328, 20866)."""
+    return strategy._ddp_kwargs
+
+
+def in_ddp(strategy: DDPStrategy, network: nn.Module) -> DistributedDataParallel:
+    """A network with a reducer of its own; Lightning wraps the whole module (20866)."""
+    wrapped = strategy._setup_model(network)
+    if strategy._ddp_comm_hook is not None:
+        wrapped.register_comm_hook(strategy._ddp_comm_state, strategy._ddp_comm_hook)
+    return wrapped
+
+
+def auto_is_ddp(accelerator: Any, devices: Any, num_nodes: int) -> bool:
+    """Whether a Trainer of these options would choose ``ddp`` by itself; no public name tells beforehand."""
+    return _AcceleratorConnector(devices, num_nodes, accelerator)._strategy_flag == "ddp"
+
+
+def trainer_of(module: LightningModule) -> Trainer | None:
+    """The Trainer that a module is attached to, if any; ``module.trainer`` raises without one."""
+    return module._trainer
+
+
+class SeesBatchesOnHost(LightningModule):
+    """Has ``check_batch`` called with each batch before it is moved to the device.
+
+    The public hook, ``on_before_batch_transfer``, warns in a module where there is a DataModule, and is passed over
+    where the DataModule has it too (10603).
+    """
+
+    def check_batch(self, batch: Any) -> None:
+        """Raise for a batch that cannot be used."""
+
+    def _on_before_batch_transfer(self, batch: Any, dataloader_idx: int = 0) -> Any:
+        self.check_batch(batch)
+        return super()._on_before_batch_transfer(batch, dataloader_idx)
