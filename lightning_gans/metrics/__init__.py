@@ -1,52 +1,45 @@
-"""Figures of merit as torchmetrics.Metric: equal under one process and several.
+"""What judges generated images and sounds, as torchmetrics.Metric: equal under one process and several.
 
 An image metric is made without arguments and takes ``update(real, fake, label)``: (B, C, H, W) in [-1, 1] and the
 labels that the fakes were made for, (B,) classes or (B, K) rows, or None where the metric needs none. An audio metric
 is made with ``sample_rate`` in Hz and takes (B, C, T) in [-1, 1] in the same way. A metric of vocoders is made with
-``mel``, the features' convention, and takes pairs of utterances (B, 1, T) of one length. What else they ask for stands
-in the attributes of ``Figure``.
+``mel``, the mels' convention, and takes pairs of utterances (B, 1, T) of one length. What else they ask for stands in
+the attributes of ``SampleMetric``.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
-from torchmetrics import Metric
-
 from lightning_gans.metrics.fid import FIDInception, FIDLeNet
-from lightning_gans.metrics.figure import Figure
 from lightning_gans.metrics.label_accuracy import LabelAccuracy
 from lightning_gans.metrics.nearest import NearestSelf, NearestTrain
 from lightning_gans.metrics.paired import Paired
 from lightning_gans.metrics.parzen import ParzenLogLikelihood
 from lightning_gans.metrics.perceptual import PESQ, STOI
 from lightning_gans.metrics.pitch import F0RMSE, VUVF1
+from lightning_gans.metrics.sample_metric import SampleMetric
 from lightning_gans.metrics.sliced_wasserstein import SlicedWasserstein
 from lightning_gans.metrics.spectral import MelCepstralDistortion, MelL1, STFTDistance
 from lightning_gans.metrics.speech import ClassifierScore, Confident, LabelEntropy
 
-ImageMetricName = Literal["fid_inception", "fid_lenet", "label_accuracy", "parzen_ll", "sliced_wasserstein"]
-AudioMetricName = Literal["classifier_score_fsdd", "confident_fsdd", "label_entropy_fsdd", "nn_self", "nn_train"]
-VocoderMetricName = Literal["f0_rmse", "mcd", "mel_l1", "pesq", "stft_distance", "stoi", "vuv_f1"]
-MetricName = Literal[ImageMetricName, AudioMetricName, VocoderMetricName]
+MetricName = Literal[
+    "fid_inception", "fid_lenet", "label_accuracy", "parzen_ll", "sliced_wasserstein",
+    "classifier_score_fsdd", "confident_fsdd", "label_entropy_fsdd", "nn_self", "nn_train",
+    "f0_rmse", "mcd", "mel_l1", "pesq", "stft_distance", "stoi", "vuv_f1",
+]  # fmt: skip
 
-IMAGE_METRICS: dict[str, type[Metric]] = {
+METRICS: dict[str, type[SampleMetric]] = {
     "fid_inception": FIDInception,
     "fid_lenet": FIDLeNet,
     "label_accuracy": LabelAccuracy,
     "parzen_ll": ParzenLogLikelihood,
     "sliced_wasserstein": SlicedWasserstein,
-}
-
-AUDIO_METRICS: dict[str, type[Metric]] = {
     "classifier_score_fsdd": ClassifierScore,
     "confident_fsdd": Confident,
     "label_entropy_fsdd": LabelEntropy,
     "nn_self": NearestSelf,
     "nn_train": NearestTrain,
-}
-
-VOCODER_METRICS: dict[str, type[Paired]] = {
     "f0_rmse": F0RMSE,
     "mcd": MelCepstralDistortion,
     "mel_l1": MelL1,
@@ -56,24 +49,22 @@ VOCODER_METRICS: dict[str, type[Paired]] = {
     "vuv_f1": VUVF1,
 }
 
-METRICS: dict[str, type[Metric]] = {**IMAGE_METRICS, **AUDIO_METRICS, **VOCODER_METRICS}
+
+def of_kind(kind: str) -> list[str]:
+    """The names of the metrics of images, audio, or mels (those of vocoders)."""
+    return [name for name, metric in METRICS.items() if metric.kind == kind]
+
 
 __all__ = [
-    "AUDIO_METRICS",
     "F0RMSE",
-    "IMAGE_METRICS",
     "METRICS",
     "PESQ",
     "STOI",
-    "VOCODER_METRICS",
     "VUVF1",
-    "AudioMetricName",
     "ClassifierScore",
     "Confident",
     "FIDInception",
     "FIDLeNet",
-    "Figure",
-    "ImageMetricName",
     "LabelAccuracy",
     "LabelEntropy",
     "MelCepstralDistortion",
@@ -84,6 +75,7 @@ __all__ = [
     "Paired",
     "ParzenLogLikelihood",
     "STFTDistance",
+    "SampleMetric",
     "SlicedWasserstein",
-    "VocoderMetricName",
+    "of_kind",
 ]

@@ -17,7 +17,7 @@ from torchmetrics.image.fid import FrechetInceptionDistance  # the package above
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.classifiers.lenet import SHA256, LeNet, load_lenet
-from lightning_gans.metrics.figure import Figure
+from lightning_gans.metrics.sample_metric import SampleMetric
 
 INCEPTION_VARIABLE = "LIGHTNING_GANS_INCEPTION"
 INCEPTION_FILE = "weights-inception-2015-12-05-6726825d.pth"
@@ -39,14 +39,15 @@ class LeNetFeatures(nn.Module):
         return self.lenet.features(images)
 
 
-class FrechetDistance(Figure, FrechetInceptionDistance):
+class FrechetDistance(SampleMetric, FrechetInceptionDistance):
     """torchmetrics' class with the package's ``update``; its sums are float64, so that two processes and one agree."""
 
     def prepare(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W) in [-1, 1] as the feature network takes them."""
         return images
 
-    def update(self, real: Tensor, fake: Tensor, label: Tensor | None = None) -> None:
+    # type: the interface of this package's metrics in place of torchmetrics'
+    def update(self, real: Tensor, fake: Tensor, label: Tensor | None = None) -> None:  # type: ignore[override]
         """Add real and fake images (B, C, H, W) in [-1, 1]; labels do not matter."""
         with torch.autocast(real.device.type, enabled=False):
             super().update(self.prepare(real), real=True)
@@ -84,7 +85,7 @@ class FIDLeNet(FrechetDistance):
 class FIDInception(FrechetDistance):
     """Frechet distance of the 2,048 Inception features of the papers, resized as their TensorFlow code does.
 
-    It downloads nothing: the weights (91 MB) are looked for at ``$LIGHTNING_GANS_INCEPTION``. Grey images become RGB.
+    It downloads nothing: the weights (91 MB) are looked for at ``$LIGHTNING_GANS_INCEPTION``. Gray images become RGB.
 
     Raises:
         InputError: where the file or the package torch-fidelity is missing, or the file is another one.

@@ -6,20 +6,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.classifiers.lenet import load_lenet
-from lightning_gans.metrics.figure import Figure
+from lightning_gans.metrics.sample_metric import SampleMetric
 
 
-class LabelAccuracy(Figure, Metric):
+class LabelAccuracy(SampleMetric):
     """Share of generated digits that an independent classifier (``LeNet``) takes for the label they were made for.
 
     The mean over all images, in [0, 1]. It says nothing of variety: one good image per class scores 1.
     """
 
-    full_state_update = False
+    baseline = "real"
     higher_is_better = True
     correct: Tensor
     total: Tensor

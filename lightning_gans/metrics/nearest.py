@@ -1,8 +1,8 @@
-"""Distances of clips to their nearest neighbours: is there variety, and has the training set been learnt by heart?
+"""Distances of clips to their nearest neighbors: is there variety, and has the training set been memorized?
 
 |D|self and |D|train of WaveGAN (Donahue et al. 2019, section 6.2, https://arxiv.org/abs/1802.04208), as the authors'
 script measures them: Euclidean distances of log-mel features of 128 frames and 128 bands. The paper gives them in units
-of what the real test set gets, which is logged beside them; the figures here are the plain distances.
+of what the real test set gets, which is logged beside them; the metrics here are the plain distances.
 """
 
 from __future__ import annotations
@@ -12,14 +12,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
 from lightning_gans.audio.mel_bands import tensorflow_mel_matrix
 from lightning_gans.audio.stft import stft
 from lightning_gans.errors import InputError
 from lightning_gans.metrics.classifiers.speech_classifier import SAMPLE_RATE, latest, speech_clips
-from lightning_gans.metrics.figure import Figure, spread
 from lightning_gans.metrics.parzen import dealt, exact_product
+from lightning_gans.metrics.sample_metric import SampleMetric
 
 MAX_CLIPS = 1_000
 N_FFT, HOP_LENGTH, N_MELS, F_MIN, F_MAX = 2048, 128, 128, 40.0, 7_800.0
@@ -67,17 +66,25 @@ def nearest_distances(queries: Tensor, parts: Iterable[Tensor], count: int) -> T
     return best
 
 
-class Nearest(Figure, Metric):
+def spread(total: int, count: int) -> list[int]:
+    """The numbers of ``count`` of ``total`` examples at even distances; all of them if there are fewer.
+
+    Data sets lie in the order of their classes or speakers, of which the first examples would show a few.
+    """
+    count = min(count, total)
+    return [(2 * i + 1) * total // (2 * count) for i in range(count)]
+
+
+class Nearest(SampleMetric):
     """Keeps features of all clips, 32 KiB each, and judges 1,000 of them, evenly spread: sets lie in order of classes.
 
     Args:
         sample_rate: Of the clips, in Hz.
     """
 
-    full_state_update = False
     higher_is_better = None  # the closer to the value of real data, the better
     kind = "audio"
-    references = ("train", "test")
+    baseline = "real"
     one_per_example = True
     clips: list[Tensor]
     sizes: Tensor
@@ -118,21 +125,21 @@ class NearestSelf(Nearest):
 
 
 class NearestTrain(Nearest):
-    """|D|train: mean distance of a clip to the nearest one of the training set. Low where it is learnt by heart.
+    """|D|train: mean distance of a clip to the nearest one of the training set. Low where it was memorized.
 
     A set that is far from all speech also makes it high. The training clips' features stay in memory, 32 KiB a clip.
     """
 
     calibration = "train"
-    training: list[Tensor]
+    training_clips: list[Tensor]
 
     def __init__(self, sample_rate: int, **kwargs: Any) -> None:
         super().__init__(sample_rate, **kwargs)
-        self.add_state("training", [], dist_reduce_fx="cat")
+        self.add_state("training_clips", [], dist_reduce_fx="cat")
 
     def calibrate(self, real: Tensor) -> None:
         """Add this process's share of the training clips, (B, C, T) in [-1, 1]."""
-        self.training.append(nearest_features(speech_clips(real, self.sample_rate)))
+        self.training_clips.append(nearest_features(speech_clips(real, self.sample_rate)))
 
     def compute(self) -> Tensor:
         """The mean distance.
@@ -140,11 +147,11 @@ class NearestTrain(Nearest):
         Raises:
             InputError: without clips of either kind.
         """
-        if not len(self.training) or not len(self.clips):
+        if not len(self.training_clips) or not len(self.clips):
             missing = "training clips" if len(self.clips) else "clips to judge"
             raise InputError(
                 f"nn_train got no {missing}; it takes those of a DataModule of sounds with a training and a test split:"
                 " leave it out here"
             )
-        parts = self.training if isinstance(self.training, list) else self.training.split(500)
+        parts = self.training_clips if isinstance(self.training_clips, list) else self.training_clips.split(500)
         return nearest_distances(self.chosen(), parts, 1).mean()

@@ -1,4 +1,4 @@
-"""What the figures of vocoders have in common: each utterance is held against the recording of its features."""
+"""What the metrics of vocoders have in common: each utterance is held against the recording of its mel."""
 
 from __future__ import annotations
 
@@ -6,40 +6,33 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.figure import Figure
+from lightning_gans.metrics.sample_metric import SampleMetric
 
 
-class Paired(Figure, Metric):
+class Paired(SampleMetric):
     """Takes pairs of utterances, sample by sample aligned; by default the mean of one score each.
 
-    Whole utterances give figures that do not depend on how they were cut. Sums are float64, so that processes add up.
+    Whole utterances give values that do not depend on how they were cut. Sums are float64, so that processes add up.
 
     Args:
-        mel: The vocoder's convention, for its sample rate and features.
+        mel: The vocoder's convention, for its sample rate and bands.
     """
 
-    full_state_update = False
     kind = "mel"
-    references = ()
-    total: Tensor
-    count: Tensor
+    baseline = "griffin_lim"
+    utterances: list[Tensor]
 
     def __init__(self, mel: MelConfig, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.mel = MelConfig.of(mel)
-        self.add_sums()
-
-    def add_sums(self) -> None:
-        """Make the states, by default of a mean over utterances."""
-        self.add_state("total", torch.tensor(0, dtype=torch.float64), dist_reduce_fx="sum")
-        self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("utterances", [], dist_reduce_fx="cat")
 
     def update(self, real: Tensor, fake: Tensor, label: Tensor | None = None) -> None:
-        """Add recordings and what was generated from their features, (B, 1, T) in [-1, 1]; labels do not matter.
+        """Add recordings and what was generated from their mels, (B, 1, T) in [-1, 1]; labels do not matter.
 
         Raises:
             InputError: for other shapes, or samples that are not finite.
@@ -54,23 +47,42 @@ class Paired(Figure, Metric):
                 f"{type(self).__name__} got generated samples that are not finite; take an earlier checkpoint"
             )
         for pair in zip(real[:, 0].detach().float(), fake[:, 0].detach().float(), strict=True):
-            self.add(*pair)
-
-    def add(self, real: Tensor, fake: Tensor) -> None:
-        """Add one pair of utterances (T,)."""
-        self.total += torch.as_tensor(self.score(real, fake), dtype=torch.float64, device=self.total.device)
-        self.count += 1
+            self.utterances.append(self.sums(*pair)[None])
 
     def score(self, real: Tensor, fake: Tensor) -> Tensor | float:
-        """The figure of one pair of utterances (T,)."""
+        """The value of one pair of utterances (T,)."""
         raise NotImplementedError
 
+    def sums(self, real: Tensor, fake: Tensor) -> Tensor:
+        """What is summed over utterances, of one pair (T,): (S,) float64; by default its score, and 1."""
+        score = torch.as_tensor(self.score(real, fake), dtype=torch.float64, device=self.device)
+        return torch.stack([score, torch.ones_like(score)])
+
+    def value(self, sums: Tensor) -> Tensor:
+        """The metric of sums (..., S); by default a mean."""
+        return sums[..., 0] / sums[..., 1]
+
     def compute(self) -> Tensor:
-        """The mean over utterances, float64.
+        """The value over all utterances, float64.
 
         Raises:
             InputError: without utterances.
         """
-        if not self.count:
+        return self.value(self._all().sum(0))
+
+    def standard_error(self) -> Tensor:
+        """How far ``compute`` varies with the choice of utterances, float64; NaN for a single one.
+
+        The jackknife, which leaves out one utterance at a time. Of a mean it is the deviation (n - 1) over sqrt(n).
+        """
+        with self.sync_context(dist_sync_fn=self.dist_sync_fn):
+            utterances = self._all()
+        without = self.value(utterances.sum(0) - utterances)
+        count = len(without)
+        return ((count - 1) / count * (without - without.mean()).square().sum()).sqrt()
+
+    def _all(self) -> Tensor:
+        """Sums (N, S) of the utterances."""
+        if not len(self.utterances):
             raise InputError(f"{type(self).__name__} got no utterances; give it a split that has some")
-        return self.total / self.count
+        return dim_zero_cat(self.utterances)

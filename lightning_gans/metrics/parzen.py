@@ -1,4 +1,4 @@
-"""Gaussian Parzen-window log-likelihood, the figure of the GAN and conditional GAN papers."""
+"""Gaussian Parzen-window log-likelihood, the metric of the GAN and conditional GAN papers."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.figure import Figure
+from lightning_gans.metrics.sample_metric import SampleMetric
 
 SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))
 """The ten log-spaced widths from 0.1 to 1 among which the authors' script chooses."""
@@ -19,7 +18,7 @@ SIGMAS = tuple(10 ** (-1 + i / 9) for i in range(10))
 VALIDATION_IMAGES = 1_000
 
 
-class ParzenLogLikelihood(Figure, Metric):
+class ParzenLogLikelihood(SampleMetric):
     """Mean log-likelihood in nats of test images under a Gaussian window on generated samples.
 
     The protocol of the GAN paper (Goodfellow et al. 2014, section 5; Breuleux et al. 2011) as its authors' script runs
@@ -37,7 +36,7 @@ class ParzenLogLikelihood(Figure, Metric):
         InputError: from ``compute`` where there are fewer samples than that.
     """
 
-    full_state_update = False
+    calibration = "val"
     higher_is_better = True
     samples: list[Tensor]
     images: list[Tensor]
@@ -88,8 +87,8 @@ class ParzenLogLikelihood(Figure, Metric):
 def dealt(rows: list[Tensor], sizes: list[int]) -> Tensor:
     """Rows (N, D) of all processes, one process's after the other's, in the order in which they were dealt out."""
     turns = torch.cat([torch.arange(size) for size in sizes])
-    rows = dim_zero_cat(rows)
-    return rows[turns.argsort(stable=True).to(rows.device)] if len(sizes) > 1 else rows
+    joined = dim_zero_cat(rows)
+    return joined[turns.argsort(stable=True).to(joined.device)] if len(sizes) > 1 else joined
 
 
 def unit_rows(images: Tensor) -> Tensor:
@@ -102,7 +101,7 @@ def parzen_log_likelihood(x: Tensor, samples: Tensor, sigmas: tuple[float, ...],
 
     Args:
         x: (N, D).
-        samples: (J, D), the centres mu_j.
+        samples: (J, D), the centers mu_j.
         sigmas: Widths.
         chunk: Rows at a time, which bounds the memory to chunk x J distances.
 

@@ -1,4 +1,4 @@
-"""Figures of vocoders from telephony, by packages that come with the extra ``metrics``."""
+"""Metrics of vocoders from telephony, by packages that come with the extra ``metrics``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORST_PESQ = 1.0
 
 
 class Perceptual(Paired):
-    """A figure that a package computes on the CPU."""
+    """A metric that a package computes on the CPU."""
 
     higher_is_better = True
     package: ClassVar[str]
@@ -27,7 +27,7 @@ class Perceptual(Paired):
         if find_spec(self.package) is None:  # complain now, not after hours of training
             raise InputError(
                 f"{type(self).__name__} needs the package {self.package}, which is not installed; install it with"
-                " pip install 'lightning-gans[metrics]', or leave the figure out"
+                " pip install 'lightning-gans[metrics]', or leave the metric out"
             )
 
 
@@ -62,15 +62,15 @@ class PESQ(Perceptual):
         """
         from pesq import BufferTooShortError, NoUtterancesError, pesq
 
-        real, fake = (resample(x, self.mel.sample_rate, PESQ_RATE).cpu().numpy() for x in (real, fake))
-        if not fake.any():  # which it divides by
+        recorded, made = (resample(x, self.mel.sample_rate, PESQ_RATE).cpu().numpy() for x in (real, fake))
+        if not made.any():  # which it divides by
             return WORST_PESQ
         try:
-            return float(pesq(PESQ_RATE, real, fake, "wb"))
+            return float(pesq(PESQ_RATE, recorded, made, "wb"))
         except NoUtterancesError:
             return WORST_PESQ
         except BufferTooShortError as error:
-            seconds = len(real) / PESQ_RATE
+            seconds = len(recorded) / PESQ_RATE
             raise InputError(
-                f"PESQ got an utterance of {seconds:.2f} s; it takes at least 0.25 s: leave the sound or the figure out"
+                f"PESQ got an utterance of {seconds:.2f} s; it takes at least 0.25 s: leave the sound or the metric out"
             ) from error

@@ -6,16 +6,15 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from lightning_gans.errors import InputError
-from lightning_gans.metrics.figure import Figure
+from lightning_gans.metrics.sample_metric import SampleMetric
 
 SEED = 0
 
 
-class SlicedWasserstein(Figure, Metric):
+class SlicedWasserstein(SampleMetric):
     """Root of the mean, over random directions, of the squared Wasserstein-2 distance between the projected images.
 
     Directions are uniform on the unit sphere of all pixels and the same in every run (Rabin et al. 2012; the pyramid
@@ -27,7 +26,6 @@ class SlicedWasserstein(Figure, Metric):
         projections: Number P of directions.
     """
 
-    full_state_update = False
     higher_is_better = False
     real: list[Tensor]
     fake: list[Tensor]

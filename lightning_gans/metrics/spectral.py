@@ -1,4 +1,4 @@
-"""Figures of vocoders that compare spectra: how far is the sound from the recording, whatever its phase?"""
+"""Metrics of vocoders that compare spectra: how far is the sound from the recording, whatever its phase?"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """What an independent classifier makes of generated digits: are they clear, and are they all there?
 
-All three figures look at ``SpeechClassifier``'s p(y|x), the probabilities of the ten digits.
+All three metrics look at ``SpeechClassifier``'s p(y|x), the probabilities of the ten digits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 from torch.special import entr
-from torchmetrics import Metric
 
 from lightning_gans.metrics.classifiers.speech_classifier import (
     SHA256,
@@ -18,13 +17,13 @@ from lightning_gans.metrics.classifiers.speech_classifier import (
     digit_probabilities,
     speech_clips,
 )
-from lightning_gans.metrics.figure import Figure
+from lightning_gans.metrics.sample_metric import SampleMetric
 
 CONFIDENT = 0.9
 
 
-class DigitPredictions(Figure, Metric):
-    """Sums over clips, in float64, from which the figures follow; so that processes add up.
+class DigitPredictions(SampleMetric):
+    """Sums over clips, in float64, from which the metrics follow; so that processes add up.
 
     Args:
         sample_rate: Of the clips, in Hz.
@@ -33,9 +32,8 @@ class DigitPredictions(Figure, Metric):
         weights: Start of the SHA-256 of the classifier's weights, to stand beside published values.
     """
 
-    full_state_update = False
     kind = "audio"
-    references = ("train", "test")
+    baseline = "real"
     weights: ClassVar[str] = SHA256[:8]
     probabilities: Tensor
     entropies: Tensor

@@ -95,10 +95,10 @@ class Keep(Callback):
     on_test_batch_end = on_validation_batch_end
 
 
-# ---- figures
+# ---- metrics
 
 
-def test_validation_figures_are_the_metrics_of_what_was_generated():
+def test_validation_judges_what_was_generated():
     data, keep, model = Noise(), Keep(), tiny()
     run = trainer(Evaluate(["sliced_wasserstein"]), keep)
     run.validate(model, data, verbose=False)
@@ -108,7 +108,7 @@ def test_validation_figures_are_the_metrics_of_what_was_generated():
     assert [len(fake) for fake in keep.fakes] == [8, 8, 4]
 
 
-def test_test_figures_stand_beside_those_of_real_images():
+def test_a_test_has_a_baseline_of_real_images():
     data, keep, model = Noise(), Keep(), tiny()
     run = trainer(Evaluate(["sliced_wasserstein"]), keep)
     run.test(model, data, verbose=False)
@@ -117,7 +117,7 @@ def test_test_figures_stand_beside_those_of_real_images():
     fake = SlicedWasserstein()
     fake.update(scaled(data, "test"), torch.cat(keep.fakes))
     figures = run.callback_metrics
-    assert figures["test/sliced_wasserstein_real"].item() == pytest.approx(real.compute().item(), rel=1e-5)
+    assert figures["test/sliced_wasserstein_real_train"].item() == pytest.approx(real.compute().item(), rel=1e-5)
     assert figures["test/sliced_wasserstein"].item() == pytest.approx(fake.compute().item(), rel=1e-5)
     assert real.compute() != fake.compute()
 
@@ -141,20 +141,20 @@ def test_the_width_of_the_parzen_window_comes_from_validation_images_in_a_test_a
     assert by_hand.argmax() != best  # else it could have come from the test images
 
 
-def test_label_accuracy_of_real_images_takes_as_many_labels_as_images():
+def test_the_baseline_of_label_accuracy_is_the_test_set():
     """The last batch is short: 360 test images in batches of 100."""
     data = Digits(eval_batch_size=100)
     run = trainer(Evaluate(["label_accuracy"]))
     model = CGAN(image_shape=(1, 32, 32), latent_dim=3)
     run.test(model, data, verbose=False)
     by_hand = LabelAccuracy()
-    train = data.splits["train"][:360]
-    by_hand.update(None, train.image / 127.5 - 1, train.label)
+    test = data.splits["test"][:]
+    by_hand.update(None, test.image / 127.5 - 1, test.label)
     assert run.callback_metrics["test/label_accuracy_real"].item() == pytest.approx(by_hand.compute().item())
     assert by_hand.compute() > 0.5
 
 
-def test_a_figure_that_a_limited_validation_cannot_give_is_left_out(monkeypatch):
+def test_a_metric_that_a_limited_validation_cannot_give_is_left_out(monkeypatch):
     monkeypatch.setitem(evaluation.METRICS, "parzen_ll", ParzenOf20)
     checkpoint = callbacks_of_cli("val/parzen_ll")
     run = trainer(
@@ -171,7 +171,7 @@ def test_a_figure_that_a_limited_validation_cannot_give_is_left_out(monkeypatch)
     assert Path(checkpoint.best_model_path).is_file()
 
 
-def test_a_figure_that_the_whole_set_cannot_give_is_an_error():
+def test_a_metric_that_the_whole_set_cannot_give_is_an_error():
     with pytest.raises(InputError, match="parzen_ll got 20 samples"):
         trainer(Evaluate(["parzen_ll"])).validate(tiny(), Noise(), verbose=False)
 

@@ -1,14 +1,13 @@
-from itertools import pairwise
+import math
 
 import pytest
 import torch
 from helpers.tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
-from helpers.tiny_sounds import COUNTS, LENGTH, RATE, Noises, wavegan
+from helpers.tiny_sounds import COUNTS, RATE, Noises, wavegan
 from lightning import Callback, LightningDataModule, Trainer
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader
-from torchmetrics import Metric
 
 from lightning_gans.audio import griffin_lim_of_mel
 from lightning_gans.callbacks import evaluation
@@ -16,16 +15,14 @@ from lightning_gans.callbacks.evaluation import Evaluate
 from lightning_gans.data import Digits
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import AUDIO_METRICS, IMAGE_METRICS, VOCODER_METRICS, Figure
-from lightning_gans.metrics.figure import spread
+from lightning_gans.metrics import METRICS, SampleMetric, of_kind
 from lightning_gans.models import GAN
 
 
-class Heard(Figure, Metric):
+class Heard(SampleMetric):
     """Notes what it was shown; its value is the mean of the fakes."""
 
-    full_state_update = False
-    kind, references = "audio", ("train", "test")
+    kind, baseline = "audio", "real"
 
     def __init__(self, sample_rate: int) -> None:
         super().__init__()
@@ -51,14 +48,14 @@ class HeardOnce(Heard):
     one_per_example, calibration = True, "train"
 
 
-class HeardByTrain(Heard):
-    references = ("train",)
+class HeardByVal(Heard):
+    calibration, baseline = "val", "real_train"
 
 
 @pytest.fixture(autouse=True)
 def metrics(monkeypatch, tmp_path):
-    for name, metric in (("heard", Heard), ("heard_once", HeardOnce), ("heard_by_train", HeardByTrain)):
-        monkeypatch.setitem(evaluation.METRICS, name, metric)
+    for name, metric in (("heard", Heard), ("heard_once", HeardOnce), ("heard_by_val", HeardByVal)):
+        monkeypatch.setitem(METRICS, name, metric)
     monkeypatch.chdir(tmp_path)
 
 
@@ -79,7 +76,7 @@ def trainer(*callbacks: Callback, **options) -> Trainer:
     return Trainer(**quiet, enable_checkpointing=False, callbacks=list(callbacks), **options)
 
 
-def test_several_fakes_for_each_example_but_for_figures_that_depend_on_their_number():
+def test_several_fakes_for_each_example_but_for_metrics_that_depend_on_their_number():
     evaluate, keep = Evaluate(["heard", "heard_once"], repeats=3), Keep()
     run = trainer(evaluate, keep)
     run.validate(wavegan(), Noises(), verbose=False)
@@ -93,7 +90,7 @@ def test_several_fakes_for_each_example_but_for_figures_that_depend_on_their_num
     assert evaluate.metrics["heard"].sample_rate == RATE
 
 
-def test_figures_hold_nothing_while_training_goes_on():
+def test_metrics_hold_nothing_while_training_goes_on():
     evaluate = Evaluate(["heard"])
     run = trainer(evaluate, max_epochs=1)
     run.fit(wavegan(), Noises())
@@ -120,67 +117,78 @@ def test_further_fakes_come_from_the_network_in_evaluation_mode():
     assert all(torch.equal(buffer, before[name]) for name, buffer in module.named_buffers())
 
 
-def test_real_clips_of_both_sets_stand_beside_the_fakes():
-    evaluate, data = Evaluate(["heard", "heard_once", "heard_by_train"], repeats=2), Noises()
+def test_baselines_stand_beside_the_fakes(monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(evaluation, "rank_zero_info", said.append)
+    evaluate, data = Evaluate(["heard", "heard_once", "heard_by_val"], repeats=2), Noises()
     run = trainer(evaluate)
     run.test(wavegan(), data, verbose=False)
     assert set(run.callback_metrics) == {
-        *("test/heard", "test/heard_real", "test/heard_real_test"),
-        *("test/heard_once", "test/heard_once_real", "test/heard_once_real_test"),
-        *("test/heard_by_train", "test/heard_by_train_real"),
+        *("test/heard", "test/heard_real", "test/heard_once", "test/heard_once_real"),
+        *("test/heard_by_val", "test/heard_by_val_real_train", "test/examples"),
     }
-    metrics, train, test = evaluate.metrics, data.audio("train"), data.audio("test")
-    for name in ("heard", "heard_by_train"):
-        assert torch.equal(metrics[f"{name}_real"].seen(), train)  # all 20, though there are 7 test clips
-        assert run.callback_metrics[f"test/{name}_real"] == pytest.approx(train.mean().item(), rel=1e-5)
-    assert len(metrics["heard"].seen()) == 14 and len(metrics["heard_once"].seen()) == 7
+    train, test = data.audio("train"), data.audio("test")
     for name in ("heard", "heard_once"):
-        assert torch.equal(metrics[f"{name}_real_test"].seen(), test)
-    once = metrics["heard_once_real"]
-    assert torch.equal(once.seen(), train[[1, 4, 7, 10, 12, 15, 18]])
-    assert torch.equal(torch.cat(once.labels), torch.tensor([0, 0, 1, 1, 1, 2, 2]))
+        assert torch.equal(evaluate.baselines[name].seen(), test)
+        assert run.callback_metrics[f"test/{name}_real"] == pytest.approx(test.mean().item(), rel=1e-5)
+        assert torch.equal(torch.cat(evaluate.baselines[name].labels), data.splits["test"].label)
+    assert torch.equal(evaluate.baselines["heard_by_val"].seen(), train[: len(test)])
+    assert len(evaluate.metrics["heard"].seen()) == 14 and len(evaluate.metrics["heard_once"].seen()) == 7
+    assert run.callback_metrics["test/examples"] == 7
+    (line,) = said
+    assert line.startswith("7 test examples, 2 sample(s) for each; _real: test") and "_real_train: as many training" in line
 
 
-def test_a_figure_is_calibrated_on_the_split_that_it_names():
-    evaluate, data = Evaluate(["heard", "heard_once"]), Noises()
+def test_a_test_on_the_validation_set_is_said(monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(evaluation, "rank_zero_info", said.append)
+    data = Digits()  # has no third part
+    trainer(Evaluate(), limit_test_batches=1).test(GAN((1, 32, 32), latent_dim=3, hidden=4, units=4), data, verbose=False)
+    assert said[0].startswith("There is no test split: this is the validation set")
+
+
+def test_a_metric_is_calibrated_on_the_split_that_it_names():
+    evaluate, data = Evaluate(["heard", "heard_once", "heard_by_val"]), Noises()
     run = trainer(evaluate)
     run.validate(wavegan(), data, verbose=False)
-    assert evaluate.metrics["heard"].calibrated == []  # on validation clips there would be nothing to choose
+    assert evaluate.metrics["heard"].calibrated == []
+    assert evaluate.metrics["heard_by_val"].calibrated == []  # on validation clips there would be nothing to choose
     assert torch.equal(torch.cat(evaluate.metrics["heard_once"].calibrated), data.audio("train"))
     run.test(wavegan(), data, verbose=False)
-    for name in ("heard", "heard_real", "heard_real_test"):
-        assert torch.equal(torch.cat(evaluate.metrics[name].calibrated), data.audio("val"))
-    for name in ("heard_once", "heard_once_real", "heard_once_real_test"):
-        assert torch.equal(torch.cat(evaluate.metrics[name].calibrated), data.audio("train"))
+    for metrics in (evaluate.metrics, evaluate.baselines):
+        assert torch.equal(torch.cat(metrics["heard_by_val"].calibrated), data.audio("val"))
+        assert torch.equal(torch.cat(metrics["heard_once"].calibrated), data.audio("train"))
+        assert metrics["heard"].calibrated == []
 
 
-def test_the_figures_of_speech_run():
-    run = trainer(Evaluate(list(AUDIO_METRICS), repeats=2))
+def test_data_that_do_not_hand_out_what_a_metric_asks_for():
+    class Bare(LightningDataModule):
+        def test_dataloader(self):
+            return data.test_dataloader()
+
+    data = Noises()
+    data.setup("test")
+    with pytest.raises(InputError, match=r"ask for the train examples in order, which Bare does not hand out"):
+        trainer(Evaluate(["heard_once"])).test(wavegan(), Bare(), verbose=False)
+
+
+def test_the_metrics_of_speech_run():
+    run = trainer(Evaluate(of_kind("audio"), repeats=2))
     run.test(wavegan(), Noises(), verbose=False)
-    figures = run.callback_metrics
-    for name in AUDIO_METRICS:
-        assert {f"test/{name}", f"test/{name}_real", f"test/{name}_real_test"} <= set(figures)
-    assert figures["test/nn_train_real"] == 0 and figures["test/nn_train_real_test"] > 0
-    assert all(value.isfinite() for value in figures.values())
+    values = run.callback_metrics
+    for name in ("classifier_score_fsdd", "confident_fsdd", "label_entropy_fsdd", "nn_self", "nn_train"):
+        assert {f"test/{name}", f"test/{name}_real"} <= set(values)
+    assert values["test/nn_train_real"] > 0
+    assert all(value.isfinite() for value in values.values())
 
 
-def test_a_spread_is_even():
-    assert spread(20, 5) == [2, 6, 10, 14, 18]
-    assert spread(20, 1) == [10]
-    assert spread(20, 30) == spread(20, 20) == list(range(20))
-    for count in (7, 13, 19):
-        gaps = {b - a for a, b in pairwise(spread(20, count))}
-        assert len(spread(20, count)) == count and max(gaps) - min(gaps) <= 1
-
-
-def test_a_figure_of_images_does_not_judge_sounds():
+def test_a_metric_of_images_does_not_judge_sounds():
     with pytest.raises(InputError, match=r"metrics has fid_lenet, and WaveGAN makes sounds; .* classifier_score_fsdd"):
         trainer(Evaluate(["fid_lenet", "heard"])).validate(wavegan(), Noises(), verbose=False)
     model = GAN((1, 32, 32), latent_dim=3, hidden=4, units=4)
     with pytest.raises(InputError, match=r"nn_self, and GAN makes images; those of images are .*fid_lenet") as raised:
         trainer(Evaluate(["nn_self"])).fit(model, Digits(batch_size=16))
     assert "heard" not in str(raised.value)
-    assert set(IMAGE_METRICS) & set(AUDIO_METRICS) == set() and LENGTH == 256
 
 
 @pytest.mark.parametrize(
@@ -217,13 +225,18 @@ class Utterances(LightningDataModule):
 PAIRED = ["mel_l1", "stft_distance", "mcd"]
 
 
+def both(names: list[str]) -> set[str]:
+    """What is logged of metrics of vocoders."""
+    return {f"test/{name}{suffix}" for name in names for suffix in ("", "_se", "_griffin_lim", "_griffin_lim_se")}
+
+
 @pytest.mark.parametrize("build", [tiny_melgan, tiny_parallel_wavegan])
-def test_figures_of_vocoders_are_those_of_each_utterance_with_its_recording(build):
+def test_metrics_of_vocoders_are_those_of_each_utterance_with_its_recording(build):
     module = build()
     data, keep = Utterances(module), Keep()
     run = trainer(Evaluate(PAIRED), keep)
     run.validate(module, data, verbose=False)
-    by_hand = {name: VOCODER_METRICS[name](module.mel_config) for name in PAIRED}
+    by_hand = {name: METRICS[name](module.mel_config) for name in PAIRED}
     for batch, fake in zip(data.batches, keep.fakes, strict=True):
         for metric in by_hand.values():
             metric.update(batch.audio, fake)
@@ -239,13 +252,32 @@ def test_griffin_lim_stands_beside_a_vocoder():
     data = Utterances(module)
     run = trainer(Evaluate(PAIRED))
     run.test(module, data, verbose=False)
-    assert set(run.callback_metrics) == {f"test/{name}{suffix}" for name in PAIRED for suffix in ("", "_griffin_lim")}
-    metric = VOCODER_METRICS["mel_l1"](module.mel_config)
+    logged = run.callback_metrics
+    assert set(logged) == {*both(PAIRED), "test/examples"} and logged["test/examples"] == 3
+    metric = METRICS["mel_l1"](module.mel_config)
     for batch in data.batches:
         samples = batch.audio.shape[-1]
         metric.update(batch.audio, griffin_lim_of_mel(batch.mel, module.mel_config, samples)[:, None])
+    value = logged["test/mel_l1_griffin_lim"]
+    assert value == pytest.approx(metric.compute().item(), rel=1e-5) and value < logged["test/mel_l1"] / 2
+    assert logged["test/mel_l1_griffin_lim_se"] == pytest.approx(metric.standard_error().item(), rel=1e-4)
+    assert 0 < logged["test/mel_l1_se"] < logged["test/mel_l1"]
+
+
+@pytest.mark.parametrize("build", [tiny_melgan, tiny_parallel_wavegan])
+def test_griffin_lim_inverts_the_mels_that_the_vocoder_is_given(build):
+    """Mels of a text-to-speech system are not those of the recording; here they are those of half the loudness."""
+    module = build()
+    data = Utterances(module)
+    data.batches = [MelBatch(batch.mel - math.log10(2), batch.audio) for batch in data.batches]
+    run = trainer(Evaluate(["mel_l1"]))
+    run.test(module, data, verbose=False)
+    metric = METRICS["mel_l1"](module.mel_config)
+    for batch in data.batches:
+        mel, samples = module.mel(batch.audio) - math.log10(2), batch.audio.shape[-1]
+        metric.update(batch.audio, griffin_lim_of_mel(mel, module.mel_config, samples)[:, None])
     value = run.callback_metrics["test/mel_l1_griffin_lim"]
-    assert value == pytest.approx(metric.compute().item(), rel=1e-5) and value < run.callback_metrics["test/mel_l1"] / 2
+    assert value == pytest.approx(metric.compute().item(), rel=1e-4) and value > math.log10(2) / 2
 
 
 def test_a_longer_output_is_cut(monkeypatch):
@@ -259,14 +291,13 @@ def test_a_longer_output_is_cut(monkeypatch):
     assert longer.callback_metrics == run.callback_metrics
 
 
-def test_figures_of_a_test_alone():
+def test_metrics_of_a_test_alone():
     module = tiny_melgan()
     data, run = Utterances(module), trainer(Evaluate(["mel_l1"], test_metrics=["mcd", "mel_l1"]))
     run.validate(module, data, verbose=False)
     assert set(run.callback_metrics) - {"generator_updates", "samples_seen"} == {"val/mel_l1"}
     run.test(module, data, verbose=False)
-    both = {f"test/{name}{suffix}" for name in ("mel_l1", "mcd") for suffix in ("", "_griffin_lim")}
-    assert set(run.callback_metrics) == both
+    assert set(run.callback_metrics) == {*both(["mel_l1", "mcd"]), "test/examples"}
 
 
 def test_what_does_not_judge_vocoders():

@@ -1,31 +1,25 @@
 """What holds for every image metric: the interface, and one process against two."""
 
-from typing import get_args
-
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 
-from lightning_gans.metrics import IMAGE_METRICS, ImageMetricName, ParzenLogLikelihood, parzen
+from lightning_gans.metrics import METRICS, ParzenLogLikelihood, of_kind, parzen
 
-WITHOUT_FILES = sorted(set(IMAGE_METRICS) - {"fid_inception"})
+WITHOUT_FILES = sorted({*of_kind("image")} - {"fid_inception"})
 IMAGES = 41  # uneven shares of 21 and 20
 
 
-def test_names():
-    assert set(get_args(ImageMetricName)) == set(IMAGE_METRICS)
-
-
-@pytest.mark.parametrize("name", sorted(IMAGE_METRICS))
+@pytest.mark.parametrize("name", of_kind("image"))
 def test_direction_is_known(name):
-    assert IMAGE_METRICS[name].higher_is_better == (name in ("label_accuracy", "parzen_ll"))
+    assert METRICS[name].higher_is_better == (name in ("label_accuracy", "parzen_ll"))
 
 
 def evaluate(real, fake, label, validation):
     """The values after batches of 8; Parzen's with fewer samples and validation images than are given."""
     parzen.VALIDATION_IMAGES = 2
-    metrics = {name: IMAGE_METRICS[name]() for name in WITHOUT_FILES if name != "parzen_ll"}
+    metrics = {name: METRICS[name]() for name in WITHOUT_FILES if name != "parzen_ll"}
     metrics["parzen_ll"] = ParzenLogLikelihood(num_samples=30)
     metrics["parzen_ll"].calibrate(validation)
     for index in torch.arange(len(real)).split(8):

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from scipy.spatial.distance import cdist
 from lightning_gans.audio.mel_bands import tensorflow_mel_matrix
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import NearestSelf, NearestTrain, nearest
-from lightning_gans.metrics.nearest import nearest_distances, nearest_features
+from lightning_gans.metrics.nearest import nearest_distances, nearest_features, spread
 
 
 def noise(count, seed=0):
@@ -96,6 +98,15 @@ def test_training_clips_are_at_distance_zero():
     metric.calibrate(training)
     metric.update(None, training[3:9])
     assert metric.compute().item() == pytest.approx(0, abs=0.02)
+
+
+def test_a_spread_is_even():
+    assert spread(20, 5) == [2, 6, 10, 14, 18]
+    assert spread(20, 1) == [10]
+    assert spread(20, 30) == spread(20, 20) == list(range(20))
+    for count in (7, 13, 19):
+        gaps = {b - a for a, b in pairwise(spread(20, count))}
+        assert len(spread(20, count)) == count and max(gaps) - min(gaps) <= 1
 
 
 def test_at_most_so_many_clips(monkeypatch):

@@ -16,7 +16,7 @@ def told(monkeypatch):
 
 
 def values(*rows, parts=1):
-    """The three figures of clips with such probabilities."""
+    """The three values of clips with such probabilities."""
     clips = torch.zeros(len(rows), 1, 16_384)
     clips[:, 0, :10] = torch.tensor(rows)
     metrics = [metric(sample_rate=16_000) for metric in SCORES]
@@ -55,7 +55,7 @@ def test_confident_is_above_nine_tenths(told):
 
 
 def test_real_digits(fsdd):
-    """The figures of the 300 test clips, which the classifier has not been trained on."""
+    """The values of the 300 test clips, which the classifier has not been trained on."""
     clips, _ = fsdd
     metrics = [metric(sample_rate=8_000) for metric in SCORES]
     for metric in metrics:

@@ -62,6 +62,8 @@ def test_by_hand(tracks):
     assert f1.compute().item() == pytest.approx(6 / 8)
     for metric in (rmse, f1):
         metric.update(sound(0), sound(0))  # 4 more frames, all right
+    # 6 / 8 without the second, 1 without the first: 0.875 +- 0.125, and half the sum of the squares is 0.125 squared
+    assert f1.standard_error().item() == pytest.approx(1 / 8)
     assert rmse.compute().item() == pytest.approx(math.sqrt((1200**2 + 100**2) / 7))
     assert f1.compute().item() == pytest.approx(14 / 16)
 

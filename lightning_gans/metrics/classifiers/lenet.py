@@ -17,7 +17,7 @@ from lightning_gans.metrics.classifiers.stored import load_stored
 
 WEIGHTS = Path(__file__).with_name("lenet_mnist.safetensors")
 SHA256 = "1c9843cc9d4a3efc7a6344b8dfaf7ee143d919f5b7c9839fc01211546248559d"
-"""Of the file ``WEIGHTS``; figures made with other weights cannot be compared."""
+"""Of the file ``WEIGHTS``; values made with other weights cannot be compared."""
 
 MAX_SHIFT = 2
 
@@ -38,7 +38,7 @@ class LeNet(nn.Module):
     def features(self, images: Tensor) -> Tensor:
         """Rectified activations (B, 128) of the layer before the logits, for images that ``forward`` takes."""
         with torch.autocast(images.device.type, enabled=False):
-            x = grey_32(images)
+            x = gray_32(images)
             x = max_pool2d(self.conv1(x).relu(), 2)  # (B, 20, 14, 14)
             x = max_pool2d(self.conv2(x).relu(), 2)  # (B, 50, 5, 5)
             return self.hidden(x.flatten(1)).relu()
@@ -53,7 +53,7 @@ class LeNet(nn.Module):
             return self.output(self.features(images))
 
 
-def grey_32(images: Tensor) -> Tensor:
+def gray_32(images: Tensor) -> Tensor:
     """Images as ``LeNet`` takes them to (B, 1, 32, 32) in [0, 1], 28x28 padded with black."""
     channels, *size = images.shape[1:] if images.dim() == 4 else (0,)
     if channels not in (1, 3) or size not in ([28, 28], [32, 32]):

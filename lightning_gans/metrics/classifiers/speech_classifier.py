@@ -26,7 +26,7 @@ from lightning_gans.metrics.classifiers.stored import load_stored
 
 WEIGHTS = Path(__file__).with_name("speech_fsdd.safetensors")
 SHA256 = "981403b7a0fef453a2c1d3e652039a4c8eaf8bf197967bb59168dd5f0f7609f0"
-"""Of the file ``WEIGHTS``; figures made with other weights cannot be compared."""
+"""Of the file ``WEIGHTS``; values made with other weights cannot be compared."""
 
 SAMPLE_RATE = 16_000
 CLIP_LENGTH = 16_384
@@ -38,6 +38,8 @@ FLOOR = 1e-2
 
 class SpeechClassifier(nn.Module):
     """Clips at 16 kHz to logits of the digits 0 to 9."""
+
+    mel: Tensor
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +69,7 @@ def speech_clips(audio: Tensor, sample_rate: int) -> Tensor:
     """
     if audio.dim() != 3 or audio.shape[-1] == 0:
         raise InputError(
-            f"a figure of merit of speech got audio {tuple(audio.shape)}; it takes (B, C, T) samples of a DataModule of"
+            f"a metric of speech got audio {tuple(audio.shape)}; it takes (B, C, T) samples of a DataModule of"
             " sounds: leave it out for other data"
         )
     clips = resample(audio.detach().float().mean(1), sample_rate, SAMPLE_RATE)[:, :CLIP_LENGTH]
@@ -82,7 +84,7 @@ def load_speech_classifier(path: Path = WEIGHTS, sha256: str | None = SHA256) ->
 def latest(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """Let a function of clips repeat its latest result while it is given equal ones.
 
-    Several figures of one batch then cost one computation, and what they keep of it is in memory once.
+    Several metrics of one batch then cost one computation, and what they keep of it is in memory once.
     """
     known: list[Tensor] = []
 

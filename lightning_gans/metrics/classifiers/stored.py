@@ -1,4 +1,4 @@
-"""Weights of the classifiers that figures of merit look through: files in the package, held to their hash."""
+"""Weights of the classifiers that metrics look through: files in the package, held to their hash."""
 
 from __future__ import annotations
 

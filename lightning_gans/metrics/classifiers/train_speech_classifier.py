@@ -10,7 +10,7 @@ mean confidence of 81 %. It is never sure of white noise, tones and silence (mea
 of 1.3 % of the test digits played backwards.
 
 Another machine rounds differently, so a new file has a new hash, which then belongs into
-``metrics/speech_classifier.py``; every figure that was published with the old one has to be measured again.
+``metrics/speech_classifier.py``; every value that was published with the old one has to be measured again.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def varied(clips: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def not_digits(clips: Tensor, generator: torch.Generator) -> Tensor:
-    """As many sounds (B, T) that are no digits: in turn a clip played backwards, tones, and coloured noise.
+    """As many sounds (B, T) that are no digits: in turn a clip played backwards, tones, and colored noise.
 
     What is played backwards begins anywhere in the clip, so that it is not told by its place. Up to
     three tones of 80 to 4,000 Hz; noise of up to four octaves; both swell and fade within the clip.
@@ -114,8 +114,8 @@ def not_digits(clips: Tensor, generator: torch.Generator) -> Tensor:
 
     spectrum = torch.fft.rfft(torch.randn(count, length, generator=generator))
     octave = torch.linspace(0, SAMPLE_RATE / 2, spectrum.shape[1]).clamp(min=20).log2()
-    centre = uniform(count, math.log2(80), math.log2(4_000), generator)
-    noise = torch.fft.irfft(spectrum * (-((octave - centre) / uniform(count, 0.2, 4, generator)).square()).exp())
+    center = uniform(count, math.log2(80), math.log2(4_000), generator)
+    noise = torch.fft.irfft(spectrum * (-((octave - center) / uniform(count, 0.2, 4, generator)).square()).exp())
     noise = noise / noise.abs().amax(1, keepdim=True) * swell
 
     turned = (torch.arange(length) + uniform(count, 0, length, generator).long()) % length
@@ -179,7 +179,7 @@ def spoken_digits(root: str | None) -> dict[str, tuple[Tensor, Tensor]]:
         for split, clips in sc09.splits.items():
             parts[f"SC09 {split}"] = clips[:]
     except InputError as error:
-        print(f"without figures of SC09: {error}")
+        print(f"without the accuracy on SC09: {error}")
     return {name: (batch.audio[:, 0], batch.label) for name, batch in parts.items()}
 
 

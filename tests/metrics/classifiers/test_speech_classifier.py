@@ -63,7 +63,7 @@ def test_same_under_autocast():
 
 
 def test_one_pass_for_equal_clips():
-    """Three figures of one batch cost one computation; changed values cost another one, even of the same tensor."""
+    """Three metrics of one batch cost one computation; changed values cost another one, even of the same tensor."""
     passes = []
     double = latest(lambda clips: passes.append(len(clips)) or 2 * clips)
     clips = torch.ones(3, 4)

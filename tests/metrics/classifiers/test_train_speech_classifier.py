@@ -86,7 +86,7 @@ def test_command(tmp_path, capsys, monkeypatch):
     assert main(["--root", str(tmp_path), "--output", str(output), "--epochs", "1"]) == 0
     printed = capsys.readouterr().out
     assert "val: accuracy" in printed and "test: accuracy 10.00%" in printed and "10 clips" in printed
-    assert "without figures of SC09: no Speech Commands v0.01" in printed
+    assert "without the accuracy on SC09: no Speech Commands v0.01" in printed
     assert hashlib.sha256(output.read_bytes()).hexdigest() in printed
 
 
