@@ -136,14 +136,19 @@ def test_baselines_stand_beside_the_fakes(monkeypatch):
     assert len(evaluate.metrics["heard"].seen()) == 14 and len(evaluate.metrics["heard_once"].seen()) == 7
     assert run.callback_metrics["test/examples"] == 7
     (line,) = said
-    assert line.startswith("7 test examples, 2 sample(s) for each; _real: test") and "_real_train: as many training" in line
+    assert (
+        line.startswith("7 test examples, 2 sample(s) for each; _real: test")
+        and "_real_train: as many training" in line
+    )
 
 
 def test_a_test_on_the_validation_set_is_said(monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(evaluation, "rank_zero_info", said.append)
     data = Digits()  # has no third part
-    trainer(Evaluate(), limit_test_batches=1).test(GAN((1, 32, 32), latent_dim=3, hidden=4, units=4), data, verbose=False)
+    trainer(Evaluate(), limit_test_batches=1).test(
+        GAN((1, 32, 32), latent_dim=3, hidden=4, units=4), data, verbose=False
+    )
     assert said[0].startswith("There is no test split: this is the validation set")
 
 

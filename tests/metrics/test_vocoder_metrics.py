@@ -1,15 +1,12 @@
 """What holds for every metric of vocoders, and the values of those that compare spectra."""
 
 import math
-from collections import OrderedDict
 from importlib.util import find_spec
-from unittest import mock
 
 import pytest
 import soundfile
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
+from helpers.voices import voice
 
 from lightning_gans.audio import MelConfig, griffin_lim_of_mel, log_mel
 from lightning_gans.errors import InputError
@@ -23,24 +20,10 @@ INSTALLED = sorted(
 )
 
 
-def voice(pitch: float = 150, seconds: float = 0.5, noise: float = 0.0, onset: float = 0.1) -> torch.Tensor:
-    """Harmonics that fall off by 12 dB an octave, a breath before them, (1, 1, T) at 22.05 kHz."""
-    time = torch.arange(int(seconds * 22_050) // 256 * 256) / 22_050
-    sound = sum(torch.sin(2 * math.pi * pitch * k * time) / k**2 for k in range(1, 20)) * (time > onset)
-    breath = torch.randn(len(time), generator=torch.Generator().manual_seed(0))
-    return (0.3 * sound + (0.003 + noise) * breath)[None, None]
-
-
 def value(name: str, real: torch.Tensor, fake: torch.Tensor, mel: MelConfig = MEL) -> float:
     metric = METRICS[name](mel=mel)
     metric.update(real, fake)
     return metric.compute().item()
-
-
-def test_names():
-    higher = {name for name in of_kind("mel") if METRICS[name].higher_is_better}
-    assert higher == {"pesq", "stoi", "vuv_f1"}
-    assert INSTALLED[0] == "f0_rmse" and len(INSTALLED) >= 5
 
 
 @pytest.mark.parametrize("name", INSTALLED)
@@ -157,40 +140,3 @@ def test_griffin_lim_of_speech(data_root):
     assert 0.5 < value("mcd", real, fake) < 2
     assert 0.03 < value("mel_l1", real, fake) < 0.08
     assert 0.7 < value("stft_distance", real, fake) < 1.2
-
-
-# ---- processes
-
-
-def rough_pitch(audio: torch.Tensor, rate: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """In place of pYIN, which takes seconds to start."""
-    return 100 + 1_000 * audio[::50].abs().double(), audio[::50] > 0
-
-
-def evaluate(real: torch.Tensor, fake: torch.Tensor) -> dict[str, float]:
-    metrics = {name: METRICS[name](mel=MEL) for name in INSTALLED}
-    with mock.patch("lightning_gans.metrics.pitch.pitch", rough_pitch):
-        for pair in zip(real.split(1), fake.split(1), strict=True):
-            for metric in metrics.values():
-                metric.update(*pair)
-    values = {name: metric.compute().item() for name, metric in metrics.items()}
-    return values | {f"{name}_se": metric.standard_error().item() for name, metric in metrics.items()}
-
-
-def share(rank: int, folder, data: tuple[torch.Tensor, torch.Tensor]) -> None:
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
-    torch.save(evaluate(*(x[rank::2] for x in data)), folder / f"{rank}.pt")
-    dist.destroy_process_group()
-
-
-def test_two_processes_are_one(tmp_path, monkeypatch):
-    monkeypatch.setattr("lightning_gans.metrics.pitch._known", OrderedDict())  # which pYIN may have filled
-    real = torch.cat([voice(pitch) for pitch in (120, 150, 200)])  # uneven shares of 2 and 1
-    fake = torch.cat([voice(pitch, noise=0.01) for pitch in (121, 152, 210)])
-    expected = evaluate(real, fake)
-    mp.spawn(share, (tmp_path, (real, fake)), nprocs=2)
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
-    assert first == second
-    assert first == pytest.approx(expected, rel=1e-6)
-    assert all(expected[name] > 0 for name in INSTALLED)
