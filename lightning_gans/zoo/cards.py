@@ -28,14 +28,16 @@ SCHEMA: Schema = {
     "data": {"name": TEXT, "licence": TEXT},
     "licence": TEXT,
     "results": [
-        {"metric": TEXT, "reported": FIGURE, "reproduced": FIGURE, "unit": TEXT, "real": FIGURE, "protocol": TEXT}
+        {"metric": TEXT}
+        | dict.fromkeys(("reported", "paper_recipe", "reproduced", "baseline", "real"), FIGURE)
+        | {"unit": TEXT, "protocol": TEXT}
     ],
     "command": TEXT,
     "hours": NUMBER,
     "hardware": TEXT,
     "picture": TEXT,
 }
-OPTIONAL = {"url", "picture", "reported", "unit", "real"}
+OPTIONAL = {"url", "picture", "reported", "paper_recipe", "baseline", "unit", "real"}
 
 
 @dataclass(frozen=True)
@@ -56,21 +58,25 @@ class Data:
 
 @dataclass(frozen=True)
 class Result:
-    """One figure.
+    """The value of one metric.
 
     Args:
         metric: As it is logged, without ``test/``.
-        reproduced: Ours.
+        reproduced: Of the released weights.
         protocol: How it was measured, with the number of samples.
         reported: The paper's; None where the paper has none.
+        paper_recipe: Of a training by the paper's recipe, where that of the released weights is another.
+        baseline: Of a trivial method, which the protocol names.
         unit: Such as ``nats``.
-        real: The same figure for real data in place of generated.
+        real: Of real data in place of generated.
     """
 
     metric: str
     reproduced: float | str
     protocol: str
     reported: float | str | None = None
+    paper_recipe: float | str | None = None
+    baseline: float | str | None = None
     unit: str | None = None
     real: float | str | None = None
 

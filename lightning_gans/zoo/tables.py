@@ -30,19 +30,23 @@ def listing() -> str:
 
 
 def results_table() -> str:
-    """A markdown table with a row per figure: name, paper, data, metric, reported, reproduced, size."""
+    """A markdown table with a row per metric of each model; an arrow says whether more or less is better."""
+    from lightning_gans.metrics import METRICS
+
+    arrows = {None: "", True: " ↑", False: " ↓"}
     lines = [
-        "| model | paper | data | metric | reported | reproduced | real data | MB |",
-        "|---|---|---|---|---|---|---|---|",
+        "| model | metric | paper | ours, paper's recipe | ours, released | trivial baseline | real data |",
+        "|---|---|---|---|---|---|---|",
     ]
     for card in cards():
-        paper = f"[{card.paper.title}](https://arxiv.org/abs/{card.paper.arxiv})"
-        for index, result in enumerate(card.results):
-            first = [f"`{card.name}`", paper, card.data.name] if index == 0 else ["", "", ""]
-            metric = f"{result.metric}, {result.unit}" if result.unit else result.metric
-            figures = [_text(result.reported), _text(result.reproduced), _text(result.real)]
-            cells = [*first, metric, *figures, _megabytes(card) if index == 0 else ""]
+        model = f"[`{card.name}`](zoo/{card.name}.md)"
+        for result in card.results:
+            arrow = arrows[getattr(METRICS.get(result.metric), "higher_is_better", None)]
+            metric = f"`{result.metric}`{f', {result.unit}' if result.unit else ''}{arrow}"
+            values = (result.reported, result.paper_recipe, result.reproduced, result.baseline, result.real)
+            cells = [model, metric, *map(_text, values)]
             lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
+            model = ""
     return "\n".join(lines)
 
 

@@ -210,7 +210,7 @@ def test_the_readme_is_rewritten(tmp_path):
     readme = tmp_path / "README.md"
     readme.write_text("<!-- zoo:begin -->\n<!-- zoo:end -->\n")
     commands.main(["zoo", "readme"])
-    assert readme.read_text().count("noise` |") == 3
+    assert readme.read_text().count("noise.md) |") == 3
 
 
 @pytest.mark.parametrize(
