@@ -154,8 +154,7 @@ class Evaluate(Callback):
 
     def _say(self, trainer: Any, examples: int) -> None:
         """What the values of a test are of."""
-        splits = getattr(trainer.datamodule, "splits", {})
-        if "test" in splits and splits["test"] is splits.get("val"):
+        if getattr(trainer.datamodule, "test_is_validation", False):
             rank_zero_info("There is no test split: this is the validation set, on which a checkpoint may be chosen.")
         used = {metric.baseline for metric in self.baselines.values()}
         said = [f"_{baseline}: {text}" for baseline, text in BASELINES.items() if baseline in used]

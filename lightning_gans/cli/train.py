@@ -30,6 +30,7 @@ from lightning_gans.callbacks.samples import LogSamples
 from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.cli.messages import CLASSES, Parser, resolve
 from lightning_gans.errors import InputError, LostProcess
+from lightning_gans.tracking.metrics_file import WriteMetrics
 from lightning_gans.tracking.wandb import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
 from lightning_gans.training.accumulation import AccumulateGradients, ClipGradients
 from lightning_gans.training.adversarial_module import AdversarialModule
@@ -117,7 +118,7 @@ class Command(LightningCLI):
             raise refusals[0] from None
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        own = [ReportRun(), Throughput(), StopAtNonFiniteLoss(), SavePredictions(), LastCheckpoint()]
+        own = [ReportRun(), WriteMetrics(), Throughput(), StopAtNonFiniteLoss(), SavePredictions(), LastCheckpoint()]
         given = [*(config["callbacks"] or []), *callbacks]
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
             own.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device

@@ -14,6 +14,7 @@ from helpers.small_run import SMALL, run_folder
 
 from lightning_gans.__main__ import main
 from lightning_gans.cli import train as cli
+from lightning_gans.tracking.recorded import read_run
 
 JOB = ["--run.id=job", "--ckpt_path=last", "--trainer.devices=2", "--trainer.limit_train_batches=20"]
 SECONDS = 45
@@ -95,6 +96,9 @@ def assert_goes_on(expected: dict) -> None:
     found = checkpoint(Path("runs/lightning_gans/job/checkpoints/last.ckpt"))
     assert found["samples_seen"] == expected["samples_seen"]
     torch.testing.assert_close(found["state_dict"], expected["state_dict"], rtol=0, atol=0)
+    rows = read_run("runs/lightning_gans/job").rows
+    updates = [row["generator_updates"] for row in rows if "train/loss_g" in row]
+    assert updates == sorted({*updates}) and updates[-1] == expected["global_step"]
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(here):
@@ -112,6 +116,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(here):
     assert checkpoint(checkpoints / "last.ckpt")["global_step"] == before + 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("signalled", [[0], [1], [0, 1]], ids=["rank 0", "rank 1", "both"])
 def test_sigterm_stops_both_processes_with_one_checkpoint(signalled, uninterrupted):
     process = start(*JOB, "--trainer.log_every_n_steps=50")
@@ -128,6 +133,7 @@ def test_sigterm_stops_both_processes_with_one_checkpoint(signalled, uninterrupt
         assert_goes_on(uninterrupted)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_a_process_that_is_killed_ends_the_other(killed, uninterrupted):
     """What came after the last checkpoint is lost, and comes again."""

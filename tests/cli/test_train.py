@@ -282,7 +282,7 @@ def test_what_does_not_go_with_a_vocoder(args, message, vocoder, refused):
     [
         (["--trainer.logger=false"], {"checkpoints/last.ckpt", "checkpoints/00000003.ckpt", "samples/00000003.png"}),
         (["--trainer.logger=CSVLogger"], {"metrics.csv", *DESCRIBED, "last.ckpt", "00000003.ckpt", "00000003.png"}),
-        (["--trainer.enable_checkpointing=false", "--run.mode=disabled"], {*DESCRIBED, "00000003.png"}),
+        (["--trainer.enable_checkpointing=false", "--run.mode=disabled"], {"metrics.csv", *DESCRIBED, "00000003.png"}),
         (["--trainer.fast_dev_run=true"], set()),
     ],
 )
@@ -309,7 +309,7 @@ def test_a_short_run_leaves_a_checkpoint_though_it_was_never_validated():
 def test_the_last_checkpoint_is_the_last_though_an_earlier_one_is_better(monkeypatch):
     values = iter([1.0, 2.0, 3.0])
     monkeypatch.setattr(
-        cli.Evaluate, "_figures", lambda self, trainer: {"sliced_wasserstein": torch.tensor(next(values))}
+        cli.Evaluate, "_values", lambda self, trainer: {"sliced_wasserstein": torch.tensor(next(values))}
     )
     fit("--trainer.max_epochs=3", "--run.mode=disabled")
     folder = only_checkpoint("").parent

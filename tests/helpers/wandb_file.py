@@ -1,18 +1,43 @@
 """Reading back what W&B has written offline."""
 
 import json
+import struct
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lightning_gans.tracking import recorded
+from google.protobuf.message import DecodeError
+from wandb.proto.wandb_internal_pb2 import Record
+
+BLOCK, HEAD = 32768, 7
+"""Of a LevelDB log: bytes of a block, and of what stands before each of its pieces and before the first block."""
+
+
+def written(path: Path) -> Iterator[Any]:
+    """The records of a ``.wandb`` file, a LevelDB log of protobuf messages, up to where it was written."""
+    data, position, parts = path.read_bytes(), HEAD, b""
+    while position + HEAD <= len(data):
+        left = BLOCK - position % BLOCK
+        _, size, kind = struct.unpack_from("<IHB", data, position) if left >= HEAD else (0, 0, 0)
+        if kind == 0:  # the rest of a block is padding
+            position += left
+            continue
+        parts += data[position + HEAD : position + HEAD + size]
+        position += HEAD + size
+        if kind in (1, 4):  # a whole message, or the last part of one
+            try:
+                yield Record.FromString(parts)
+            except DecodeError:  # still being written
+                return
+            parts = b""
 
 
 def records(path: Path, patience: float = 20.0) -> list[Any]:
     """The records of a finished run's ``.wandb`` file, which W&B's service may still be writing."""
     deadline = time.monotonic() + patience
     while True:
-        found = list(recorded.records(path))
+        found = list(written(path))
         if found and found[-1].WhichOneof("record_type") == "exit":
             return found
         assert time.monotonic() < deadline, f"{path} has no end: {len(found)} records"

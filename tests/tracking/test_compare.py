@@ -4,13 +4,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers import wandb_file
 from helpers.small_run import fit, run_folder
 
 from lightning_gans.__main__ import main
-from lightning_gans.tracking import recorded
 from lightning_gans.tracking.compare import POINTS, differing, summary, thinned
-from lightning_gans.tracking.recorded import Run, joined, read_run
+from lightning_gans.tracking.recorded import Run, read_run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
@@ -19,15 +17,13 @@ FLAGS += ["--virtual-time-budget=10000"]
 
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory) -> list[Path]:
-    """A run that was resumed and is recorded by W&B, and one with a CSVLogger and another loss."""
+    """A run that was resumed, and one with a CSVLogger and another loss."""
     folder = tmp_path_factory.mktemp("runs")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         for epochs in (1, 2):
             fit("--run.mode=offline", "--run.id=<resumed>", "--ckpt_path=last", f"--trainer.max_epochs={epochs}")
         fit("--trainer.logger=CSVLogger", "--model.loss=hinge")
-    for path in folder.glob("runs/wandb/*/run-*.wandb"):
-        wandb_file.records(path)  # waits for W&B's service, which may still be writing
     return [run_folder(folder), folder / "runs" / "lightning_logs" / "version_0"]
 
 
@@ -41,33 +37,7 @@ def test_a_run_reads_back_as_it_was_recorded(folders):
         assert [path.name for path in run.pictures] == ["00000003.png", "00000006.png"]
 
 
-def test_parts_that_were_begun_in_the_same_second(folders, tmp_path):
-    """W&B puts a number behind the second folder."""
-    records = sorted(folders[0].parents[1].glob("wandb/offline-run-*"), key=lambda path: path.stat().st_mtime)
-    for path, name in zip(records, ("offline-run-20260101_000000-a", "offline-run-20260101_000000-a-1"), strict=True):
-        (tmp_path / "wandb" / name).mkdir(parents=True)
-        shutil.copy(next(path.glob("run-*.wandb")), tmp_path / "wandb" / name / "run-a.wandb")
-    (tmp_path / "project" / "a").mkdir(parents=True)
-    rows = read_run(tmp_path / "project" / "a").rows
-    assert [row["generator_updates"] for row in rows if "train/loss_g" in row] == [1, 2, 3, 4, 5, 6]
-
-
-def test_a_resumed_run_is_one_curve():
-    part = [[{"generator_updates": n, "part": i} for n in rows] for i, rows in enumerate(([1, 2, 3, 4], [3, 4, 5], []))]
-    assert [(row["generator_updates"], row["part"]) for row in joined(part)] == [(1, 0), (2, 0), (3, 1), (4, 1), (5, 1)]
-
-
-def test_a_record_that_is_cut_short_is_read_so_far(folders, tmp_path):
-    (path, *_) = sorted(folders[0].parents[1].glob("wandb/*/run-*.wandb"))
-    whole = list(recorded.records(path))
-    assert whole[-1].WhichOneof("record_type") == "exit" and wandb_file.records(path) == whole
-    cut = tmp_path / "cut.wandb"
-    cut.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    some = list(recorded.records(cut))
-    assert 0 < len(some) < len(whole) and some == whole[: len(some)]
-
-
-def test_figures_and_options():
+def test_metrics_and_options():
     rows = [{"generator_updates": 10.0 * n, "val/fid_lenet": value} for n, value in enumerate((5.0, 2.0, 7.0, 3.0))]
     run = Run("a", rows, {}, [], [], [])
     assert summary(run, "val/fid_lenet") == {"last": (3.0, 30.0), "min": (2.0, 10.0), "max": (7.0, 20.0)}
@@ -111,7 +81,7 @@ def test_the_page_in_a_browser(folders, tmp_path, capsys):
     ("args", "message"),
     [
         ("nowhere", "there is no run nowhere; give folders of runs, such as runs/lightning_gans/NAME"),
-        (".", "has no record: neither metrics.csv nor W&B's files beside its project"),
+        (".", "has no metrics.csv with generator_updates in it"),
         (". --output page.png", "--output is page.png; expected a .html file"),
         ("", "arguments are required: RUN_DIR"),
     ],

@@ -7,11 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from helpers import wandb_file
 from helpers.small_run import SMALL
 from helpers.wandb_server import Server
 
 from lightning_gans.cli import train as cli
+
+pytestmark = pytest.mark.slow
 
 
 def start(folder: Path, url: str, *args: str, **variables: str) -> subprocess.Popen:

@@ -1,0 +1,96 @@
+"""``metrics.csv`` beside a run."""
+
+import csv
+import os
+import time
+from pathlib import Path
+
+import pytest
+from helpers.small_run import fit, run_folder
+
+from lightning_gans.errors import InputError
+from lightning_gans.tracking import metrics_file
+from lightning_gans.tracking.metrics_file import MetricsFile, read_rows
+
+
+def row(updates: int, **values: float) -> dict[str, float]:
+    return {"generator_updates": float(updates), "samples_seen": 16.0 * updates, **values}
+
+
+def record(folder: Path, updates: range, name: str, seen: float | None = None) -> None:
+    """A part of a run, which begins anew or behind so many examples."""
+    file = MetricsFile(folder)
+    file.cut(16.0 * (updates[0] - 1))
+    for n in updates:
+        file.log_metrics(row(n, **{name: n / 10}))
+    file.finalize("success")
+
+
+def test_columns_may_change(tmp_path):
+    file = MetricsFile(tmp_path)
+    written = [row(1, a=0.1), row(2, a=1e-30, b=float("inf")), row(2, c=-3.0), row(3, a=1 / 3)]
+    for each in written:
+        file.log_metrics(each)
+        file.flush()
+    assert read_rows(file.path) == written
+    with file.path.open(newline="") as text:
+        assert next(csv.reader(text)) == ["generator_updates", "samples_seen", "a", "b", "c"]
+    assert os.listdir(tmp_path) == ["metrics.csv"]
+
+
+def test_what_comes_again_counts_once(tmp_path):
+    """A run that was killed after 6 updates goes on from the checkpoint of the third, and again behind its end."""
+    record(tmp_path, range(1, 7), "first")
+    record(tmp_path, range(4, 6), "second")
+    record(tmp_path, range(6, 8), "first")
+    parts = [(row["generator_updates"], "first" in row) for row in read_rows(tmp_path / "metrics.csv")]
+    assert parts == [(1, True), (2, True), (3, True), (4, False), (5, False), (6, True), (7, True)]
+
+
+def test_a_checkpoint_has_its_rows_in_the_file(tmp_path):
+    file = MetricsFile(tmp_path)
+    for n in (1, 2, 3):
+        file.log_metrics(row(n))
+    assert len(read_rows(file.path)) == 1  # the others wait
+    file.after_save_checkpoint(None)
+    assert len(read_rows(file.path)) == 3
+    file.written = time.monotonic() - metrics_file.SECONDS - 1
+    file.log_metrics(row(4))
+    assert len(read_rows(file.path)) == 4
+
+
+@pytest.mark.parametrize("end", ["3.0,4", "3.0", "3.0,48.0,0.12"])
+def test_a_line_that_is_cut_short_is_left_out(end, tmp_path):
+    record(tmp_path, range(1, 3), "a")
+    path = tmp_path / "metrics.csv"
+    path.write_text(path.read_text() + end)
+    assert [row["generator_updates"] for row in read_rows(path)] == [1, 2]
+    record(tmp_path, range(3, 4), "a")
+    assert [row["a"] for row in read_rows(path)] == [0.1, 0.2, 0.3]
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    file = MetricsFile(tmp_path / "file" / "run")
+    with pytest.raises(InputError, match=r"metrics.csv\S* cannot be written \(Not a directory\).*--run.folder"):
+        file.log_metrics(row(1))
+
+
+@pytest.mark.parametrize("logger", ["lightning.pytorch.loggers.WandbLogger", "lightning.pytorch.loggers.CSVLogger"])
+def test_whatever_logger_there_is(logger, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    fit(f"--trainer.logger={logger}", "--trainer.logger.save_dir=runs", "--trainer.max_epochs=1")
+    (path,) = tmp_path.rglob("metrics.csv")
+    rows = read_rows(path)
+    assert [row["generator_updates"] for row in rows if "train/loss_g" in row] == [1, 2, 3]
+    assert [row["generator_updates"] for row in rows if "val/sliced_wasserstein" in row] == [3]
+    assert (path.parent / "samples" / "00000003.png").is_file()
+
+
+def test_a_run_that_starts_anew_in_its_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for steps in (3, 2):
+        fit("--run.mode=disabled", "--run.id=same", f"--trainer.max_steps={steps}")
+    rows = read_rows(run_folder(tmp_path) / "metrics.csv")
+    assert [row["generator_updates"] for row in rows if "train/loss_g" in row] == [1, 2]
