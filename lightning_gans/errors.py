@@ -1,5 +1,7 @@
 """The one error for what a user gave: the command line prints its one line and exits with 2."""
 
+from collections.abc import Iterable
+
 
 class LostProcess(RuntimeError):
     """Another process of a run has ended; the command line shows it as one line and exits with 1."""
@@ -12,6 +14,17 @@ class InputError(ValueError):
 def one_line(error: BaseException) -> str:
     """Its message without line breaks; its kind where it has none."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
+    """Check an argument that is one of several names.
+
+    Raises:
+        InputError: for a value that is none of them.
+    """
+    known = list(choices)
+    if value not in known:
+        raise InputError(f"unknown {name} {value!r}; expected {' or '.join(known)}")
 
 
 def closest(given: str, known: list[str]) -> str:

@@ -75,6 +75,8 @@ def test_nothing_central_knows_a_paper():
     for path in PACKAGE.rglob("*.py"):
         if path.is_relative_to(PACKAGE / "models") or path.is_relative_to(PACKAGE / "importers"):
             continue  # an importer is a paper's own: it knows the names in its authors' files
+        if path == PACKAGE / "zoo" / "moved.py":
+            continue  # the past of papers, which a new one does not have
         for node in ast.walk(ast.parse(path.read_text())):
             known = {getattr(node, "id", None), getattr(node, "attr", None), getattr(node, "name", None)} & papers
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -87,7 +89,7 @@ def test_nothing_central_knows_a_paper():
 @pytest.mark.parametrize("paper", models.__all__)
 def test_a_paper_has_its_files(paper):
     file = getattr(models, paper).__module__.rpartition(".")[2]
-    assert file.replace("_", "") == paper.lower()
+    assert paper.lower().endswith(file.replace("_", ""))
     assert (PACKAGE / "models" / f"{file}.py").is_file()
     assert (Path(__file__).parent / "models" / f"test_{file}.py").is_file()
     assert list((ROOT / "configs").glob(f"{file}_*.yaml"))

@@ -1,23 +1,19 @@
 """Adversarial losses as pure functions of logits.
 
 Every discriminator of the package returns raw logits (no sigmoid), so each loss is a pair of functions: one of the
-real and the fake logits for the discriminator, one of the fake logits (and, for the relativistic loss, the real ones)
-for the generator. All are means over every element of the logits.
+real and the fake logits for the discriminator, one of the fake logits for the generator (the relativistic loss compares
+with the real ones there too). All are means over every element of the logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-from lightning_gans.errors import InputError, closest
-
-AdversarialLossName = Literal[
-    "minimax", "non_saturating", "least_squares", "hinge", "wasserstein", "relativistic_pairing"
-]
+from lightning_gans.errors import check_choice
 
 
 def cross_entropy_d(real: Tensor, fake: Tensor) -> Tensor:
@@ -28,12 +24,12 @@ def cross_entropy_d(real: Tensor, fake: Tensor) -> Tensor:
     return softplus(-real).mean() + softplus(fake).mean()
 
 
-def minimax_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
+def minimax_g(fake: Tensor) -> Tensor:
     """Saturating generator loss: log(1 - D(G(z))) (Goodfellow et al. 2014, eq. 1)."""
     return -softplus(fake).mean()
 
 
-def non_saturating_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
+def non_saturating_g(fake: Tensor) -> Tensor:
     """Non-saturating generator loss: -log D(G(z)) (Goodfellow et al. 2014, section 3)."""
     return softplus(-fake).mean()
 
@@ -43,7 +39,7 @@ def least_squares_d(real: Tensor, fake: Tensor) -> Tensor:
     return 0.5 * (real - 1).square().mean() + 0.5 * fake.square().mean()
 
 
-def least_squares_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
+def least_squares_g(fake: Tensor) -> Tensor:
     """1/2 (D(G(z)) - 1)^2 (Mao et al. 2017, eq. 9)."""
     return 0.5 * (fake - 1).square().mean()
 
@@ -54,12 +50,12 @@ def hinge_d(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def wasserstein_d(real: Tensor, fake: Tensor) -> Tensor:
-    """D(G(z)) - D(x), the critic's loss (Arjovsky et al. 2017, eq. 2)."""
+    """D(G(z)) - D(x), the critic's loss (Arjovsky et al. 2017, algorithm 1)."""
     return fake.mean() - real.mean()
 
 
-def wasserstein_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
-    """-D(G(z)); the hinge loss shares it (Arjovsky et al. 2017, eq. 2)."""
+def wasserstein_g(fake: Tensor) -> Tensor:
+    """-D(G(z)); the hinge loss shares it (Arjovsky et al. 2017, algorithm 1)."""
     return -fake.mean()
 
 
@@ -68,26 +64,16 @@ def relativistic_pairing_d(real: Tensor, fake: Tensor) -> Tensor:
     return softplus(fake - real).mean()
 
 
-def relativistic_pairing_g(fake: Tensor, real: Tensor | None = None) -> Tensor:
-    """-log sigmoid(D(G(z)) - D(x)), pairs by position in the batch (Jolicoeur-Martineau 2019; Huang et al. 2024).
-
-    Raises:
-        InputError: without the logits of the real batch, which this loss compares with.
-    """
-    if real is None:
-        raise InputError("relativistic_pairing needs the real logits in the generator's step too; pass real=...")
+def relativistic_pairing_g(real: Tensor, fake: Tensor) -> Tensor:
+    """-log sigmoid(D(G(z)) - D(x)), pairs by position in the batch (Jolicoeur-Martineau 2019; Huang et al. 2024)."""
     return softplus(real - fake).mean()
 
 
 class AdversarialLoss(NamedTuple):
-    """The discriminator's and the generator's half of a loss.
-
-    ``needs_real`` says that the generator's half wants the real logits.
-    """
+    """The discriminator's and the generator's half of a loss."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
-    generator: Callable[[Tensor, Tensor | None], Tensor]
-    needs_real: bool = False
+    generator: Callable[[Tensor], Tensor]
 
 
 ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
@@ -96,16 +82,14 @@ ADVERSARIAL_LOSSES: dict[str, AdversarialLoss] = {
     "least_squares": AdversarialLoss(least_squares_d, least_squares_g),
     "hinge": AdversarialLoss(hinge_d, wasserstein_g),
     "wasserstein": AdversarialLoss(wasserstein_d, wasserstein_g),
-    "relativistic_pairing": AdversarialLoss(relativistic_pairing_d, relativistic_pairing_g, needs_real=True),
 }
 
 
-def adversarial_loss(name: str) -> AdversarialLoss:
-    """Look a loss up by name.
+def adversarial_loss(name: str, known: Sequence[str] = tuple(ADVERSARIAL_LOSSES)) -> AdversarialLoss:
+    """Look up a loss that a paper offers.
 
     Raises:
-        InputError: for a name that is not in ``ADVERSARIAL_LOSSES``.
+        InputError: for a name that is not among those known.
     """
-    if name not in ADVERSARIAL_LOSSES:
-        raise InputError(f"unknown adversarial loss {name!r}; {closest(name, list(ADVERSARIAL_LOSSES))}")
+    check_choice("loss", name, known)
     return ADVERSARIAL_LOSSES[name]

@@ -1,12 +1,24 @@
 """The papers, one file each."""
 
 from lightning_gans.models.cgan import CGAN
-from lightning_gans.models.controlgan import ControlGAN
+from lightning_gans.models.controlgan import ControlGAN, LogitControlGAN
 from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
 from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
 from lightning_gans.models.specgan import SpecGAN
 from lightning_gans.models.wavegan import WaveGAN
+from lightning_gans.models.wgan_gp import WGANGP
 
-__all__ = ["CGAN", "DCGAN", "GAN", "ControlGAN", "MelGAN", "ParallelWaveGAN", "SpecGAN", "WaveGAN"]
+__all__ = [
+    "CGAN",
+    "DCGAN",
+    "GAN",
+    "WGANGP",
+    "ControlGAN",
+    "LogitControlGAN",
+    "MelGAN",
+    "ParallelWaveGAN",
+    "SpecGAN",
+    "WaveGAN",
+]

@@ -2,7 +2,7 @@
 
 The MNIST experiment (section 4.1).
 
-Not stated in the paper: taken from the GAN that it extends (``gan.py``): initialisation, dropout of 0.2 on D's image,
+Not stated in the paper: taken from the GAN that it extends (``gan.py``): initialization, dropout of 0.2 on D's image,
 the length of the momentum's rise, the simultaneous update with k = 1, the output bias. Both networks get the labels of
 the real batch. "Mapped to a second, combined hidden layer of dimensionality 1200" is read literally, as an affine layer
 on the concatenation of the 200 and 1000 units.
@@ -16,7 +16,7 @@ Departures from the paper:
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -105,7 +105,7 @@ class CGAN(AdversarialModule):
         self.num_classes = num_classes
         self.generator = Generator(latent_dim, num_classes, math.prod(image_shape))
         self.discriminator = Discriminator(math.prod(image_shape), num_classes)
-        self.loss = adversarial_loss(loss)
+        self.loss = adversarial_loss(loss, ("non_saturating", "minimax"))
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         device = generator.device if generator else self.device
@@ -123,7 +123,7 @@ class CGAN(AdversarialModule):
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()
-        scheduler_g, scheduler_d = self.lr_schedulers()
+        scheduler_g, scheduler_d = cast(list[LRScheduler], self.lr_schedulers())
         label = self.conditions(batch.label)
         real = (batch.image.flatten(1) + 1) / 2
         fake = self.generator(self.prior(len(real)), label)
@@ -143,14 +143,14 @@ class CGAN(AdversarialModule):
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         h = self.hparams
-        optimizers = [
+        optimizers: list[torch.optim.Optimizer] = [
             torch.optim.SGD(network.parameters(), h.lr, h.momentum, fused=True)
             for network in (self.generator, self.discriminator)
         ]
         return optimizers, [exponential_decay(optimizer, h.lr_decay, h.min_lr) for optimizer in optimizers]
 
     def on_train_start(self) -> None:
-        bias_to_mean_image(self)
+        bias_to_mean_image(self.generator.output.bias, self.trainer)
 
     def on_train_epoch_start(self) -> None:
         h = self.hparams

@@ -4,12 +4,12 @@ Three networks: G, D, and an independent classifier C. C learns from real images
 sees a label, and C, whose weight gamma is steered so that fakes become as classifiable as real images. (Not the
 text-to-image paper "Controllable Text-to-Image Generation", whose model goes by the same name.)
 
-``discriminator="autoencoder"`` is the form of the first versions of the paper (v1 to v4): G of transposed 5x5
-convolutions, D an auto-encoder of convolutions and transposed convolutions, C of convolutions and one linear layer, the
-label concatenated to z. ``discriminator="logit"`` is the form of the later ones, with a DCGAN-type D and a loss of the
-menu.
+``ControlGAN`` is the form of the first versions of the paper (v1 to v4): G of transposed 5x5 convolutions, D an
+auto-encoder of convolutions and transposed convolutions, C of convolutions and one linear layer, the label concatenated
+to z. ``LogitControlGAN`` is the form of the later ones (IEEE Access 2019, https://doi.org/10.1109/ACCESS.2019.2899108),
+whose D judges with a number.
 
-Not stated in the paper: widths, normalisation, the latents' size and law, and the optimisers are ours; the
+Not stated in the paper: widths, normalization, the latents' size and law, and the optimizers are ours; the
 auto-encoding D's loss and its balance k are those of BEGAN (Berthelot et al. 2017, https://arxiv.org/abs/1703.10717);
 the controller's constants are those of the authors' CIFAR-10 code (https://github.com/BrainJellyPie/ControlGAN).
 
@@ -18,12 +18,15 @@ Departures from the paper:
 - C is trained on the images as they come; the journal version augments them.
 - The static weight alpha of D's real and fake terms is 1/2 and left out: Adam does not see a common factor.
 - gamma stays where it is while C is no better than chance on real images.
+- ``LogitControlGAN`` has DCGAN's D and loss, where the authors' code for CIFAR-10 has residual networks and the
+  Wasserstein loss with a gradient penalty and a consistency term. ``loss="wasserstein"`` with ``penalty_weight=10`` is
+  that without the last.
 """
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, cast, get_args
 
 import torch
 from torch import Tensor, nn
@@ -31,11 +34,12 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lightning_gans.data.batches import ImageBatch
-from lightning_gans.errors import InputError
-from lightning_gans.losses import AdversarialLossName, adversarial_loss, gradient_penalty
-from lightning_gans.models.dcgan import PaperDiscriminator, initialize, sizes, up5
+from lightning_gans.errors import check_choice
+from lightning_gans.losses import adversarial_loss, gradient_penalty
+from lightning_gans.models.dcgan import initialize, sizes, up5
 from lightning_gans.training.adversarial_module import AdversarialModule
-from lightning_gans.training.compilation import Layers
+
+LossName = Literal["non_saturating", "hinge", "least_squares", "wasserstein"]
 
 
 def down(c_in: int, c_out: int) -> nn.Conv2d:
@@ -67,7 +71,7 @@ class Generator(nn.Module):
         return self.layers(torch.cat([z, label], 1))
 
 
-class AutoencodingDiscriminator(Layers):
+class AutoencodingDiscriminator(nn.Sequential):
     """Images (B, C, H, W) in [-1, 1] to their reconstructions.
 
     Linear at its end, as in BEGAN: with a tanh, D stays at black on images that are mostly black, such as MNIST's.
@@ -83,90 +87,40 @@ class AutoencodingDiscriminator(Layers):
         super().__init__(*layers, up5(c[0], channels, side[1], side[0]))
 
 
-class Classifier(Layers):
+class LogitDiscriminator(nn.Sequential):
+    """Images (B, C, H, W) to logits (B, 1): DCGAN's with half its width; without batch norm for a gradient penalty."""
+
+    def __init__(self, image_size: int, channels: int, width: int, norm: bool) -> None:
+        c = stages(image_size, width)[1]
+        layers: list[nn.Module] = [nn.Conv2d(channels, c[0], 5, 2, 2, bias=False), nn.LeakyReLU(0.2)]
+        for i in range(len(c) - 1):
+            layers += [nn.Conv2d(c[i], c[i + 1], 5, 2, 2, bias=not norm)]
+            layers += [nn.BatchNorm2d(c[i + 1], eps=1e-8)] if norm else []
+            layers += [nn.LeakyReLU(0.2)]
+        super().__init__(*layers, nn.Flatten(), nn.Linear(c[-1] * 16, 1, bias=False))
+        initialize(self)
+
+
+class Classifier(nn.Sequential):
     """Images (B, C, H, W) in [-1, 1] to logits (B, K)."""
 
     def __init__(self, image_size: int, channels: int, num_classes: int, width: int) -> None:
         c = [channels, *stages(image_size, width)[1]]
-        layers = []
+        layers: list[nn.Module] = []
         for i in range(len(c) - 1):
             layers += [down(c[i], c[i + 1]), nn.BatchNorm2d(c[i + 1]), nn.LeakyReLU(0.2)]
         super().__init__(*layers, nn.Flatten(), nn.Linear(c[-1] * 16, num_classes))
 
 
-class ControlGAN(AdversarialModule):
-    """The controllable GAN with an independent classifier.
-
-    Args:
-        image_size: H = W; 28, 32, 64, 128.
-        channels: C.
-        num_classes: K.
-        labels: ``class`` for one class per image (softmax cross-entropy), ``attributes`` for K independent ones
-            (mean binary cross-entropy).
-        latent_dim: Z, standard normal.
-        width: Channels at half the image's size, of all three networks.
-        discriminator: ``autoencoder`` or ``logit``; see the head of this file.
-        equilibrium: E, the classification loss on fakes that is aimed at, relative to that on real images.
-        gamma_rate: r, by which the controller moves gamma.
-        gamma_max: Upper end of gamma, whose lower end is 0.
-        diversity: gamma_B of BEGAN, the fakes' reconstruction error that is aimed at, relative to the real images'.
-        balance_rate: lambda_k of BEGAN.
-        patience: Epochs without a better convergence measure after which all learning rates are halved
-            (``autoencoder`` only).
-        loss: Adversarial loss of the ``logit`` form.
-        penalty_weight: Weight of the gradient penalty of the ``logit`` form, whose D then goes without batch norm.
-        lr_g: Adam's learning rate for G ...
-        lr_d: ... for D ...
-        lr_c: ... and for C.
-        beta1: First moment's decay of all three.
-    """
+class Controlled(AdversarialModule):
+    """What both forms share: G, C, and gamma, which weighs the classification loss of G."""
 
     networks: ClassVar[dict[str, str]] = {"g": "generator", "d": "discriminator", "c": "classifier"}
     linear_labels: ClassVar[bool] = True
-
-    def __init__(
-        self,
-        image_size: int = 64,
-        channels: int = 3,
-        num_classes: int = 40,
-        labels: Literal["class", "attributes"] = "attributes",
-        latent_dim: int = 128,
-        width: int = 64,
-        discriminator: Literal["autoencoder", "logit"] = "autoencoder",
-        equilibrium: float = 1.0,
-        gamma_rate: float = 0.001,
-        gamma_max: float = 2.0,
-        diversity: float = 0.5,
-        balance_rate: float = 0.001,
-        patience: int = 5,
-        loss: AdversarialLossName = "non_saturating",
-        penalty_weight: float = 0.0,
-        lr_g: float = 1e-4,
-        lr_d: float = 1e-4,
-        lr_c: float = 1e-4,
-        beta1: float = 0.5,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        if labels not in ("class", "attributes") or discriminator not in ("autoencoder", "logit"):
-            raise InputError(
-                f"labels is {labels!r}, discriminator {discriminator!r};"
-                " expected class or attributes, and autoencoder or logit"
-            )
-        self.num_classes = num_classes
-        self.autoencoding = discriminator == "autoencoder"
-        self.generator = Generator(image_size, channels, latent_dim + num_classes, width)
-        if self.autoencoding:
-            self.discriminator = AutoencodingDiscriminator(image_size, channels, width)
-        else:
-            self.discriminator = PaperDiscriminator(image_size, channels, width, norm=penalty_weight == 0)
-            initialize(self.discriminator)
-        self.classifier = Classifier(image_size, channels, num_classes, width)
-        self.loss = adversarial_loss(loss)
-        self.register_buffer("gamma", torch.zeros(()))  # weight of the classification loss, gamma_t
-        self.register_buffer("balance", torch.zeros(()))  # k_t of BEGAN
-        self.register_buffer("measure", torch.zeros(2))  # sum and count of this epoch's convergence measure
-        self.to(memory_format=torch.channels_last)
+    generator: Generator
+    discriminator: nn.Module
+    classifier: Classifier
+    gamma: Tensor
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         device = generator.device if generator else self.device
@@ -179,62 +133,17 @@ class ControlGAN(AdversarialModule):
     def generate(self, batch: ImageBatch) -> Tensor:
         return self(self.prior(len(batch.image)), self.conditions(batch.label))
 
-    @property
-    def twice_differentiated(self) -> tuple[str, ...]:
-        return ("discriminator",) if self.hparams.penalty_weight else ()
-
-    def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        optimizer_g, optimizer_d, optimizer_c = self.optimizers()
-        real, label = batch.image, self.conditions(batch.label)
-        fake = self.generate(batch)
-
-        with self.toggled_optimizer(optimizer_d):
-            if self.autoencoding:
-                error_real, error_fake = self.reconstruction_error(real), self.reconstruction_error(fake.detach())
-                loss_d = error_real - self.balance * error_fake
-            else:
-                loss_d = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach()))
-                if self.hparams.penalty_weight:
-                    loss_d = loss_d + self.hparams.penalty_weight * gradient_penalty(self.discriminator, real, fake)
-            updated_d = self.update(optimizer_d, loss_d)
-
-        with self.toggled_optimizer(optimizer_g):
-            if self.autoencoding:
-                loss_g_adversarial = self.reconstruction_error(fake)
-            else:
-                logits_real = self.discriminator(real) if self.loss.needs_real else None
-                loss_g_adversarial = self.loss.generator(self.discriminator(fake), logits_real)
-            self.classifier.eval()  # frozen, its statistics too
-            loss_g_classes = self.classification_loss(fake, label)
-            self.classifier.train()
-            loss_g = loss_g_adversarial + self.gamma * loss_g_classes
-            self.update(optimizer_g, loss_g)
-
-        with self.toggled_optimizer(optimizer_c):
-            loss_c = self.classification_loss(real, label)
-            updated_c = self.update(optimizer_c, loss_c)
-
-        if updated_c:
-            self.control(loss_g_classes.detach(), loss_c.detach())
-        if self.autoencoding and updated_d:
-            self.keep_balance(error_real.detach(), loss_g_adversarial.detach())
-        self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g, "train/loss_c": loss_c}, prog_bar=True)
-        self.log_dict(
-            {
-                "train/loss_g_adversarial": loss_g_adversarial,
-                "train/loss_g_classes": loss_g_classes,
-                "train/gamma": self.gamma.clone(),
-            }
-        )
-
-    def reconstruction_error(self, image: Tensor) -> Tensor:
-        """L(v) = mean |v - D(v)|."""
-        return (image - self.discriminator(image)).abs().mean()
-
     def classification_loss(self, image: Tensor, label: Tensor) -> Tensor:
         """L_C: softmax or mean binary cross-entropy of the classifier."""
         entropy = cross_entropy if self.hparams.labels == "class" else binary_cross_entropy_with_logits
         return entropy(self.classifier(image), label)
+
+    def frozen_classification_loss(self, image: Tensor, label: Tensor) -> Tensor:
+        """L_C for G: the classifier in evaluation mode, since its statistics are those of real images."""
+        self.classifier.eval()
+        loss = self.classification_loss(image, label)
+        self.classifier.train()
+        return loss
 
     def control(self, loss_fake: Tensor, loss_real: Tensor) -> None:
         """Move gamma by r (L_C(fake) - E L_C(real)), clipped to [0, gamma_max]; the same on all ranks."""
@@ -243,6 +152,102 @@ class ControlGAN(AdversarialModule):
         chance = math.log(h.num_classes if h.labels == "class" else 2)
         error = torch.where(loss_real < chance, loss_fake - h.equilibrium * loss_real, 0)
         self.gamma.add_(h.gamma_rate * error).clamp_(0, h.gamma_max)
+
+    def adam(self) -> list[torch.optim.Optimizer]:
+        """One Adam for each network, with rates of their own."""
+        h = self.hparams
+        return [
+            torch.optim.Adam(network.parameters(), lr, (h.beta1, 0.999), fused=True)
+            for network, lr in ((self.generator, h.lr_g), (self.discriminator, h.lr_d), (self.classifier, h.lr_c))
+        ]
+
+
+class ControlGAN(Controlled):
+    """The controllable GAN with an auto-encoding discriminator.
+
+    Args:
+        image_size: H = W; 28, 32, 64, 128.
+        channels: C.
+        num_classes: K.
+        labels: ``class`` for one class per image (softmax cross-entropy), ``attributes`` for K independent ones
+            (mean binary cross-entropy).
+        latent_dim: Z, standard normal.
+        width: Channels at half the image's size, of all three networks.
+        equilibrium: E, the classification loss on fakes that is aimed at, relative to that on real images.
+        gamma_rate: r, by which the controller moves gamma.
+        gamma_max: Upper end of gamma, whose lower end is 0.
+        diversity: gamma_B of BEGAN, the fakes' reconstruction error that is aimed at, relative to the real images'.
+        balance_rate: lambda_k of BEGAN.
+        patience: Epochs without a better convergence measure after which all learning rates are halved.
+        lr_g: Adam's learning rate for G ...
+        lr_d: ... for D ...
+        lr_c: ... and for C.
+        beta1: First moment's decay of all three.
+    """
+
+    balance: Tensor
+    measure: Tensor
+
+    def __init__(
+        self,
+        image_size: int = 64,
+        channels: int = 3,
+        num_classes: int = 40,
+        labels: Literal["class", "attributes"] = "attributes",
+        latent_dim: int = 128,
+        width: int = 64,
+        equilibrium: float = 1.0,
+        gamma_rate: float = 0.001,
+        gamma_max: float = 2.0,
+        diversity: float = 0.5,
+        balance_rate: float = 0.001,
+        patience: int = 5,
+        lr_g: float = 1e-4,
+        lr_d: float = 1e-4,
+        lr_c: float = 1e-4,
+        beta1: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        check_choice("labels", labels, ("class", "attributes"))
+        self.num_classes = num_classes
+        self.generator = Generator(image_size, channels, latent_dim + num_classes, width)
+        self.discriminator = AutoencodingDiscriminator(image_size, channels, width)
+        self.classifier = Classifier(image_size, channels, num_classes, width)
+        self.register_buffer("gamma", torch.zeros(()))  # weight of the classification loss, gamma_t
+        self.register_buffer("balance", torch.zeros(()))  # k_t of BEGAN
+        self.register_buffer("measure", torch.zeros(2))  # sum and count of this epoch's convergence measure
+
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        optimizer_g, optimizer_d, optimizer_c = self.optimizers()
+        real, label = batch.image, self.conditions(batch.label)
+        fake = self.generate(batch)
+
+        with self.toggled_optimizer(optimizer_d):
+            error_real, error_fake = self.reconstruction_error(real), self.reconstruction_error(fake.detach())
+            loss_d = error_real - self.balance * error_fake
+            updated_d = self.update(optimizer_d, loss_d)
+
+        with self.toggled_optimizer(optimizer_g):
+            loss_g_adversarial = self.reconstruction_error(fake)
+            loss_g_classes = self.frozen_classification_loss(fake, label)
+            loss_g = loss_g_adversarial + self.gamma * loss_g_classes
+            self.update(optimizer_g, loss_g)
+
+        with self.toggled_optimizer(optimizer_c):
+            loss_c = self.classification_loss(real, label)
+            if self.update(optimizer_c, loss_c):
+                self.control(loss_g_classes.detach(), loss_c.detach())
+
+        if updated_d:
+            self.keep_balance(error_real.detach(), loss_g_adversarial.detach())
+        self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g, "train/loss_c": loss_c}, prog_bar=True)
+        self.log_dict({"train/loss_g_adversarial": loss_g_adversarial, "train/loss_g_classes": loss_g_classes})
+        self.log("train/gamma", self.gamma.clone())
+
+    def reconstruction_error(self, image: Tensor) -> Tensor:
+        """L(v) = mean |v - D(v)|."""
+        return (image - self.discriminator(image)).abs().mean()
 
     def keep_balance(self, error_real: Tensor, error_fake: Tensor) -> None:
         """Move k by lambda_k (gamma_B L(x) - L(g)), clipped to [0, 1], and note M = L(x) + |gamma_B L(x) - L(g)|."""
@@ -257,15 +262,94 @@ class ControlGAN(AdversarialModule):
     def on_train_epoch_start(self) -> None:
         """Show the schedulers the epoch before. A run that is resumed behind its last batch skips its end hook."""
         if self.measure[1]:
-            for scheduler in self.lr_schedulers():
+            for scheduler in cast(list[ReduceLROnPlateau], self.lr_schedulers()):
                 scheduler.step(float(self.measure[0] / self.measure[1]))
             self.measure.zero_()
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[ReduceLROnPlateau]]:
-        h = self.hparams
-        optimizers = [
-            torch.optim.Adam(network.parameters(), lr, (h.beta1, 0.999), fused=True)
-            for network, lr in ((self.generator, h.lr_g), (self.discriminator, h.lr_d), (self.classifier, h.lr_c))
-        ]
-        schedulers = [ReduceLROnPlateau(optimizer, factor=0.5, patience=h.patience) for optimizer in optimizers]
-        return optimizers, schedulers if self.autoencoding else []
+        optimizers = self.adam()
+        return optimizers, [ReduceLROnPlateau(o, factor=0.5, patience=self.hparams.patience) for o in optimizers]
+
+
+class LogitControlGAN(Controlled):
+    """The controllable GAN with a discriminator that returns logits.
+
+    Args:
+        image_size: H = W; 28, 32, 64, 128.
+        channels: C.
+        num_classes: K.
+        labels: ``class`` for one class per image (softmax cross-entropy), ``attributes`` for K independent ones
+            (mean binary cross-entropy).
+        latent_dim: Z, standard normal.
+        width: Channels at half the image's size, of all three networks.
+        equilibrium: E, the classification loss on fakes that is aimed at, relative to that on real images.
+        gamma_rate: r, by which the controller moves gamma.
+        gamma_max: Upper end of gamma, whose lower end is 0.
+        loss: Adversarial loss.
+        penalty_weight: lambda of the gradient penalty, with which D goes without batch norm; 0 leaves it out.
+        lr_g: Adam's learning rate for G ...
+        lr_d: ... for D ...
+        lr_c: ... and for C.
+        beta1: First moment's decay of all three.
+    """
+
+    def __init__(
+        self,
+        image_size: int = 64,
+        channels: int = 3,
+        num_classes: int = 40,
+        labels: Literal["class", "attributes"] = "attributes",
+        latent_dim: int = 128,
+        width: int = 64,
+        equilibrium: float = 1.0,
+        gamma_rate: float = 0.001,
+        gamma_max: float = 2.0,
+        loss: LossName = "non_saturating",
+        penalty_weight: float = 0.0,
+        lr_g: float = 1e-4,
+        lr_d: float = 1e-4,
+        lr_c: float = 1e-4,
+        beta1: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+        check_choice("labels", labels, ("class", "attributes"))
+        self.num_classes = num_classes
+        self.generator = Generator(image_size, channels, latent_dim + num_classes, width)
+        self.discriminator = LogitDiscriminator(image_size, channels, width, norm=penalty_weight == 0)
+        self.classifier = Classifier(image_size, channels, num_classes, width)
+        self.register_buffer("gamma", torch.zeros(()))  # weight of the classification loss, gamma_t
+        self.loss = adversarial_loss(loss, get_args(LossName))
+
+    @property
+    def twice_differentiated(self) -> tuple[str, ...]:
+        return ("discriminator",) if self.hparams.penalty_weight else ()
+
+    def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
+        optimizer_g, optimizer_d, optimizer_c = self.optimizers()
+        real, label = batch.image, self.conditions(batch.label)
+        fake = self.generate(batch)
+
+        with self.toggled_optimizer(optimizer_d):
+            loss_d = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach()))
+            if self.hparams.penalty_weight:
+                loss_d = loss_d + self.hparams.penalty_weight * gradient_penalty(self.discriminator, real, fake)
+            self.update(optimizer_d, loss_d)
+
+        with self.toggled_optimizer(optimizer_g):
+            loss_g_adversarial = self.loss.generator(self.discriminator(fake))
+            loss_g_classes = self.frozen_classification_loss(fake, label)
+            loss_g = loss_g_adversarial + self.gamma * loss_g_classes
+            self.update(optimizer_g, loss_g)
+
+        with self.toggled_optimizer(optimizer_c):
+            loss_c = self.classification_loss(real, label)
+            if self.update(optimizer_c, loss_c):
+                self.control(loss_g_classes.detach(), loss_c.detach())
+
+        self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g, "train/loss_c": loss_c}, prog_bar=True)
+        self.log_dict({"train/loss_g_adversarial": loss_g_adversarial, "train/loss_g_classes": loss_g_classes})
+        self.log("train/gamma", self.gamma.clone())
+
+    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
+        return self.adam()

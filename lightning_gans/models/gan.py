@@ -1,7 +1,7 @@
 """Generative Adversarial Nets, Goodfellow et al. 2014, https://arxiv.org/abs/1406.2661.
 
 The MNIST experiment. Not stated in the paper: taken from the authors' configuration
-(https://github.com/goodfeli/adversarial, mnist.yaml): prior, widths, dropout, initialisation, optimiser, schedules, and
+(https://github.com/goodfeli/adversarial, mnist.yaml): prior, widths, dropout, initialization, optimizer, schedules, and
 the update of both networks at the same parameters, where the paper's algorithm 1 alternates with k = 1.
 
 Departures from the paper:
@@ -13,9 +13,10 @@ Departures from the paper:
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
+from lightning import Trainer
 from torch import Tensor, nn
 from torch.nn.functional import dropout
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler
@@ -112,7 +113,7 @@ class GAN(AdversarialModule):
         self.save_hyperparameters()
         self.generator = Generator(latent_dim, hidden, math.prod(image_shape))
         self.discriminator = Discriminator(math.prod(image_shape), units, pieces)
-        self.loss = adversarial_loss(loss)
+        self.loss = adversarial_loss(loss, ("non_saturating", "minimax"))
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         device = generator.device if generator else self.device
@@ -128,7 +129,7 @@ class GAN(AdversarialModule):
 
     def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()
-        scheduler_g, scheduler_d = self.lr_schedulers()
+        scheduler_g, scheduler_d = cast(list[LRScheduler], self.lr_schedulers())
         real = (batch.image.flatten(1) + 1) / 2
         fake = self.generator(self.prior(len(real)))
 
@@ -147,14 +148,14 @@ class GAN(AdversarialModule):
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         h = self.hparams
-        optimizers = [
+        optimizers: list[torch.optim.Optimizer] = [
             torch.optim.SGD(network.parameters(), h.lr, h.momentum, fused=True)
             for network in (self.generator, self.discriminator)
         ]
         return optimizers, [exponential_decay(optimizer, h.lr_decay, h.min_lr) for optimizer in optimizers]
 
     def on_train_start(self) -> None:
-        bias_to_mean_image(self)
+        bias_to_mean_image(self.generator.output.bias, self.trainer)
 
     def on_train_epoch_start(self) -> None:
         h = self.hparams
@@ -170,19 +171,24 @@ def exponential_decay(optimizer: torch.optim.Optimizer, decay: float, min_lr: fl
 
 def set_momentum(optimizer: torch.optim.Optimizer, epoch: int, start: float, final: float, epochs: int) -> None:
     """Let the momentum rise linearly from ``start`` in epoch 1 to ``final`` in epoch ``epochs``."""
-    progress = min(max((epoch - 1) / (epochs - 1), 0), 1)
+    progress = 1.0 if epoch >= epochs else max(epoch - 1, 0) / max(epochs - 1, 1)
     optimizer.param_groups[0]["momentum"] = start + progress * (final - start)
 
 
 @torch.no_grad()
-def bias_to_mean_image(module: AdversarialModule) -> None:
+def bias_to_mean_image(bias: Tensor, trainer: Trainer) -> None:
     """Start G's output bias at the logit of the mean training image, so that the first fakes have its brightness.
 
     Weights that were loaded have a bias already, and keep it.
+
+    Args:
+        bias: (D,), of G's last layer; set in place.
+        trainer: Hands out the training images.
     """
-    bias = module.generator.output.bias
     if bias.any():
         return
-    means = [batch.image.to(module.device).flatten(1).float().mean(0) for batch in module.trainer.train_dataloader]
-    mean = torch.stack(means).mean(0) / 255
-    bias.copy_(module.trainer.strategy.reduce(mean, reduce_op="mean").clamp(1e-3, 1 - 1e-3).logit())
+    loader: Any = trainer.train_dataloader
+    # as training gets them, in [-1, 1], whatever the loader gives
+    batches = (trainer.strategy.batch_to_device(batch) for batch in loader)
+    mean = torch.stack([(batch.image.flatten(1).float().mean(0) + 1) / 2 for batch in batches]).mean(0)
+    bias.copy_(trainer.strategy.reduce(mean, reduce_op="mean").clamp(1e-3, 1 - 1e-3).logit())

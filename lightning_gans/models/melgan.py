@@ -226,7 +226,7 @@ class MelGAN(Vocoder):
             loss_g = 0.0
             if judged:
                 of_fake = self.discriminator(fake)  # of the D that has just been updated
-                adversarial = sum(self.loss.generator(f[-1], None) for f in of_fake)
+                adversarial = sum(self.loss.generator(f[-1]) for f in of_fake)
                 loss_g = h.adversarial_weight * adversarial
                 losses["train/loss_g_adversarial"] = adversarial
             if judged and h.feature_weight:

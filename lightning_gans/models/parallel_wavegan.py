@@ -386,7 +386,7 @@ class ParallelWaveGAN(Vocoder):
             loss_g = losses["train/loss_g_stft"] = sum(self.stft_loss(fake, real))
             if judged:
                 of_fake = self.discriminator(fake)
-                adversarial = sum(self.loss.generator(maps[-1], None) for maps in of_fake) / len(of_fake)
+                adversarial = sum(self.loss.generator(maps[-1]) for maps in of_fake) / len(of_fake)
                 losses["train/loss_g_adversarial"] = adversarial
                 if h.feature_weight:
                     with torch.no_grad():

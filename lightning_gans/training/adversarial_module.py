@@ -21,6 +21,7 @@ from torch.nn.functional import one_hot
 from lightning_gans.errors import InputError
 from lightning_gans.training.compatibility import check_data
 from lightning_gans.training.ddp import prepare
+from lightning_gans.training.memory_format import channels_last
 from lightning_gans.training.resume import (
     CURRENT_NETWORKS,
     GRADIENTS,
@@ -269,6 +270,7 @@ class AdversarialModule(LightningModule):
         """Compare sizes with the data, and see whether the strategy can train networks in turns."""
         check_data(self, self.trainer.datamodule)
         prepare(self.trainer.strategy)
+        channels_last(self)
 
     def on_fit_start(self) -> None:
         if self.noise_seed is None:

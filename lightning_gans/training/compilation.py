@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
+from types import MethodType
+
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 from torch.compiler import set_stance
-
-
-class Layers(nn.Sequential):
-    """One layer after the other, for whole networks: ``compile`` passes over a plain ``nn.Sequential`` in silence."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x)
 
 
 class CompileNetworks(Callback):
@@ -34,7 +29,10 @@ class CompileNetworks(Callback):
             if name in module.twice_differentiated:
                 rank_zero_info(f"{name} is not compiled: its gradient penalty needs a second derivative")
             else:
-                getattr(module, name).compile(backend=self.backend)
+                network = getattr(module, name)
+                if type(network).forward is nn.Sequential.forward:  # which torch.compile would pass over in silence
+                    network.forward = MethodType(_in_turn, network)
+                network.compile(backend=self.backend)
 
     def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
         set_stance("force_eager")
@@ -44,3 +42,7 @@ class CompileNetworks(Callback):
 
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
         set_stance("default")
+
+
+def _in_turn(network: nn.Sequential, x: Tensor) -> Tensor:
+    return nn.Sequential.forward(network, x)

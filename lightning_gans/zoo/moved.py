@@ -28,6 +28,10 @@ class Dropped:
     neutral: tuple[Any, ...]
     instead: str = ""
 
+    def today(self, name: str, value: Any) -> dict[str, Any] | None:
+        """What stands for the argument today; None if nothing does."""
+        return {} if ANY in self.neutral or value in self.neutral else None
+
 
 @dataclass(frozen=True)
 class Without:
@@ -41,6 +45,10 @@ class Without:
     values: tuple[Any, ...]
     instead: str
 
+    def today(self, name: str, value: Any) -> dict[str, Any] | None:
+        """What stands for the argument today; None if nothing does."""
+        return None if value in self.values else {name: value}
+
 
 @dataclass(frozen=True)
 class Renamed:
@@ -53,27 +61,41 @@ class Renamed:
 
     name: str
     values: Mapping[Any, Any] = field(default_factory=dict)
+    instead: str = ""
+
+    def today(self, name: str, value: Any) -> dict[str, Any] | None:
+        """What stands for the argument today."""
+        return {self.name: self.values.get(value, value) if self.values else value}
 
 
-@dataclass(frozen=True)
-class Divided:
-    """An argument whose values are papers of their own today.
+Rule = Dropped | Without | Renamed
 
-    Args:
-        models: Value to class name.
-    """
+PENALTIES = "use WGANGP, or the functions of lightning_gans.losses in a paper of your own"
 
-    models: Mapping[Any, str]
-
-
-Rule = Dropped | Without | Renamed | Divided
-
-WASSERSTEIN = "use WGANGP, which is the Wasserstein GAN with the gradient penalty"
-
-MOVED: dict[str, dict[str, Rule]] = {}
+MOVED: dict[str, dict[str, Rule]] = {
+    "DCGAN": {
+        "penalty": Dropped(("none",), PENALTIES),
+        "penalty_weight": Dropped((ANY,)),
+        "loss": Without(("wasserstein", "minimax", "relativistic_pairing"), "use WGANGP, or GAN for minimax"),
+    },
+    "ControlGAN": {
+        "discriminator": Dropped(("autoencoder",), "ControlGAN has an auto-encoder, LogitControlGAN logits"),
+        "loss": Dropped((ANY,)),
+        "penalty_weight": Dropped((ANY,)),
+    },
+    "LogitControlGAN": {
+        "diversity": Dropped((ANY,)),
+        "balance_rate": Dropped((ANY,)),
+        "patience": Dropped((ANY,)),
+        "loss": Without(("minimax", "relativistic_pairing"), "use non_saturating, hinge, least_squares or wasserstein"),
+    },
+}
 """Class name to the arguments that it had, and no longer has or takes in the same way."""
 
-LOST_TENSORS: dict[str, tuple[str, ...]] = {}
+DIVIDED: dict[str, tuple[str, dict[Any, str]]] = {"ControlGAN": ("discriminator", {"logit": "LogitControlGAN"})}
+"""Class name to an argument whose values are classes of their own today."""
+
+LOST_TENSORS: dict[str, tuple[str, ...]] = {"LogitControlGAN": ("balance", "measure")}
 """Class name to tensors that its older files hold, and that it does not need."""
 
 
@@ -91,24 +113,19 @@ def translate(model: str, arguments: Mapping[str, Any], source: str = "") -> tup
     Raises:
         InputError: for a choice that this paper no longer offers; it says where it has gone.
     """
-    rules, today = MOVED.get(model, {}), dict(arguments)
-    for name, value in arguments.items():
-        rule = rules.get(name)
-        if isinstance(rule, Divided):
-            del today[name]
-            if value not in rule.models:
-                raise InputError(_message(source, model, name, value, f"it was {' or '.join(map(repr, rule.models))}"))
-            if rule.models[value] != model:
-                return translate(rule.models[value], {k: v for k, v in arguments.items() if k != name}, source)
-        elif isinstance(rule, Dropped):
-            del today[name]
-            if ANY not in rule.neutral and value not in rule.neutral:
-                raise InputError(_message(source, model, name, value, rule.instead))
-        elif isinstance(rule, Without) and value in rule.values:
-            raise InputError(_message(source, model, name, value, rule.instead))
-        elif isinstance(rule, Renamed):
-            del today[name]
-            today[rule.name] = rule.values.get(value, value) if rule.values else value
+    today = dict(arguments)
+    if model in DIVIDED:
+        name, models = DIVIDED[model]
+        if today.get(name) in models:
+            model = models[today.pop(name)]
+    for name, rule in MOVED.get(model, {}).items():
+        if name in today:
+            value = today.pop(name)
+            replaced = rule.today(name, value)
+            if replaced is None:
+                where = f"{source}: " if source else ""
+                raise InputError(f"{where}{model} no longer takes {name}={value!r}; {rule.instead}")
+            today |= replaced
     return model, today
 
 
@@ -120,7 +137,3 @@ def tensors(model: str, state: Mapping[str, Any]) -> dict[str, Any]:
         state: Tensors of a file of any version.
     """
     return {key: value for key, value in state.items() if key not in LOST_TENSORS.get(model, ())}
-
-
-def _message(source: str, model: str, name: str, value: Any, instead: str) -> str:
-    return f"{source and f'{source}: '}{model} no longer takes {name}={value!r}; {instead}"

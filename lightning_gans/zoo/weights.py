@@ -139,6 +139,7 @@ def build(weights: Weights) -> AdversarialModule:
     import torch
 
     from lightning_gans import models
+    from lightning_gans.training.memory_format import channels_last
 
     if weights.model not in models.__all__:
         raise InputError(f"{weights.source} holds a {weights.model}; {closest(weights.model, models.__all__)}")
@@ -162,6 +163,7 @@ def build(weights: Weights) -> AdversarialModule:
                 f"{weights.source}: {weights.model} cannot be built from its hyper-parameters ({reason})"
             ) from None
     put(weights, module)
+    channels_last(module)
     return module
 
 

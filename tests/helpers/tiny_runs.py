@@ -17,7 +17,7 @@ from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.data.mels.base import MelDataModule
-from lightning_gans.models import CGAN, DCGAN, GAN, ControlGAN, SpecGAN, WaveGAN
+from lightning_gans.models import CGAN, DCGAN, GAN, WGANGP, ControlGAN, LogitControlGAN, SpecGAN, WaveGAN
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.vocoder import Vocoder
 
@@ -33,10 +33,10 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "gan": lambda: GAN(**_gan, hidden=8, units=6, pieces=2),
     "cgan": lambda: CGAN(**_gan, num_classes=CLASSES),
     "controlgan": lambda: ControlGAN(**_control),
-    "controlgan_logit": lambda: ControlGAN(**_control, discriminator="logit"),
+    "controlgan_logit": lambda: LogitControlGAN(**_control),
     "dcgan_paper": lambda: DCGAN("paper", **_dcgan),
     "dcgan_torch": lambda: DCGAN("torch", **_dcgan),
-    "wgan_gp": lambda: DCGAN("torch", **_dcgan, loss="wasserstein", penalty="gradient_penalty"),
+    "wgan_gp": lambda: WGANGP(**_dcgan, n_critic=2),
     "wavegan": lambda: WaveGAN(**_wavegan, n_critic=2),
     "wavegan_wgan": lambda: WaveGAN(**_wavegan, n_critic=2, loss="wgan"),
     "wavegan_labels": lambda: WaveGAN(
@@ -51,10 +51,10 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "parallel_wavegan_features": lambda: tiny_parallel_wavegan(
         **_parallel, discriminator="multi_scale", feature_weight=25.0, recompute_fake=False
     ),
-    "controlgan_gp": lambda: ControlGAN(**_control, discriminator="logit", loss="wasserstein", penalty_weight=10.0),
+    "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
 G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(
-    ("wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
+    ("wgan_gp", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
 )
 """Generator updates after each batch, until there are three; one per batch with the others."""
 

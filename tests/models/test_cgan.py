@@ -69,7 +69,7 @@ def test_learning_rate_of_the_paper():
 def test_one_step_by_hand(monkeypatch):
     """Both networks get the labels of the real batch, and both gradients are taken at the same parameters."""
     monkeypatch.setattr("lightning_gans.models.cgan.dropout", lambda x, p, training: x)
-    monkeypatch.setattr("lightning_gans.models.cgan.bias_to_mean_image", lambda module: None)
+    monkeypatch.setattr("lightning_gans.models.cgan.bias_to_mean_image", lambda *_: None)
     z = torch.cat([torch.rand(4, 4), torch.ones(4, 2_400)], 1)
     monkeypatch.setattr(CGAN, "prior", lambda self, num, generator=None: z)
     model, data = build("cgan"), TinyImages(batch_size=4, count=4)

@@ -1,11 +1,10 @@
 import pytest
 import torch
-from helpers.tiny_runs import Gradients, Log, TinyImages, build, fit, parameter_count, weights
+from helpers.tiny_runs import Gradients, TinyImages, build, fit, parameter_count, weights
 from lightning import Callback
 from torch import nn
 
 from lightning_gans.errors import InputError
-from lightning_gans.losses import ADVERSARIAL_LOSSES
 from lightning_gans.models import DCGAN
 from lightning_gans.models.dcgan import sizes
 
@@ -81,8 +80,7 @@ def test_impossible_sizes(preset, size, message):
     "options, message",
     [
         (dict(preset="theano"), "unknown preset 'theano'; expected paper or torch"),
-        (dict(loss="hing"), "unknown adversarial loss 'hing'; did you mean hinge"),
-        (dict(penalty="r3"), "unknown penalty 'r3'; expected none, gradient_penalty, r1 or r1_r2"),
+        (dict(loss="wasserstein"), "unknown loss 'wasserstein'; expected non_saturating or hinge or least_squares"),
     ],
 )
 def test_unknown_names(options, message):
@@ -123,6 +121,8 @@ def test_optimizers():
     two_rates = DCGAN(lr=1e-4, lr_d=4e-4, weight_decay=0.0, **TINY).configure_optimizers()
     assert [o.defaults["lr"] for o in two_rates] == [1e-4, 4e-4]
     assert [o.defaults["weight_decay"] for o in two_rates] == [0, 0]
+    # a 0 that is meant: D stands still
+    assert [o.defaults["lr"] for o in DCGAN(lr_d=0.0, **TINY).configure_optimizers()] == [2e-4, 0]
 
 
 class Moved(Callback):
@@ -151,7 +151,7 @@ def test_the_networks_take_turns():
     assert moved.moved == ["gd"] * 3
 
 
-@pytest.mark.parametrize("loss", ADVERSARIAL_LOSSES)
+@pytest.mark.parametrize("loss", ["non_saturating", "hinge", "least_squares"])
 def test_each_loss_takes_a_step(loss):
     model = DCGAN("torch", 32, **TINY, loss=loss)
     before = weights(model)
@@ -160,30 +160,3 @@ def test_each_loss_takes_a_step(loss):
     assert all(
         tensor.isfinite().all() and not torch.equal(before[key], tensor) for key, tensor in weights(model).items()
     )
-
-
-@pytest.mark.parametrize("preset", ["paper", "torch"])
-@pytest.mark.parametrize("penalty", ["gradient_penalty", "r1", "r1_r2"])
-def test_each_penalty_takes_a_step(preset, penalty):
-    model = DCGAN(preset, 32, **TINY, loss="wasserstein", penalty=penalty)
-    assert not any(isinstance(layer, nn.BatchNorm2d) for layer in model.discriminator)
-    before = weights(model)
-    log = Log()
-    fit(model, callbacks=[gradients := Gradients()], logger=log)
-    assert set(gradients.largest) == set(before)
-    assert all(tensor.isfinite().all() for tensor in weights(model).values())
-    penalties = [line["train/penalty"] for line in log.lines if "train/penalty" in line]
-    assert penalties and all(value > 0 for value in penalties)
-    if penalty == "gradient_penalty":  # fresh networks have hardly any slope: lambda (0 - 1)^2
-        assert penalties[0] == pytest.approx(10, rel=0.05)
-
-
-def test_penalties_by_hand():
-    """A linear critic of slope w: lambda (|w| - 1)^2, gamma / 2 |w|^2, and twice that."""
-    real, fake = torch.randn(3, 1, 2, 2), torch.randn(3, 1, 2, 2)
-    critic = nn.Sequential(nn.Flatten(), nn.Linear(4, 1))
-    nn.init.constant_(critic[1].weight, 1.5)  # |w| = 3
-    for penalty, expected in (("none", 0), ("gradient_penalty", 10 * 4), ("r1", 5 * 9), ("r1_r2", 5 * 18)):
-        model = DCGAN(image_size=32, **TINY, penalty=penalty)
-        model.discriminator = critic
-        assert float(torch.as_tensor(model.penalty(real, fake)).detach()) == pytest.approx(expected)

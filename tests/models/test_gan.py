@@ -3,7 +3,8 @@ import math
 import pytest
 import torch
 from helpers.tiny_runs import Log, TinyImages, build, fit, parameter_count, weights
-from lightning import Callback
+from lightning import Callback, Trainer
+from torch.utils.data import DataLoader
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
@@ -63,7 +64,7 @@ def test_both_updates_start_from_the_same_parameters(monkeypatch):
     monkeypatch.setattr("lightning_gans.models.gan.dropout", without_dropout)
     z = torch.randn(4, 4)
     monkeypatch.setattr(GAN, "prior", lambda self, num, generator=None: z)
-    monkeypatch.setattr("lightning_gans.models.gan.bias_to_mean_image", lambda module: None)
+    monkeypatch.setattr("lightning_gans.models.gan.bias_to_mean_image", lambda *_: None)
     model, data = build("gan"), TinyImages(batch_size=4, count=4)
     g, d = (dict(network.named_parameters()) for network in (model.generator, model.discriminator))
     real = (data.splits["train"].image / 255).flatten(1)
@@ -112,10 +113,14 @@ def test_learning_rate_of_the_paper():
     assert 0.1 * rate(2_878_236) > 1e-6 and 0.1 * rate(2_878_238) == pytest.approx(1e-6)
 
 
-def test_momentum_rises_between_epochs_1_and_n():
-    model = GAN((1, 32, 32), latent_dim=4, hidden=8, units=6, pieces=2, momentum_epochs=5)
-    fit(model, callbacks=[schedules := Schedules()], max_steps=-1, max_epochs=7, limit_train_batches=1)
-    assert schedules.momentum[::2] == pytest.approx([0.5, 0.5, 0.55, 0.6, 0.65, 0.7, 0.7])
+@pytest.mark.parametrize(
+    "epochs, expected",
+    [(5, [0.5, 0.5, 0.55, 0.6, 0.65, 0.7, 0.7]), (2, [0.5, 0.5, 0.7, 0.7]), (1, [0.5, 0.7, 0.7])],
+)
+def test_momentum_rises_between_epochs_1_and_n(epochs, expected):
+    model = GAN((1, 32, 32), latent_dim=4, hidden=8, units=6, pieces=2, momentum_epochs=epochs)
+    fit(model, callbacks=[schedules := Schedules()], max_steps=-1, max_epochs=len(expected), limit_train_batches=1)
+    assert schedules.momentum[::2] == pytest.approx(expected)
     assert schedules.momentum[1::2] == schedules.momentum[::2]
 
 
@@ -141,6 +146,18 @@ def test_output_bias_is_the_logit_of_the_mean_image():
     torch.testing.assert_close(untrained.bias, trained, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("name", ["gan", "cgan"])
+def test_output_bias_where_the_loader_gives_floats(name):
+    """Images in [-1, 1] of a user's own loader, without a DataModule: the mean is theirs, not a 255th of it."""
+    image = torch.rand(8, 1, 32, 32)
+    batches = [ImageBatch(2 * half - 1, torch.zeros(4, dtype=torch.long)) for half in image.split(4)]
+    model = build(name)
+    trainer = Trainer(accelerator="cpu", max_steps=1, logger=False, enable_checkpointing=False, callbacks=[Untrained()])
+    trainer.fit(model, DataLoader(batches, batch_size=None))
+    expected = image.mean(0).flatten()
+    torch.testing.assert_close(trainer.callbacks[0].bias.sigmoid(), expected, atol=1e-6, rtol=1e-4)
+
+
 def test_minimax_trains():
     model = GAN((1, 32, 32), latent_dim=4, hidden=8, units=6, pieces=2, loss="minimax")
     before = weights(model)
@@ -151,7 +168,7 @@ def test_minimax_trains():
 
 
 def test_unknown_loss():
-    with pytest.raises(InputError, match="unknown adversarial loss 'non_saturatin'; did you mean non_saturating"):
+    with pytest.raises(InputError, match="unknown loss 'non_saturatin'; expected non_saturating or minimax"):
         GAN(loss="non_saturatin")
 
 
