@@ -73,7 +73,8 @@ def test_no_config_repeats_a_default(name):
     config = content(name)
     for key, package in (("model", models), ("data", data)):
         if isinstance(config[key], dict):
-            defaults = inspect.signature(getattr(package, config[key]["class_path"])).parameters
+            classes = reversed(getattr(package, config[key]["class_path"]).__mro__)
+            defaults = {k: v for c in classes for k, v in inspect.signature(c.__init__).parameters.items()}
             for option, value in config[key]["init_args"].items():
                 if option != "batch_size":  # worth saying, as time and memory hang on it
                     assert defaults[option].default != value, f"{key}.{option}"

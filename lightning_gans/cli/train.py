@@ -90,7 +90,8 @@ class Command(LightningCLI):
             return
         options = {name: item.default for name, item in inspect.signature(model).parameters.items()}
         options |= vars(config.model.get("init_args") or Namespace())
-        accepted, given = inspect.signature(data).parameters, config.data.init_args
+        accepted = {k: v for c in reversed(data.__mro__) for k, v in inspect.signature(c.__init__).parameters.items()}
+        given = config.data.init_args
         for name, value in model.data_options(options).items():
             if name in accepted and given.get(name) == accepted[name].default:
                 given[name] = value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import torch
 from lightning import LightningDataModule
@@ -22,18 +22,14 @@ from lightning_gans.data.loading import (
 )
 from lightning_gans.errors import InputError, one_line
 
+OnBadFile = Literal["error", "skip"]
+SKIP = ", or leave them out with --data.on_bad_file skip"
+"""The end of the message on files that cannot be used, where they can be skipped."""
+
 
 def data_root(root: str | Path | None) -> Path:
     """Where data sets lie: the given folder, else ``$LIGHTNING_GANS_DATA``, else ``data`` in the current folder."""
-    return Path(root or os.environ.get("LIGHTNING_GANS_DATA") or "data").expanduser()
-
-
-def missing(what: str, looked_for: str, root: Path, brings: str = "") -> str:
-    """What to say where a data set is not there: what is missing, where it was looked for, what brings it."""
-    return (
-        f"no {what} in {root.resolve()}: looked for {looked_for}; give the folder of data sets with --data.root DIR or"
-        f" the environment variable LIGHTNING_GANS_DATA{brings}"
-    )
+    return Path(os.environ.get("LIGHTNING_GANS_DATA") or "data" if root is None else root).expanduser()
 
 
 def download_once(root: Path, fetch: Callable[[], object], message: str) -> None:
@@ -59,7 +55,7 @@ def download_once(root: Path, fetch: Callable[[], object], message: str) -> None
 
 
 class SplitDataModule(LightningDataModule):
-    """Base of the data sets: a subclass sets ``splits`` in ``setup``.
+    """Base of the data sets: a subclass makes the splits in ``_load``.
 
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
@@ -72,7 +68,6 @@ class SplitDataModule(LightningDataModule):
         num_classes: K, or None for examples without labels.
         class_names: K names, or None.
         things: What the examples are, for messages.
-        sampler: Of the training examples.
 
     Raises:
         InputError: for a size that is not positive.
@@ -82,7 +77,6 @@ class SplitDataModule(LightningDataModule):
     num_classes: int | None = None
     class_names: list[str] | None = None
     things: ClassVar[str]
-    sampler: ClassVar[type[ResumableSampler]] = ResumableSampler
 
     def __init__(self, root: str | None, batch_size: int, eval_batch_size: int, num_workers: int = 0) -> None:
         super().__init__()
@@ -95,6 +89,18 @@ class SplitDataModule(LightningDataModule):
     def fingerprint(self) -> str | None:
         """Of the splits, which ``setup`` has made; see ``lightning_gans.data.loading.fingerprint``."""
         return fingerprint(self.splits)
+
+    def setup(self, stage: str) -> None:
+        """Make the splits, once. Without a validation set the training set stands in, without a test set that."""
+        if not hasattr(self, "splits"):
+            splits = self._load()
+            splits.setdefault("val", splits["train"])
+            splits.setdefault("test", splits["val"])
+            self.splits = splits
+
+    def _load(self) -> dict[str, Any]:
+        """``train``, and ``val`` and ``test`` where they are other examples."""
+        raise NotImplementedError
 
     @property
     def test_is_validation(self) -> bool:
@@ -112,16 +118,9 @@ class SplitDataModule(LightningDataModule):
                 f" lower --data.batch_size to at most {len(dataset) // world_size}, or use more {self.things}"
             )
         epoch, batches = position(self.trainer) if self.trainer else (0, 0)
-        sampler = self.sampler(
-            dataset,
-            epoch,
-            batches * self.batch_size,
-            num_replicas=world_size,
-            rank=rank,
-            shuffle=True,
-            drop_last=True,
-            seed=seed(),
-        )
+        place = dict(num_replicas=world_size, rank=rank)
+        done = batches * self.batch_size
+        sampler = ResumableSampler(dataset, epoch, done, **place, shuffle=True, drop_last=True, seed=seed())
         return self._loader(ResumableLoader, dataset, self.batch_size, sampler, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
@@ -181,6 +180,12 @@ def require_positive(**sizes: int) -> None:
     for name, value in sizes.items():
         if value < 1:
             raise InputError(f"{name} is {value}; expected at least 1")
+
+
+def require_choice(name: str, value: str, *choices: str) -> None:
+    """Raise ``InputError`` for a value that is none of the choices."""
+    if value not in choices:
+        raise InputError(f"{name} is {value}; expected {', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def seed() -> int:

@@ -6,11 +6,18 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
-from lightning_gans.errors import InputError
+import numpy as np
+
+from lightning_gans.errors import InputError, one_line
+
+CHUNK = 512
+"""Files that are decoded before the first of them has to be written: they are in memory."""
 
 
 def cache_path(kind: str, suffix: str, *key: object) -> Path:
@@ -28,12 +35,11 @@ def cache_path(kind: str, suffix: str, *key: object) -> Path:
 
 
 @contextmanager
-def written_whole(path: Path, size: int, what: str) -> Iterator[Path]:
-    """A temporary file of ``size`` bytes, which appears under its name if the block ends without an error.
+def written_whole(path: Path, what: str) -> Iterator[IO[bytes]]:
+    """A file to write to, which appears under its name if the block ends without an error.
 
     Args:
         path: Its name in the end; the folder is made.
-        size: In bytes; the space is reserved first.
         what: What it holds, for the message.
 
     Raises:
@@ -41,18 +47,66 @@ def written_whole(path: Path, size: int, what: str) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-        try:
-            _reserve(handle, size)
-            yield Path(temporary)
-            os.replace(temporary, path)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            try:
+                yield file
+                file.close()
+                os.replace(file.name, path)
+            finally:
+                Path(file.name).unlink(missing_ok=True)
     except OSError as error:
         raise InputError(
-            f"cannot write {size / 1e6:.0f} MB of {what} to {path.parent} ({error.strerror});"
+            f"cannot write {what} to {path.parent} ({error.strerror});"
             " set LIGHTNING_GANS_CACHE to a folder with enough space"
         ) from error
+
+
+def decode_into(
+    file: IO[bytes], what: str, names: Sequence[str], read: Callable[[str], np.ndarray]
+) -> tuple[list[str], list[int], dict[str, str]]:
+    """Write the arrays of many files one behind the other; they are read in threads.
+
+    Args:
+        file: Where to.
+        what: For the progress bar, which appears after two seconds.
+        names: Of the files.
+        read: Makes the array of a file, given its name.
+
+    Returns:
+        The files that could be read; where the array of each begins, in values; why the others could not be read.
+    """
+    from tqdm import tqdm
+
+    def array_or_reason(name: str) -> np.ndarray | str:
+        try:
+            return np.ascontiguousarray(read(name))
+        except InputError:  # about all files, not this one
+            raise
+        except (OSError, ValueError) as error:
+            return one_line(error)
+
+    start: dict[str, int] = {}
+    broken: dict[str, str] = {}
+    end = 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    bar = tqdm(total=len(names), desc=what, unit="", delay=2, leave=False)
+    with bar, ThreadPoolExecutor(min(16, cores)) as pool:
+        for first in range(0, len(names), CHUNK):
+            chunk = names[first : first + CHUNK]
+            for name, array in zip(chunk, pool.map(array_or_reason, chunk), strict=True):
+                if isinstance(array, str):
+                    broken[name] = array
+                else:
+                    file.write(array.data)
+                    start[name], end = end, end + array.size
+                bar.update()
+    return list(start), list(start.values()), broken
+
+
+def mapped(path: Path, dtype: type[np.generic]) -> np.ndarray:
+    """A file's values, in one row; also of an empty file, which cannot be mapped."""
+    read_ahead(path)
+    return np.memmap(path, dtype, "r") if path.stat().st_size else np.zeros(0, dtype)
 
 
 def read_ahead(path: Path) -> None:
@@ -63,17 +117,3 @@ def read_ahead(path: Path) -> None:
     if path.stat().st_size < memory / 2:
         with path.open("rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
-
-
-def threads() -> int:
-    """How many threads decode."""
-    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-
-
-def _reserve(handle: int, size: int) -> None:
-    """Give an open file its size and close it; a full disk is an error here, and a crash in a mapped file."""
-    with os.fdopen(handle, "wb") as file:
-        if size and hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, size)
-        else:
-            file.truncate(size)

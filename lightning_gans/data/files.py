@@ -1,4 +1,4 @@
-"""Files in a folder, at any depth; image files also in a zip archive that is read as it is."""
+"""Files in a folder, at any depth."""
 
 from __future__ import annotations
 
@@ -6,55 +6,14 @@ import hashlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePosixPath
-from zipfile import BadZipFile, ZipFile
 
 import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
 NAMED = 10
 """How many files a message names."""
-
-
-class ImageFiles:
-    """The image files of a folder, at any depth, or of a zip archive.
-
-    Attributes:
-        root: The folder or the archive.
-        stamps: Size and time of change of each file, by its path inside, sorted.
-
-    Raises:
-        InputError: for an archive that is damaged or cut short.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.archive: ZipFile | None = None
-        if root.is_dir():
-            self.stamps = walk(root, SUFFIXES)
-            return
-        try:
-            self.archive = ZipFile(root)
-        except (OSError, BadZipFile) as error:
-            raise InputError(f"{root} is not a complete zip archive ({error}); fetch it again") from error
-        members = {
-            i.filename: (i.file_size, i.CRC) for i in self.archive.infolist() if has_suffix(i.filename, SUFFIXES)
-        }
-        self.stamps = dict(sorted(members.items()))
-
-    def read(self, name: str) -> bytes:
-        """The bytes of one file."""
-        return self.archive.read(name) if self.archive else (self.root / name).read_bytes()
-
-    def require(self, names: Sequence[str], list_file: Path) -> None:
-        """Raise ``InputError`` with the first names for which there is no file."""
-        absent = [name for name in names if name not in self.stamps]
-        if absent:
-            raise InputError(
-                f"{list_file} names {len(absent)} images that are not in {self.root}: {first_names(absent)}"
-            )
 
 
 def walk(root: Path, suffixes: tuple[str, ...]) -> dict[str, tuple[int, int]]:
@@ -95,9 +54,45 @@ def has_suffix(name: str, suffixes: tuple[str, ...]) -> bool:
     return path.suffix.lower() in suffixes and not hidden
 
 
+def files_below(root: Path, folder: str, suffixes: tuple[str, ...], what: str) -> dict[str, tuple[int, int]]:
+    """As ``walk`` of ``root/folder``, where there must be such files.
+
+    Args:
+        root: Folder of data sets.
+        folder: Relative to it.
+        suffixes: Of the files.
+        what: What they are, for the message.
+
+    Raises:
+        InputError: where there is no such folder or file, and as ``walk``.
+    """
+    path = root / folder
+    stamps = walk(path, suffixes) if path.is_dir() else {}
+    if not stamps:
+        kinds = ", ".join(f"*{suffix}" for suffix in suffixes)
+        what = what if path.is_dir() else f"folder {folder}"
+        raise InputError(missing(what, f"{kinds} in {path} and its sub-folders", root))
+    return stamps
+
+
+def missing(what: str, looked_for: str, root: Path, brings: str = "") -> str:
+    """What to say where a data set is not there: what is missing, where it was looked for, what brings it."""
+    return (
+        f"no {what} in {root.resolve()}: looked for {looked_for}; give the folder of data sets with --data.root DIR or"
+        f" the environment variable LIGHTNING_GANS_DATA{brings}"
+    )
+
+
 def in_hash_order(names: Iterable[str]) -> list[str]:
     """Sorted by the SHA-256 hashes of the paths: random, but the same always, whatever other files there are."""
     return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+
+
+def class_indices(found: Sequence[str]) -> tuple[Tensor, list[str]]:
+    """Classes (N,) as indices (N,) into their sorted names, and these names."""
+    classes = sorted(set(found))
+    index = {name: i for i, name in enumerate(classes)}
+    return torch.tensor([index[name] for name in found], dtype=torch.long), classes
 
 
 def folder_classes(names: Sequence[str]) -> tuple[Tensor, list[str] | None]:
@@ -106,12 +101,10 @@ def folder_classes(names: Sequence[str]) -> tuple[Tensor, list[str] | None]:
     Returns:
         (N,) indices and the sorted folders; zeros and None where there are fewer than two, or files beside them.
     """
-    folders = [name.split("/")[0] if "/" in name else "" for name in names]
-    classes = sorted(set(folders))
+    label, classes = class_indices([name.rpartition("/")[0].split("/")[0] for name in names])
     if len(classes) < 2 or "" in classes:
         return torch.zeros(len(names), dtype=torch.long), None
-    index = {name: i for i, name in enumerate(classes)}
-    return torch.tensor([index[folder] for folder in folders]), classes
+    return label, classes
 
 
 def first_names(names: Iterable[str]) -> str:

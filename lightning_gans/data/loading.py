@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from lightning import Trainer
@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, DistributedSampler
 from lightning_gans.data.batches import AudioBatch, ImageBatch, MelBatch, MelSource
 from lightning_gans.errors import InputError
 
-Batch = TypeVar("Batch", ImageBatch, AudioBatch, MelBatch, MelSource)
+Batch = ImageBatch | AudioBatch | MelBatch | MelSource
 
 
 class ImagesInMemory(Dataset):
@@ -29,11 +29,12 @@ class ImagesInMemory(Dataset):
         return len(self.image)
 
     def __getitem__(self, index: int | slice) -> ImageBatch:
+        index = index if isinstance(index, slice) else index % len(self)
         return ImageBatch(self.image[index], self.label[index])
 
     def __getitems__(self, indices: Sequence[int]) -> ImageBatch:
-        indices = torch.as_tensor(indices)
-        return ImageBatch(self.image[indices], self.label[indices])
+        index = torch.as_tensor(indices) % len(self)  # of an epoch, see ``ResumableSampler``
+        return ImageBatch(self.image[index], self.label[index])
 
     def content(self) -> Iterator[bytes]:
         """What tells these images from others, see ``fingerprint``."""
@@ -70,6 +71,10 @@ def fingerprint(splits: Mapping[str, Any]) -> str | None:
 class ResumableSampler(DistributedSampler):
     """A shuffle that is a function of the seed and the epoch, and that can start in the middle of one epoch.
 
+    It hands out ``epoch * len(dataset) + index``. Data sets that draw something anew in each epoch take both apart with
+    ``divmod``, so that what they draw needs no state, be it after a resume or in a loader process; others take the
+    remainder.
+
     Args:
         dataset: What is sampled.
         epoch: The epoch to begin with.
@@ -82,21 +87,11 @@ class ResumableSampler(DistributedSampler):
         self.set_epoch(epoch)
         self.skip = {epoch: skip}
 
-    def __iter__(self) -> Iterator[int]:
-        indices = list(super().__iter__())
-        return iter(indices[self.skip.get(self.epoch, 0) :])
-
-
-class EpochSampler(ResumableSampler):
-    """Adds the epoch times the number of examples, for data sets that draw something anew in each epoch.
-
-    They take ``index`` apart with ``divmod(index, len(dataset))``, so that what they draw needs no state, be it after
-    a resume or in a loader process.
-    """
+    dataset: Any
 
     def __iter__(self) -> Iterator[int]:
-        offset = self.epoch * len(self.dataset)
-        return (offset + index for index in super().__iter__())
+        indices = list(super().__iter__())[self.skip.get(self.epoch, 0) :]
+        return (self.epoch * len(self.dataset) + index for index in indices)
 
 
 class ResumableLoader(DataLoader):
@@ -119,8 +114,8 @@ def position(trainer: Trainer) -> tuple[int, int]:
     still be an epoch whose last batch is done, and ``completed`` lacks the batch in whose end hook a checkpoint was
     saved.
     """
-    epochs = trainer.fit_loop.epoch_progress.current
-    batches = trainer.fit_loop.epoch_loop.batch_progress
+    epochs: Any = trainer.fit_loop.epoch_progress.current  # of a class that Lightning keeps to itself
+    batches: Any = trainer.fit_loop.epoch_loop.batch_progress
     within_epoch = trainer.fit_loop.restarting and epochs.started > epochs.processed
     if not within_epoch:
         return epochs.processed, 0
@@ -144,6 +139,6 @@ def even_batch_size(examples: int, world_size: int, batch_size: int) -> int:
 
 def as_batch(batch: Batch | list[Batch]) -> Batch:
     """Collate: the batch itself where the data set made one, else its examples stacked."""
-    if isinstance(batch, Batch.__constraints__):
-        return batch
-    return type(batch[0])(*map(torch.stack, zip(*batch, strict=True)))
+    if isinstance(batch, list):
+        return type(batch[0])(*map(torch.stack, zip(*batch, strict=True)))
+    return batch

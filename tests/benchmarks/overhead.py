@@ -41,7 +41,7 @@ class RandomImages(ImageDataModule):
     """The same random images for each step, as many steps as asked for."""
 
     def __init__(self, steps: int, batch_size: int, image_size: int, channels: int) -> None:
-        super().__init__(None, batch_size, batch_size, image_size)
+        super().__init__(batch_size=batch_size, eval_batch_size=batch_size, image_size=image_size)
         self.steps, self.image_shape, self.num_classes = steps, (channels, image_size, image_size), None
 
     def setup(self, stage: str) -> None:

@@ -34,7 +34,7 @@ class Noise(ImageDataModule):
     num_classes = 10
 
     def __init__(self, eval_batch_size: int = 8) -> None:
-        super().__init__(None, 8, eval_batch_size, 4)
+        super().__init__(batch_size=8, eval_batch_size=eval_batch_size, image_size=4)
         self.image_shape = (1, 4, 4)
 
     def setup(self, stage: str) -> None:

@@ -77,7 +77,7 @@ def test_crops():
     crops = data.splits["train"]
 
     def of(sounds, seed=0):
-        return fingerprint({"train": MelCrops(sounds, crops.rows, crops.config, 4, seed=seed)})
+        return fingerprint({"train": MelCrops(sounds, crops.rows, crops.config, crop_frames=4, seed=seed)})
 
     others = [of(sounds) for sounds in varied(crops.sounds)]
     assert of(crops.sounds) == of(crops.sounds, seed=1)

@@ -24,7 +24,8 @@ class Numbered(ImageDataModule):
     image_shape = (1, 2, 2)
 
     def __init__(self, batch_size: int = 4, eval_batch_size: int = 5, num_workers: int = 0, flip: bool = False) -> None:
-        super().__init__(None, batch_size, eval_batch_size, 2, num_workers, flip)
+        sizes = dict(batch_size=batch_size, eval_batch_size=eval_batch_size, image_size=2)
+        super().__init__(num_workers=num_workers, flip=flip, **sizes)
 
     def setup(self, stage: str) -> None:
         self.splits = {}

@@ -72,7 +72,7 @@ class TinyImages(ImageDataModule):
     def __init__(
         self, batch_size: int = 4, count: int = 16, size: int = SIZE, channels: int = 1, attributes: bool = False
     ) -> None:
-        super().__init__(None, batch_size, 4, size)
+        super().__init__(batch_size=batch_size, eval_batch_size=4, image_size=size)
         generator = torch.Generator().manual_seed(0)
         label = torch.arange(count) % CLASSES
         brightness = (60 * label + 40)[:, None, None, None]
@@ -90,7 +90,7 @@ class TinyClips(AudioDataModule):
     num_classes = CLASSES
 
     def __init__(self, batch_size: int = 4, count: int = 16, length: int = 256) -> None:
-        super().__init__(None, batch_size, 4, length, 16000)
+        super().__init__(batch_size=batch_size, eval_batch_size=4, length=length)
         generator = np.random.default_rng(0)
         label = np.arange(count) % CLASSES
         loudness = (6000 * label + 4000)[:, None]
@@ -109,20 +109,8 @@ class TinySpeech(MelDataModule):
 
     def __init__(self, module: Vocoder, batch_size: int = 4, count: int = 16) -> None:
         hop = module.mel_config.hop_length
-        super().__init__(
-            None,
-            module.hparams.mel,
-            crop=FRAMES * hop,
-            context=module.context,
-            normalize="none",
-            peak=1.0,
-            gain=(0.5, 1.0),
-            trim_silence=False,
-            short="pad",
-            crops_per_file=1,
-            batch_size=batch_size,
-            num_workers=0,
-        )
+        crops = dict(crop=FRAMES * hop, gain=(0.5, 1.0), batch_size=batch_size)
+        super().__init__(mel=module.hparams.mel, context=module.context, **crops)
         samples = (sounds(count, FRAMES + 8, hop).numpy() * 30000).astype(np.int16)
         length = samples.shape[-1]
         names, start = [str(i) for i in range(count)], length * np.arange(count)

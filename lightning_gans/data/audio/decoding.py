@@ -11,6 +11,7 @@ import torch
 from torch.nn.functional import pad
 
 from lightning_gans.audio.resampling import resample
+from lightning_gans.errors import InputError
 
 INT16_STEPS = 32768
 """Full scale of what is read, as in libsndfile: 16-bit files keep their samples."""
@@ -19,8 +20,6 @@ UNKNOWN_SIZE = 0x7FFF0000
 """Programs that write into a pipe put this size, or a larger one, into the header: it promises nothing."""
 END_MISSING = ("does not match value from 'ds64' chunk", "lacks an end-of-stream", "Ogg : Junk after the last page")
 """How libsndfile's log of RF64, Vorbis and Opus files says so; it opens them all the same."""
-TRIM = dict(top_db=60, frame_length=2048, hop_length=512)
-"""How silence is trimmed, as in kan-bayashi's recipes."""
 
 
 class Header(NamedTuple):
@@ -63,9 +62,15 @@ def decode(
 
     Raises:
         ValueError: for a file that cannot be decoded, or holds fewer samples than its header promises.
+        InputError: for channels that cannot be made from the file's.
     """
     import soundfile
 
+    if channels != 1 and header.channels not in (1, channels):
+        raise InputError(
+            f"{path} has {header.channels} channels, of which {channels} cannot be made; use --data.channels 1, which"
+            " averages them, or convert it"
+        )
     try:
         audio, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
     except soundfile.SoundFileError as error:
@@ -83,7 +88,8 @@ def decode(
     if trim:
         import librosa
 
-        audio = librosa.effects.trim(audio, **TRIM)[0]
+        # as in kan-bayashi's recipes
+        audio = librosa.effects.trim(audio, top_db=60, frame_length=2048, hop_length=512)[0]
     if peak and (loudest := np.abs(audio).max()):
         audio = audio / loudest * peak
     audio = np.rint(audio * INT16_STEPS).clip(-INT16_STEPS, INT16_STEPS - 1).astype(np.int16)

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_gans.data.audio.base import AudioDataModule, Normalize, report
-from lightning_gans.data.base import download_once, missing
-from lightning_gans.data.files import walk
+from lightning_gans.data.audio.base import AudioDataModule
+from lightning_gans.data.audio.slicing import AudioClips
+from lightning_gans.data.base import download_once, require_choice
+from lightning_gans.data.files import missing, walk
 from lightning_gans.errors import InputError
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-SAMPLE_RATE = 16000
 OFFICIAL = {
     "v0.01": {"train": 18_620, "val": 2_494, "test": 2_552},
     "v0.02": {"train": 31_158, "val": 3_643, "test": 4_107},
 }
-"""Files of the ten digits in each part. The two versions are not comparable: WaveGAN's paper used v0.01."""
+"""Files of the ten digits in each split. The two versions are not comparable: WaveGAN's paper used v0.01."""
 LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
 
 
@@ -34,12 +34,8 @@ class SC09(AudioDataModule):
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
         version: Of Speech Commands.
-        complete: False takes the files that are there; True insists on the official number of each part.
-        length: T, samples of a clip at 16 kHz.
-        normalize: ``peak_file`` scales each file so that its loudest sample is 1, ``peak_slice`` each clip.
-        batch_size: Training clips per step and process.
-        eval_batch_size: Clips per batch of validation and test.
-        num_workers: Loader processes; 0 is fastest, since decoding is done once.
+        complete: False takes the files that are there; True insists on the official number of each split.
+        options: As ``AudioDataModule``; the files have 16 kHz and one channel.
     """
 
     num_classes = 10
@@ -48,50 +44,42 @@ class SC09(AudioDataModule):
     def __init__(
         self,
         root: str | None = None,
+        *,
         version: Literal["v0.01", "v0.02"] = "v0.02",
         complete: bool = True,
-        length: int = 16384,
-        normalize: Normalize = "none",
-        batch_size: int = 64,
-        eval_batch_size: int = 100,
-        num_workers: int = 0,
+        **options: Any,
     ) -> None:
-        super().__init__(
-            root, batch_size, eval_batch_size, length, SAMPLE_RATE, normalize=normalize, num_workers=num_workers
-        )
-        if version not in OFFICIAL:
-            raise InputError(f"version is {version}; expected {' or '.join(OFFICIAL)}")
+        super().__init__(root, **options)
+        require_choice("version", version, *OFFICIAL)
         self.save_hyperparameters(logger=False)
         self.version, self.complete = version, complete
+        self.folder_name = f"speech_commands_{version}"
 
     def prepare_data(self) -> None:
         """Download where nothing is there, and fill the cache, on one process."""
         if self._find() is None:
-            download_once(self.root, lambda: download(self.root, self.version), self._missing())
+            download_once(self.root, lambda: download(self.root, self.folder_name), self._missing())
         folder, stamps, _ = self._files()
         self._decoded(folder, stamps)
 
-    def setup(self, stage: str) -> None:
-        if hasattr(self, "splits"):
-            return
-        folder, stamps, parts = self._files()
+    def _load(self) -> dict[str, AudioClips]:
+        folder, stamps, rows = self._files()
         sounds = self._decoded(folder, stamps)
-        report(sounds, folder)
+        sounds.report(folder)
         label = torch.tensor([WORDS.index(name.split("/")[0]) for name in sounds.names])
         if not self.complete:
-            there = ", ".join(f"{len(rows)} {split}" for split, rows in parts.items())
+            there = ", ".join(f"{len(of_split)} {split}" for split, of_split in rows.items())
             rank_zero_info(f"SC09 {self.version}: not the complete set, but the files of {folder}: {there}")
-        self.splits = self._split(sounds, label, parts, "first")
+        return self._split(sounds, label, rows, "first")
 
     def _find(self) -> Path | None:
-        name = f"speech_commands_{self.version}"
-        for folder in (self.root / "SpeechCommands" / name, self.root / name, self.root):
+        for folder in (self.root / "SpeechCommands" / self.folder_name, self.root / self.folder_name, self.root):
             if any((folder / word).is_dir() for word in WORDS):
                 return folder
         return None
 
     def _files(self) -> tuple[Path, dict[str, tuple[int, int]], dict[str, np.ndarray]]:
-        """The folder, size and time of its digits, and the rows of each part."""
+        """The folder, size and time of its digits, and the rows of each split."""
         folder = self._find()
         if folder is None:
             raise InputError(self._missing())
@@ -101,34 +89,32 @@ class SC09(AudioDataModule):
             if (folder / word).is_dir()
             for name, stamp in walk(folder / word, (".wav",)).items()
         }
-        part = {name: split for split, file in LISTS.items() for name in _read_list(folder / file)}
-        split = np.array([part.get(name, "train") for name in stamps])
-        parts = {name: np.flatnonzero(split == name) for name in OFFICIAL[self.version]}
-        counts = {name: len(rows) for name, rows in parts.items()}
-        if self.complete and counts != OFFICIAL[self.version]:
+        listed = {name: split for split, file in LISTS.items() for name in _read_list(folder / file)}
+        split_of = np.array([listed.get(name, "train") for name in stamps])
+        expected = OFFICIAL[self.version]
+        rows = {split: np.flatnonzero(split_of == split) for split in expected}
+        counts = {split: len(of_split) for split, of_split in rows.items()}
+        if self.complete and counts != expected:
             raise InputError(
-                f"{folder} has {_listed(counts)} files of the ten digits; expected {_listed(OFFICIAL[self.version])} in"
+                f"{folder} has {_listed(counts)} files of the ten digits; expected {_listed(expected)} in"
                 f" {self.version}; fetch it again, name another version with --data.version, or take what is there with"
                 " --data.complete false"
             )
-        return folder, stamps, parts
+        return folder, stamps, rows
 
     def _missing(self) -> str:
-        name = f"speech_commands_{self.version}"
+        name = self.folder_name
         looked_for = f"the folders zero to nine in SpeechCommands/{name}, in {name} and in the folder itself"
-        return missing(
-            f"Speech Commands {self.version}",
-            looked_for,
-            self.root,
-            f", or connect to the network once to download http://download.tensorflow.org/data/{name}.tar.gz",
-        )
+        archive = f"http://download.tensorflow.org/data/{name}.tar.gz"
+        brings = f", or connect to the network once to download {archive}"
+        return missing(f"Speech Commands {self.version}", looked_for, self.root, brings)
 
 
-def download(root: Path, version: str) -> None:
+def download(root: Path, name: str) -> None:
     """Fetch and extract with torchaudio, which checks the archive's SHA-256."""
     from torchaudio.datasets import SPEECHCOMMANDS
 
-    SPEECHCOMMANDS(str(root), url=f"speech_commands_{version}", download=True)
+    SPEECHCOMMANDS(str(root), url=name, download=True)
 
 
 def _read_list(path: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Windows of sounds as examples: which ones there are, and data sets that hand them out."""
+"""Windows of sounds as examples: which ones there are, and the data set that hands them out."""
 
 from __future__ import annotations
 
@@ -26,13 +26,12 @@ def choose_slicing(length: np.ndarray, window: int) -> tuple[Slicing, str]:
         length: (N,) samples.
         window: T, samples of an example.
     """
-    fit = np.mean(length <= window)
+    fit, long = float(np.mean(length <= window)), float(np.mean(length >= 2 * window))
     if fit >= FIT_SHARE:
-        return "first", f"{_percent(fit)} of the files fit into the window"
-    long = np.mean(length >= 2 * window)
+        return "first", f"{100 * fit:.0f} % of the files fit into the window"
     if long >= LONG_SHARE:
-        return "consecutive", f"{_percent(long)} of the files hold two windows or more"
-    return "random", f"only {_percent(fit)} of the files fit into the window, and {_percent(long)} hold two or more"
+        return "consecutive", f"{100 * long:.0f} % of the files hold two windows or more"
+    return "random", f"only {100 * fit:.0f} % of the files fit into the window, and {100 * long:.0f} % hold two or more"
 
 
 def windows_per_file(length: np.ndarray, window: int, hop: int, pad_end: bool) -> np.ndarray:
@@ -53,7 +52,7 @@ def windows_per_file(length: np.ndarray, window: int, hop: int, pad_end: bool) -
 class AudioClips(Dataset):
     """Windows of decoded files, as int16; hands out whole batches.
 
-    Indices of ``len`` and more stand for later epochs: ``epoch * len + index`` (see ``EpochSampler``).
+    Indices of ``len`` and more stand for later epochs: ``epoch * len + index`` (see ``ResumableSampler``).
 
     Args:
         sounds: Decoded files.
@@ -79,11 +78,8 @@ class AudioClips(Dataset):
         seed: int = 0,
     ) -> None:
         self.sounds, self.window, self.slicing, self.seed = sounds, window, slicing, seed
-        length, hop = sounds.length[rows], hop or window
-        if slicing == "consecutive":
-            count = windows_per_file(length, window, hop, pad_end)
-        else:
-            count = np.ones_like(length)
+        length, hop = sounds.length[rows], window if hop is None else hop
+        count = windows_per_file(length, window, hop, pad_end) if slicing == "consecutive" else np.ones_like(length)
         example = np.repeat(np.arange(len(rows)), count)
         self.file = rows[example]
         self.label = label[torch.from_numpy(example)]
@@ -103,25 +99,14 @@ class AudioClips(Dataset):
         return AudioBatch(*(part[0] for part in self.__getitems__([index])))
 
     def __getitems__(self, indices: Sequence[int]) -> AudioBatch:
-        channels = self.sounds.channels
-        audio = np.zeros((len(indices), channels, self.window), np.int16)
+        audio = np.zeros((len(indices), self.sounds.channels, self.window), np.int16)
         epochs, examples = np.divmod(np.asarray(indices, np.int64), len(self))
         for row, (epoch, example) in enumerate(zip(epochs, examples, strict=True)):
-            file = self.file[example]
-            start, length = self.sounds.start[file], self.sounds.length[file]
-            begin = self._begin(epoch, example, length)
-            sound = self.sounds.samples[start : start + channels * length].reshape(channels, length)
-            clip = sound[:, begin : begin + self.window]
+            file, begin = self.file[example], self.begin[example]
+            if self.slicing == "random":
+                # a generator of its own for each: no state to save, and the same windows on any rank and in any process
+                generator = np.random.default_rng((self.seed, epoch, example))
+                begin = generator.integers(max(self.sounds.length[file] - self.window, 0), endpoint=True)
+            clip = self.sounds[file][:, begin : begin + self.window]
             audio[row, :, : clip.shape[1]] = clip
         return AudioBatch(torch.from_numpy(audio), self.label[torch.from_numpy(examples)])
-
-    def _begin(self, epoch: int, example: int, length: int) -> int:
-        if self.slicing != "random":
-            return self.begin[example]
-        # a generator of its own for each: no state to save, and the same windows on any rank and in any process
-        generator = np.random.default_rng((self.seed, epoch, example))
-        return generator.integers(max(length - self.window, 0), endpoint=True)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"

@@ -6,20 +6,22 @@ For non-commercial research only, by its authors' agreement.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_gans.data.base import download_once, missing
-from lightning_gans.data.files import ImageFiles
+from lightning_gans.data.base import download_once
+from lightning_gans.data.files import missing
 from lightning_gans.data.images.base import ImageDataModule
+from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import read_attributes, read_partition
 from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError
 
 OFFICIAL = {"train": 162_770, "val": 19_867, "test": 19_962}
-"""Images of each part; in the order of their numbers."""
+"""Images of each split; in the order of their numbers."""
 NUM_ATTRIBUTES = 40
 FOLDERS = ("celeba", "CelebA", ".")
 SUBFOLDERS = (".", "Img", "Anno", "Eval")
@@ -27,47 +29,43 @@ SUBFOLDERS = (".", "Img", "Anno", "Eval")
 
 
 class CelebA(ImageDataModule):
-    """The aligned faces (178x218), centre-cropped and resized once, with binary attributes.
+    """The aligned faces (178x218), center-cropped and resized once, with binary attributes.
 
     Looked for in ``root/celeba``, ``root/CelebA`` and ``root``: ``img_align_celeba/`` with the images or
     ``img_align_celeba.zip`` (read as it is), ``list_attr_celeba.txt``, ``list_eval_partition.txt``; the lists may be
     ``.csv``. Where there are no images, torchvision downloads them with ``gdown``, which Google Drive often refuses.
 
-    Without the partition file, the images are parted in the order of their numbers and in the official ratio, which is
+    Without the partition file, the images are split in the order of their numbers and in the official ratio, which is
     the official split where all images are there.
 
     FID is not comparable across crops: 148 and 108 are both in use, 178 takes the whole width.
 
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
-        image_size: H = W, in pixels.
-        batch_size: Training images per step and process.
-        eval_batch_size: Images per batch of validation and test.
-        crop: Side of the centred square, in pixels of the originals.
+        crop: Side of the centered square, in pixels of the originals.
         attributes: Names of the attributes that make the labels (N, K), in this order; all 40 when not given; with an
             empty list the labels are zeros (N,), and the list of attributes is not needed.
-        flip: Mirror half of the training images.
-        num_workers: Loader processes; 0 is fastest, since a batch is one indexing operation.
+        batch_size: Training images per step and process.
+        options: As ``ImageDataModule``.
     """
 
     def __init__(
         self,
         root: str | None = None,
-        image_size: int = 64,
-        batch_size: int = 128,
-        eval_batch_size: int = 500,
+        *,
         crop: int = 148,
         attributes: list[str] | None = None,
-        flip: bool = False,
-        num_workers: int = 0,
+        batch_size: int = 128,
+        **options: Any,
     ) -> None:
-        super().__init__(root, batch_size, eval_batch_size, image_size, num_workers, flip)
+        super().__init__(root, batch_size=batch_size, **options)
         if not 1 <= crop <= 178:
             raise InputError(f"crop is {crop}; CelebA's images are 178 wide, expected 1 to 178 (148 and 108 are usual)")
         self.save_hyperparameters(logger=False)
-        self.image_shape = (3, image_size, image_size)
-        self.class_names = attributes or None
-        self.num_classes = NUM_ATTRIBUTES if attributes is None else len(attributes) or None
+        self.crop, self.attributes = crop, attributes
+        if attributes != []:
+            self.num_classes = NUM_ATTRIBUTES if attributes is None else len(attributes)
+            self.class_names = attributes
 
     def prepare_data(self) -> None:
         """Download where nothing is there, and fill the cache, on one process."""
@@ -75,39 +73,27 @@ class CelebA(ImageDataModule):
             download_once(self.root, lambda: download(self.root), self._missing("images"))
         self._load()
 
-    def setup(self, stage: str) -> None:
-        if not hasattr(self, "splits"):
-            self.splits = self._load()
-
     def _load(self) -> dict[str, ImagesInMemory]:
         files, folder = self._images()
-        attributes = None
-        if self.hparams.attributes != []:
-            attribute_file = self._find("list_attr_celeba.txt", "list_attr_celeba.csv")
-            if attribute_file is None:
-                raise InputError(
-                    f"{self._missing('list of attributes')}; or train without labels: --data.attributes '[]'"
-                )
-            attributes = read_attributes(attribute_file).select(self.hparams.attributes)
-            self.num_classes, self.class_names = len(attributes.names), attributes.names
-        parts, order = self._split([name.rsplit("/")[-1] for name in files.stamps])
-        names = [folder + name for name in order]
+        table = None
+        if self.attributes != []:
+            list_file = self._find("list_attr_celeba.txt", "list_attr_celeba.csv")
+            if list_file is None:
+                missing_list = self._missing("list of attributes")
+                raise InputError(f"{missing_list}; or train without labels: --data.attributes '[]'")
+            table = read_attributes(list_file).select(self.attributes)
+            self.num_classes, self.class_names = len(table.names), table.names
+        counts, names = self._split([name.rpartition("/")[2] for name in files.stamps])
         label = torch.zeros(len(names), dtype=torch.long)
-        if attributes:
-            files.require([folder + name for name in attributes.images], attribute_file)
-            row = {name: index for index, name in enumerate(attributes.images)}
-            unlisted = [name for name in order if name not in row]
+        if table and list_file:
+            files.require([folder + name for name in table.row], list_file)
+            unlisted = [name for name in names if name not in table.row]
             if unlisted:
-                raise InputError(
-                    f"{attribute_file} lacks {len(unlisted)} images, such as {unlisted[0]}; fetch it again"
-                )
-            label = attributes.label[[row[name] for name in order]]
-        data = ImagesInMemory(resized_images(files, names, self.hparams.crop, self.hparams.image_size, 3), label)
-        splits, start = {}, 0
-        for split, count in parts.items():
-            splits[split] = data.part(start, start + count)
-            start += count
-        return splits
+                raise InputError(f"{list_file} lacks {len(unlisted)} images, such as {unlisted[0]}; fetch it again")
+            label = table.label[[table.row[name] for name in names]]
+        image = resized_images(files, [folder + name for name in names], self.crop, self.image_shape[1], 3)
+        parts = zip(counts, image.split(list(counts.values())), label.split(list(counts.values())), strict=True)
+        return {split: ImagesInMemory(*part) for split, *part in parts}
 
     def _images(self) -> tuple[ImageFiles, str]:
         """The image files, and the folder inside them (Kaggle's archive has one more)."""
@@ -121,12 +107,12 @@ class CelebA(ImageDataModule):
         return files, folders.pop()
 
     def _split(self, images: list[str]) -> tuple[dict[str, int], list[str]]:
-        """The size of each part, and the images with the parts one after the other."""
+        """The size of each split, and the images with the splits one after the other."""
         path = self._find("list_eval_partition.txt", "list_eval_partition.csv")
         if path is None:
             total = sum(OFFICIAL.values())
             train, val = (round(len(images) * OFFICIAL[split] / total) for split in ("train", "val"))
-            rank_zero_info("CelebA: no list_eval_partition, so the parts are cut in the order of the file names")
+            rank_zero_info("CelebA: no list_eval_partition, so the images are split in the order of their names")
             return {"train": train, "val": val, "test": len(images) - train - val}, images
         partition = read_partition(path)
         if set(partition) != set(images):
@@ -136,25 +122,19 @@ class CelebA(ImageDataModule):
         return counts, sorted(images, key=partition.__getitem__)
 
     def _find(self, *names: str) -> Path | None:
-        for folder in FOLDERS:
-            for subfolder in SUBFOLDERS:
-                for name in names:
-                    if (path := self.root / folder / subfolder / name).exists():
-                        return path
-        return None
+        paths = (self.root / f / s / name for f in FOLDERS for s in SUBFOLDERS for name in names)
+        return next((path for path in paths if path.exists()), None)
 
     def _missing(self, what: str) -> str:
         looked_for = (
             "img_align_celeba/ or img_align_celeba.zip, list_attr_celeba.txt and list_eval_partition.txt in celeba, in"
             " CelebA and in the folder itself"
         )
-        return missing(
-            f"CelebA {what}",
-            looked_for,
-            self.root,
+        brings = (
             "; the files are at https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html, and come by themselves where there"
-            " is a network and gdown (pip install gdown)",
+            " is a network and gdown (pip install gdown)"
         )
+        return missing(f"CelebA {what}", looked_for, self.root, brings)
 
 
 def download(root: Path) -> None:

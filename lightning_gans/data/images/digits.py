@@ -34,15 +34,15 @@ class Digits(ImageDataModule):
     def __init__(
         self, batch_size: int = 64, eval_batch_size: int = 360, image_size: int = 32, num_workers: int = 0
     ) -> None:
-        super().__init__(None, batch_size, eval_batch_size, image_size, num_workers)
+        super().__init__(
+            image_size=image_size, batch_size=batch_size, eval_batch_size=eval_batch_size, num_workers=num_workers
+        )
         if image_size < SIDE:
             raise InputError(f"image_size is {image_size}; the digits are {SIDE}x{SIDE}, expected at least {SIDE}")
         self.save_hyperparameters(logger=False)
         self.image_shape = (1, image_size, image_size)
 
-    def setup(self, stage: str) -> None:
-        if hasattr(self, "splits"):
-            return
+    def _load(self) -> dict[str, ImagesInMemory]:
         from sklearn.datasets import load_digits
 
         digits = load_digits()
@@ -50,5 +50,4 @@ class Digits(ImageDataModule):
         image = torch.nn.functional.interpolate(image, self.image_shape[1:], mode="bilinear")
         data = ImagesInMemory(image.round().byte(), torch.from_numpy(digits.target).long())
         cut = len(data) - HELD_OUT
-        held_out = data.part(cut, len(data))
-        self.splits = {"train": data.part(0, cut), "val": held_out, "test": held_out}
+        return {"train": data.part(0, cut), "val": data.part(cut, len(data))}

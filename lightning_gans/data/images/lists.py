@@ -25,12 +25,12 @@ class AttributeList(NamedTuple):
     """Binary attributes of images.
 
     Attributes:
-        images: N paths, relative to the images' folder.
+        row: Of each image in ``label``, by its path relative to the images' folder.
         names: K names.
         label: (N, K) float, 1 where the attribute holds, else 0.
     """
 
-    images: list[str]
+    row: dict[str, int]
     names: list[str]
     label: Tensor
 
@@ -45,7 +45,7 @@ class AttributeList(NamedTuple):
         for name in names:
             if name not in self.names:
                 raise InputError(f"unknown attribute {name}; {closest(name, self.names)}")
-        return AttributeList(self.images, names, self.label[:, [self.names.index(name) for name in names]])
+        return AttributeList(self.row, names, self.label[:, [self.names.index(name) for name in names]])
 
 
 def read_attributes(path: Path) -> AttributeList:
@@ -61,15 +61,18 @@ def read_attributes(path: Path) -> AttributeList:
         names = rows[0] if rows else []
     else:
         names = rows[0][1:] if rows else []
-    images, values = [], []
+    row_of: dict[str, int] = {}
+    values: list[list[bool]] = []
     for number, row in enumerate(rows[1:], first + 1):
         if len(row) != len(names) + 1 or any(value not in ("1", "-1", "0") for value in row[1:]):
             raise InputError(f"{path}, line {number}: expected an image and {len(names)} times 1 or -1")
-        images.append(row[0])
+        row_of[row[0]] = len(values)
         values.append([value == "1" for value in row[1:]])
-    if not images or count not in (None, len(images)):
-        raise InputError(f"{path} lists {len(images)} images, announced: {count or 'some'}; fetch it again")
-    return AttributeList(images, names, torch.tensor(values, dtype=torch.float32))
+    if not values or count not in (None, len(values)):
+        raise InputError(
+            f"{path} lists {len(values)} images, announced: {'some' if count is None else count}; fetch it again"
+        )
+    return AttributeList(row_of, names, torch.tensor(values, dtype=torch.float32))
 
 
 def read_partition(path: Path) -> dict[str, int]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import gzip
-import struct
+import shutil
 import zlib
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
-import numpy as np
-import torch
+from torch import Tensor
 from torch.nn.functional import pad
 
-from lightning_gans.data.base import download_once, missing
+from lightning_gans.data.base import download_once
+from lightning_gans.data.files import missing
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -34,11 +36,10 @@ class MNIST(ImageDataModule):
 
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
-        batch_size: Training images per step and process.
-        eval_batch_size: Images per batch of validation and test.
-        image_size: 28, or larger: padded with black, as the digits lie on black.
+        image_size: 28, or larger and even: padded with black, as the digits lie on black.
         validation: False trains on all 60,000 images and validates on the test set.
-        num_workers: Loader processes; 0 is fastest, since a batch is one indexing operation.
+        batch_size: Training images per step and process.
+        options: As ``ImageDataModule``.
     """
 
     num_classes = 10
@@ -47,13 +48,13 @@ class MNIST(ImageDataModule):
     def __init__(
         self,
         root: str | None = None,
-        batch_size: int = 100,
-        eval_batch_size: int = 500,
+        *,
         image_size: int = SIDE,
         validation: bool = True,
-        num_workers: int = 0,
+        batch_size: int = 100,
+        **options: Any,
     ) -> None:
-        super().__init__(root, batch_size, eval_batch_size, image_size, num_workers)
+        super().__init__(root, image_size=image_size, batch_size=batch_size, **options)
         if image_size < SIDE or image_size % 2:
             raise InputError(f"image_size is {image_size}; MNIST is padded to an even size of at least {SIDE}")
         self.save_hyperparameters(logger=False)
@@ -64,27 +65,26 @@ class MNIST(ImageDataModule):
         if find_files(self.root) is None:
             download_once(self.root, lambda: download(self.root), no_mnist(self.root))
 
-    def setup(self, stage: str) -> None:
-        if hasattr(self, "splits"):
-            return
+    def _load(self) -> dict[str, ImagesInMemory]:
         folder = find_files(self.root)
         if folder is None:
             raise InputError(no_mnist(self.root))
         train, test = (self._read(folder, split) for split in ("train", "test"))
-        self.splits = {"train": train, "val": test, "test": test}
-        if self.validation:
-            cut = len(train) - len(train) // VALIDATION_SHARE
-            self.splits |= {"train": train.part(0, cut), "val": train.part(cut, len(train))}
+        if not self.validation:
+            return {"train": train, "val": test}
+        cut = len(train) - len(train) // VALIDATION_SHARE
+        return {"train": train.part(0, cut), "val": train.part(cut, len(train)), "test": test}
 
     def _read(self, folder: Path, split: str) -> ImagesInMemory:
-        image, label = (torch.from_numpy(read_idx(folder, name)) for name in FILES[split])
-        if image.shape != (len(label), SIDE, SIDE) or label.dim() != 1 or label.max() >= self.num_classes:
+        image, label = (read_idx(folder, name) for name in FILES[split])
+        if image.shape != (len(label), SIDE, SIDE) or not len(label) or label.max() >= self.num_classes:
             raise InputError(
                 f"{folder}: the {split} images are {tuple(image.shape)}, the labels {tuple(label.shape)} up to"
-                f" {label.max()}; expected (N, {SIDE}, {SIDE}) and (N,) up to {self.num_classes - 1}; fetch them again"
+                f" {label.max() if len(label) else 'nothing'}; expected (N, {SIDE}, {SIDE}) and (N,) up to"
+                f" {self.num_classes - 1}; fetch them again"
             )
         border = (self.image_shape[-1] - SIDE) // 2
-        return ImagesInMemory(pad(image[:, None], (border,) * 4), label.long())
+        return ImagesInMemory(pad(image[:, None], (border,) * 4), label)
 
 
 def find_files(root: Path) -> Path | None:
@@ -96,28 +96,32 @@ def find_files(root: Path) -> Path | None:
     return None
 
 
-def read_idx(folder: Path, name: str) -> np.ndarray:
-    """Read a file of the idx format: two zero bytes, type 8 (unsigned byte), rank, big-endian sizes, data.
+def read_idx(folder: Path, name: str) -> Tensor:
+    """Images (N, H, W) uint8 or labels (N,) int64 with torchvision's reader, which takes files that are not gzipped.
 
     Args:
-        folder: Where it lies, as ``name`` or gzipped as ``name.gz``.
+        folder: Where the file lies, as ``name`` or gzipped as ``name.gz``; nothing is written there.
         name: Its name without ``.gz``.
 
     Raises:
         InputError: for a file that is damaged, cut short or too long; gzip checks its own sum.
     """
+    from torchvision.datasets import mnist
+
+    read = mnist.read_image_file if "idx3" in name else mnist.read_label_file
     path = folder / name
     path = path if path.is_file() else folder / f"{name}.gz"
     try:
-        data = path.read_bytes()
-        data = gzip.decompress(data) if path.suffix == ".gz" else data
-        zero, kind, rank = struct.unpack_from(">HBB", data)
-        if (zero, kind) != (0, 8):
-            raise ValueError(f"it starts with {data[:4].hex()}")
-        shape = struct.unpack_from(f">{rank}I", data, 4)
-        return np.frombuffer(data, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()
-    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
-        raise InputError(f"{path} is not a complete idx file of unsigned bytes ({error}); fetch it again") from error
+        if path.suffix != ".gz":
+            return read(str(path))
+        with TemporaryDirectory() as scratch, gzip.open(path) as packed, (Path(scratch) / name).open("wb") as file:
+            shutil.copyfileobj(packed, file)
+            file.close()
+            return read(file.name)
+    except (OSError, EOFError, zlib.error, AssertionError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            f"{path} is not a complete idx file of unsigned bytes ({one_line(error)}); fetch it again"
+        ) from error
 
 
 def download(root: Path) -> None:

@@ -7,28 +7,25 @@ serve them, its name is a hash of all that went in, and the operating system sha
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_gans.data.caching import cache_path, read_ahead, threads, written_whole
-from lightning_gans.data.files import ImageFiles, describe_broken
+from lightning_gans.data.caching import cache_path, decode_into, read_ahead, written_whole
+from lightning_gans.data.files import describe_broken
+from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import Box
 from lightning_gans.errors import InputError, one_line
 
 FORMAT = 1
 """Raise it when the same files and settings give other pixels, so that old caches are left alone."""
-CHUNK = 64
 
 
 def resized_images(
-    files: ImageFiles, names: Sequence[str], crops: Sequence[Box] | int | None, size: int, channels: int
+    files: ImageFiles, names: Sequence[str], crops: Mapping[str, Box] | int | None, size: int, channels: int
 ) -> Tensor:
     """Crop and resize images, or take the result of an earlier time from the cache.
 
@@ -38,8 +35,8 @@ def resized_images(
     Args:
         files: Where the images lie.
         names: Which of them, in the order of the result.
-        crops: A box for each image; or the side in pixels of a centred square for all; or None for the largest
-            centred square.
+        crops: A box for each name; or the side in pixels of a centered square for all; or None for the largest
+            centered square.
         size: Height and width of the result.
         channels: 3 for RGB, 1 for grey. Transparent images are laid on white.
 
@@ -50,43 +47,24 @@ def resized_images(
         InputError: naming the files that cannot be decoded; for a cache that cannot be written.
     """
     shape = (len(names), channels, size, size)
-    boxes = crops if crops is None or isinstance(crops, int) else [tuple(box) for box in crops]
+    boxes = [tuple(crops[name]) for name in names] if isinstance(crops, Mapping) else crops
     stamps = [(name, *files.stamps[name]) for name in names]
     path = cache_path("images", ".uint8", FORMAT, str(files.root.resolve()), stamps, boxes, shape)
     if not path.is_file():
-        with written_whole(path, math.prod(shape), "resized images") as temporary:
-            _fill(temporary, shape, files, names, crops)
+
+        def read(name: str) -> np.ndarray:
+            try:
+                crop = crops[name] if isinstance(crops, Mapping) else crops
+                return decode(files.read(name), crop, size, channels)
+            except Exception as error:  # decoders raise many kinds; each is reported, and with its file
+                raise ValueError(one_line(error)) from error
+
+        with written_whole(path, "resized images") as file:
+            _, _, broken = decode_into(file, "resizing images", names, read)
+            if broken:
+                raise InputError(f"{describe_broken('image', files.root, broken)}; replace or remove them")
     read_ahead(path)
     return torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8).view(shape)
-
-
-def _fill(
-    path: Path, shape: tuple[int, ...], files: ImageFiles, names: Sequence[str], crops: Sequence[Box] | int | None
-) -> None:
-    """Write the pixels into a file that has their size."""
-    from tqdm import tqdm
-
-    pixels = np.memmap(path, np.uint8, "r+", shape=shape)
-    broken: dict[str, str] = {}
-    lock = threading.Lock()
-    bar = tqdm(total=len(names), desc="resizing images", unit="", delay=2, leave=False)
-
-    def work(start: int) -> None:
-        chunk = range(start, min(start + CHUNK, len(names)))
-        for index in chunk:
-            crop = crops if crops is None or isinstance(crops, int) else crops[index]
-            try:
-                pixels[index] = decode(files.read(names[index]), crop, shape[-1], shape[1])
-            except Exception as error:  # decoders raise many kinds; each is reported, and with its file
-                broken[names[index]] = one_line(error)
-        with lock:
-            bar.update(len(chunk))
-
-    with bar, ThreadPoolExecutor(threads()) as pool:
-        list(pool.map(work, range(0, len(names), CHUNK)))
-    if broken:
-        raise InputError(f"{describe_broken('image', files.root, broken)}; replace or remove them")
-    pixels.flush()
 
 
 def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.ndarray:
@@ -94,8 +72,8 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
 
     Args:
         data: The file's bytes.
-        crop: A box, of which the largest centred square inside the image is taken; the side of a centred square;
-            or None for the largest centred square.
+        crop: A box, of which the largest centered square inside the image is taken; the side of a centered square;
+            or None for the largest centered square.
         size: Height and width of the result.
         channels: 3 for RGB, 1 for grey.
 

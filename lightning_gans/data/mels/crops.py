@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -34,7 +34,7 @@ class MelExamples(Dataset):
         config: The mels' convention.
         context: Frames beside a span at either end.
         mels: Of the files, where they are not to be made from the audio.
-        least: Samples up to which shorter files are followed by zeros.
+        least_frames: Up to which shorter files are followed by zeros.
     """
 
     def __init__(
@@ -44,11 +44,11 @@ class MelExamples(Dataset):
         config: MelConfig,
         context: int = 0,
         mels: Mels | None = None,
-        least: int = 0,
+        least_frames: int = 0,
     ) -> None:
         self.sounds, self.rows, self.config, self.context, self.mels = sounds, rows, config, context, mels
         # with zeros behind it, a file is what its mel is made of; the mel that came with it tells where it ends
-        self.length = np.maximum(sounds.length, least)
+        self.length = np.maximum(sounds.length, least_frames * config.hop_length)
         self.frames = self.length // config.hop_length
         if mels is not None:
             self.frames = np.minimum(self.frames, mels.length)
@@ -85,8 +85,7 @@ class MelExamples(Dataset):
 
     def _samples(self, file: int, begin: int, end: int) -> np.ndarray:
         """Samples ``begin`` to ``end`` of a file, which is reflected at its ends as often as it takes."""
-        start, length = self.sounds.start[file], self.sounds.length[file]
-        sound = self.sounds.samples[start : start + length]
+        (sound,), length = self.sounds[file], self.sounds.length[file]
         if begin >= 0 and end <= length:
             return sound[begin:end]
         period = max(2 * (self.length[file] - 1), 1)
@@ -99,9 +98,10 @@ class MelCrops(MelExamples):
     """Random crops of so many frames each; hands out whole batches.
 
     Place and gain of a crop are functions of the seed, the epoch and the example. Indices of ``len`` and more stand for
-    later epochs: ``epoch * len + index`` (see ``EpochSampler``).
+    later epochs: ``epoch * len + index`` (see ``ResumableSampler``).
 
     Args:
+        examples: Of ``MelExamples``.
         crop_frames: L.
         per_file: Crops of each file in an epoch.
         gain: Bounds of the uniform gain.
@@ -111,16 +111,14 @@ class MelCrops(MelExamples):
 
     def __init__(
         self,
-        sounds: Sounds,
-        rows: np.ndarray,
-        config: MelConfig,
+        *examples: Any,
         crop_frames: int,
         per_file: int = 1,
         gain: tuple[float, float] | None = None,
         seed: int = 0,
-        **options: object,
+        **options: Any,
     ) -> None:
-        super().__init__(sounds, rows, config, least=crop_frames * config.hop_length, **options)
+        super().__init__(*examples, **(options | {"least_frames": crop_frames}))
         self.crop_frames, self.per_file, self.gain, self.seed = crop_frames, per_file, gain, seed
 
     def __len__(self) -> int:
@@ -139,13 +137,14 @@ class Utterances(MelExamples):
     """Whole files, cut to whole frames; a batch has one, since their lengths differ.
 
     Args:
+        examples: Of ``MelExamples``.
         parts: Make the number of examples a multiple of this, see ``halved``.
         options: Of ``MelExamples``.
     """
 
-    def __init__(self, sounds: Sounds, rows: np.ndarray, config: MelConfig, parts: int = 1, **options: object) -> None:
-        super().__init__(sounds, rows, config, **options)
-        self.spans = halved([Span(file, 0, int(self.frames[file])) for file in rows], parts)
+    def __init__(self, *examples: Any, parts: int = 1, **options: Any) -> None:
+        super().__init__(*examples, **options)
+        self.spans = halved([Span(file, 0, int(self.frames[file])) for file in self.rows], parts)
 
     def __len__(self) -> int:
         return len(self.spans)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
 
-from lightning_gans.data.audio.sounds import each
-from lightning_gans.data.caching import cache_path, read_ahead, written_whole
+from lightning_gans.data.caching import cache_path, decode_into, mapped, written_whole
+from lightning_gans.errors import one_line
 
 FORMAT = 1
 """Raise it when the same files give other values, so that old caches are left alone."""
@@ -68,61 +67,50 @@ def read_mels(root: Path, stamps: dict[str, tuple[int, int]], n_mels: int) -> Me
     """
     listed = [(name, *stamp) for name, stamp in stamps.items()]
     path = cache_path("mel", ".float32", FORMAT, str(root.resolve()), listed, n_mels)
-    index = path.with_suffix(".json")
-    if not (path.is_file() and index.is_file()):
-        _fill(path, index, root, list(stamps), n_mels)
-    read_ahead(path)
-    table = json.loads(index.read_text(encoding="utf-8"))
-    return Mels(
-        names=table["names"],
-        values=_mapped(path, n_mels, "r"),
-        start=np.array(table["start"], np.int64),
-        length=np.array(table["length"], np.int64),
-        broken=table["broken"],
-    )
+    index_path = path.with_suffix(".json")
+    if not (path.is_file() and index_path.is_file()):
+        shapes, unusable = _shapes(root, list(stamps), n_mels)
+        told = [shape[1] == n_mels for shape in shapes.values() if shape[0] != shape[1]]
+        most = sum(told) * 2 > len(told)
+        length: dict[str, int] = {}
 
-
-def _fill(path: Path, index: Path, root: Path, names: list[str], n_mels: int) -> None:
-    """Write the values and then their index."""
-    broken: dict[str, str] = {}
-    shapes: dict[str, tuple[int, int]] = {}
-
-    def look(name: str) -> None:
-        shapes[name] = _shape(_load(root / name), n_mels)
-
-    each("measuring mels", names, look, broken)
-    frames_first = [shape[1] == n_mels for shape in shapes.values() if shape[0] != shape[1]]
-    for name, shape in shapes.items():
-        if shape[0] == shape[1] and not frames_first:
-            broken[name] = f"its shape is {shape}: nothing tells frames from bands; store one more frame"
-    by_others = sum(frames_first) * 2 > len(frames_first)
-    good = [name for name in names if name in shapes and name not in broken]
-    transposed = {name: not by_others if (s := shapes[name])[0] == s[1] else s[1] != n_mels for name in good}
-    length = {name: shapes[name][1 if transposed[name] else 0] for name in good}
-    start = dict(zip(good, accumulate([length[name] for name in good][:-1], initial=0), strict=False))
-    total = sum(length.values())
-    with written_whole(path, 4 * total * n_mels, "mels") as temporary:
-        values = _mapped(temporary, n_mels, "r+")
-
-        def work(name: str) -> None:
-            mel = _load(root / name).astype(np.float32).reshape(shapes[name])
-            mel = mel.T if transposed[name] else mel
+        def read(name: str) -> np.ndarray:
+            shape = shapes[name]
+            if shape[0] == shape[1] and not told:
+                raise ValueError(f"its shape is {shape}: nothing tells frames from bands; store one more frame")
+            frames_first = most if shape[0] == shape[1] else shape[1] == n_mels
+            mel = _load(root / name).astype(np.float32).reshape(shape)
+            mel = mel if frames_first else mel.T
             wrong = ~np.isfinite(mel).all(1)
             if wrong.any():
                 raise ValueError(f"values that are not finite, first in frame {int(wrong.argmax())}")
-            values[start[name] : start[name] + len(mel)] = mel
+            length[name] = len(mel)
+            return mel
 
-        each("reading mels", good, work, broken)
-    good = [name for name in good if name not in broken]
-    table = {
-        "names": good,
-        "start": [start[name] for name in good],
-        "length": [length[name] for name in good],
-        "broken": broken,
-    }
-    content = json.dumps(table).encode()
-    with written_whole(index, len(content), "mels") as temporary:
-        temporary.write_bytes(content)
+        with written_whole(path, "mels") as file, written_whole(index_path, "an index of mels") as index:
+            names, start, broken = decode_into(file, "reading mels", list(shapes), read)
+            rows = {"start": [s // n_mels for s in start], "length": [length[name] for name in names]}
+            index.write(json.dumps({"names": names, **rows, "broken": unusable | broken}).encode())
+    table = json.loads(index_path.read_text(encoding="utf-8"))
+    table |= {key: np.array(table[key], np.int64) for key in ("start", "length")}
+    return Mels(values=mapped(path, np.float32).reshape(-1, n_mels), **table)
+
+
+def _shapes(root: Path, names: list[str], n_mels: int) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """The two axes of each file, without those of 1 in front; why other files cannot be used."""
+    shapes: dict[str, tuple[int, int]] = {}
+    unusable: dict[str, str] = {}
+    for name in names:
+        try:
+            full = shape = _load(root / name).shape
+            while len(shape) > 2 and shape[0] == 1:
+                shape = shape[1:]
+            if len(shape) != 2 or n_mels not in shape or 0 in shape:
+                raise ValueError(f"its shape is {full}; expected (frames, {n_mels}) or ({n_mels}, frames)")
+            shapes[name] = shape
+        except (OSError, ValueError) as error:
+            unusable[name] = one_line(error)
+    return shapes, unusable
 
 
 def _load(path: Path) -> np.ndarray:
@@ -134,18 +122,3 @@ def _load(path: Path) -> np.ndarray:
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise ValueError("not an array of floats")
     return array
-
-
-def _shape(array: np.ndarray, n_mels: int) -> tuple[int, int]:
-    """Its two axes, without those of 1 in front."""
-    shape = array.shape
-    while len(shape) > 2 and shape[0] == 1:
-        shape = shape[1:]
-    if len(shape) != 2 or n_mels not in shape or 0 in shape:
-        raise ValueError(f"its shape is {array.shape}; expected (frames, {n_mels}) or ({n_mels}, frames)")
-    return shape
-
-
-def _mapped(path: Path, n_mels: int, mode: str) -> np.ndarray:
-    empty = not path.stat().st_size
-    return np.zeros((0, n_mels), np.float32) if empty else np.memmap(path, np.float32, mode).reshape(-1, n_mels)

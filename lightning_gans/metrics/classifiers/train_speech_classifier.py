@@ -174,7 +174,7 @@ def spoken_digits(root: str | None) -> dict[str, tuple[Tensor, Tensor]]:
     data.setup("fit")
     parts = {split: data.splits[split][:] for split in ("train", "val", "test")}
     try:
-        sc09 = SC09(root, "v0.01", complete=False, length=CLIP_LENGTH)
+        sc09 = SC09(root, version="v0.01", complete=False, length=CLIP_LENGTH)
         sc09.setup("fit")
         for split, clips in sc09.splits.items():
             parts[f"SC09 {split}"] = clips[:]

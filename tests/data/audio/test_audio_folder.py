@@ -29,7 +29,7 @@ def firsts(data: AudioFolder, split: str) -> list[int]:
 def said(monkeypatch) -> list[str]:
     """What is told to the user."""
     lines: list[str] = []
-    for module in ("base", "folder"):
+    for module in ("sounds", "folder"):
         monkeypatch.setattr(f"lightning_gans.data.audio.{module}.rank_zero_info", lines.append)
     return lines
 
@@ -167,7 +167,7 @@ def test_no_clip_at_all(tmp_path, sound):
         sound(tmp_path / f"{index}.wav", 6 + index)
     with pytest.raises(
         InputError,
-        match=r"^no train clip: the longest of 3 files has 9 samples \(0.00 s at 16000 Hz\), a clip has 10 .*"
+        match=r"^no train clip: the longest of 3 files has 9 samples \(0.00 s at 16000 Hz\), at least 10 .*"
         r"use --data.slicing first, --data.pad_end true or a shorter --data.length$",
     ):
         ready(tmp_path, length=10, slicing="consecutive", val_pattern="0")

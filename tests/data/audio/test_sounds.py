@@ -47,7 +47,7 @@ def test_channels(tmp_path, sound):
     assert samples(stereo, "stereo.wav").tolist() == [[16384, 4096], [-8192, 12288]]
     sound(tmp_path / "surround.wav", np.full((2, 6), 0.5))
     assert samples(decoded(tmp_path), "surround.wav").tolist() == [[16384, 16384]]
-    with pytest.raises(InputError, match=r"1 sound .*neither 1 nor 2 channels, such as surround.wav with 6; use"):
+    with pytest.raises(InputError, match=r"surround.wav has 6 channels, .*--data.channels 1"):
         decoded(tmp_path, channels=2)
 
 
@@ -184,7 +184,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, sound, monkeypatch):
     sound(tmp_path / "a.wav", 10)
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path / "file"))
-    with pytest.raises(InputError, match=r"MB of decoded sounds .*set LIGHTNING_GANS_CACHE to a folder with enough"):
+    with pytest.raises(InputError, match=r"decoded sounds .*set LIGHTNING_GANS_CACHE to a folder with enough"):
         decoded(tmp_path)
 
 

@@ -22,7 +22,7 @@ def write(folder: Path, text: str) -> Path:
 )
 def test_attributes_become_zeros_and_ones(tmp_path, text):
     table = read_attributes(write(tmp_path, text))
-    assert table.images == ["a.jpg", "b/c.jpg"]
+    assert list(table.row) == ["a.jpg", "b/c.jpg"]
     assert table.names == ["Bald", "Male", "Young"]
     assert table.label.tolist() == [[0, 1, 0], [1, 0, 1]]
     assert table.label.dtype == torch.float32

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lightning_gans.data.files import ImageFiles
+from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import Box
 from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.errors import InputError
@@ -27,7 +27,7 @@ def columns(width: int, height: int, step: int) -> np.ndarray:
 )
 def test_crops(tmp_path, picture, crop, expected):
     picture(tmp_path / "a.png", columns(8, 4, 10))
-    crops = [crop] if isinstance(crop, Box) else crop
+    crops = {"a.png": crop} if isinstance(crop, Box) else crop
     size = 2 if crop == 2 else 4
     image = resized_images(ImageFiles(tmp_path), ["a.png"], crops, size, 1)
     assert image.shape == (1, 1, size, size)
@@ -127,7 +127,7 @@ def test_broken_files_are_named_and_leave_no_cache(tmp_path, picture, cache):
 def test_a_box_outside_of_its_image(tmp_path, picture):
     picture(tmp_path / "a.png", size=(10, 10))
     with pytest.raises(InputError, match=r"a.png \(its box .* lies outside of its 10x10 pixels"):
-        resized_images(ImageFiles(tmp_path), ["a.png"], [Box(20, 20, 30, 30)], 4, 3)
+        resized_images(ImageFiles(tmp_path), ["a.png"], {"a.png": Box(20, 20, 30, 30)}, 4, 3)
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, picture, monkeypatch):

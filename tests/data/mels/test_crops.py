@@ -40,7 +40,7 @@ def expected(whole: Tensor, config: MelConfig, first: int, frames: int, context:
 @pytest.mark.parametrize("context", [0, 2])
 def test_frames_of_a_crop_are_those_of_the_whole(config, context):
     sounds = noises(50, 16 * 40 + 11)
-    crops = MelCrops(sounds, np.arange(2), config, 7, context=context)
+    crops = MelCrops(sounds, np.arange(2), config, crop_frames=7, context=context)
     for first in (0, 1, 2, 18, 31, 32, 33):
         batch = to_batch(crops.read([Span(1, first, 7), Span(1, 5, 7)]), config, context)
         assert batch.mel.shape == (2, 6, 7 + 2 * context)
@@ -59,7 +59,7 @@ def test_frames_of_speech(config, name, data_root):
     config = MelConfig.of(config.name)
     samples, rate = soundfile.read(data_root / "LJSpeech-1.1" / "wavs" / f"{name}.wav", dtype="int16")
     sounds = Sounds([name], samples, np.array([0]), np.array([len(samples)]), 1, rate, {rate: 1}, {})
-    crops = MelCrops(sounds, np.arange(1), config, 32, context=2)
+    crops = MelCrops(sounds, np.arange(1), config, crop_frames=32, context=2)
     last = len(samples) // 256 - 32
     for first in (0, 1, 60, last - 1, last):
         batch = to_batch(crops.read([Span(0, first, 32)]), config, 2)
@@ -83,7 +83,7 @@ def test_whole_utterances(config):
 @pytest.mark.parametrize("length", [1, 2, 17, 40, 70])
 def test_short_files_are_followed_by_zeros(config, length):
     sounds = noises(length)
-    crops = MelCrops(sounds, np.arange(1), config, 5, context=1)
+    crops = MelCrops(sounds, np.arange(1), config, crop_frames=5, context=1)
     batch = to_batch(crops.__getitems__([0]), config, 1)
     whole = audio(sounds, 0, zeros=80 - length)
     assert batch.audio.equal(whole[None, None])
@@ -96,7 +96,7 @@ def firsts(crops: MelCrops, epochs: range) -> list[list[int]]:
 
 
 def test_every_start_is_drawn_the_last_one_too():
-    crops = MelCrops(noises(16 * 9 + 15, 16 * 7 - 1), np.arange(2), HOP, 7)
+    crops = MelCrops(noises(16 * 9 + 15, 16 * 7 - 1), np.arange(2), HOP, crop_frames=7)
     drawn = np.array(firsts(crops, range(300)))
     assert np.bincount(drawn[:, 0], minlength=3).min() > 70  # 100 each on average
     assert drawn[:, 0].max() == 2 and not drawn[:, 1].any()
@@ -104,23 +104,25 @@ def test_every_start_is_drawn_the_last_one_too():
 
 def test_draws_are_functions_of_seed_epoch_and_example():
     sounds, rows = noises(2000, 3000, 4000), np.array([0, 2])
-    crops = MelCrops(sounds, rows, HOP, 7, per_file=3, gain=(0.3, 1.0), seed=1)
+    crops = MelCrops(sounds, rows, HOP, crop_frames=7, per_file=3, gain=(0.3, 1.0), seed=1)
     assert len(crops) == 6
     spans = [crops.span(i) for i in range(18)]
     assert [span.file for span in spans] == [0, 2] * 9
-    assert spans == [MelCrops(sounds, rows, HOP, 7, per_file=3, gain=(0.3, 1.0), seed=1).span(i) for i in range(18)]
+    assert spans == [
+        MelCrops(sounds, rows, HOP, crop_frames=7, per_file=3, gain=(0.3, 1.0), seed=1).span(i) for i in range(18)
+    ]
     assert len({span.first for span in spans}) > 12 and len({span.gain for span in spans}) == 18
-    other = MelCrops(sounds, rows, HOP, 7, per_file=3, gain=(0.3, 1.0), seed=2)
+    other = MelCrops(sounds, rows, HOP, crop_frames=7, per_file=3, gain=(0.3, 1.0), seed=2)
     assert not {span.gain for span in spans} & {other.span(i).gain for i in range(18)}
     # the same places with a gain or without one
-    assert [MelCrops(sounds, rows, HOP, 7, per_file=3, seed=1).span(i).first for i in range(18)] == [
+    assert [MelCrops(sounds, rows, HOP, crop_frames=7, per_file=3, seed=1).span(i).first for i in range(18)] == [
         span.first for span in spans
     ]
 
 
 def test_the_gain_comes_before_the_mel():
-    crops = MelCrops(noises(2000), np.arange(1), HOP, 7, gain=(0.3, 0.5))
-    plain = MelCrops(noises(2000), np.arange(1), HOP, 7)
+    crops = MelCrops(noises(2000), np.arange(1), HOP, crop_frames=7, gain=(0.3, 0.5))
+    plain = MelCrops(noises(2000), np.arange(1), HOP, crop_frames=7)
     gains = np.array([crops.span(i).gain for i in range(200)])
     assert 0.3 <= gains.min() < 0.31 and 0.49 < gains.max() <= 0.5
     loud, quiet = (to_batch(data.__getitems__([4]), HOP, 0) for data in (plain, crops))
@@ -129,7 +131,7 @@ def test_the_gain_comes_before_the_mel():
 
 
 def test_one_example():
-    crops = MelCrops(noises(2000), np.arange(1), HOP, 7)
+    crops = MelCrops(noises(2000), np.arange(1), HOP, crop_frames=7)
     one, batch = crops[3], crops.__getitems__([3])
     assert one.audio.shape == (1, 7 * 16 + 2 * HOP.margin)
     assert all(a.equal(b[0]) for a, b in zip(one, batch, strict=True))
@@ -152,7 +154,7 @@ def test_halves():
 @configs
 def test_halves_lie_in_their_utterance(config):
     sounds = noises(16 * 33 + 5)
-    utterances = Utterances(sounds, np.arange(1), config, 2, context=2)
+    utterances = Utterances(sounds, np.arange(1), config, parts=2, context=2)
     assert len(utterances) == 2
     for index, (first, frames) in enumerate(((0, 16), (16, 17))):
         batch = to_batch(utterances.__getitems__([index]), config, 2)

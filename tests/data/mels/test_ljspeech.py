@@ -4,10 +4,12 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import yaml
 
 from lightning_gans.data import LJSpeech
 from lightning_gans.data.mels import ljspeech
 from lightning_gans.errors import InputError
+from lightning_gans.zoo import assets
 
 PARTS = dict(complete=False, val_pattern="^LJ050-00(29|30|31)", test_pattern="^(LJ014|LJ050-003[23])")
 
@@ -28,8 +30,8 @@ def clips(tmp_path, sound) -> Path:
 
 def test_official_split(clips, monkeypatch):
     data = LJSpeech()
-    parts = data._parts([f"LJ{i:05d}" for i in range(ljspeech.CLIPS)])
-    assert {name: (len(rows), rows[0], rows[-1]) for name, rows in parts.items()} == {
+    rows = data._rows([f"LJ{i:05d}" for i in range(ljspeech.CLIPS)])
+    assert {name: (len(of_split), of_split[0], of_split[-1]) for name, of_split in rows.items()} == {
         "train": (12_600, 0, 12_599),
         "val": (250, 12_600, 12_849),
         "test": (250, 12_850, 13_099),
@@ -73,8 +75,27 @@ def test_nothing_there(tmp_path, monkeypatch):
         LJSpeech(str(tmp_path)).setup("fit")
 
 
-def test_only_its_own_arguments_are_kept():
-    assert set(LJSpeech().hparams) == set(LJSpeech.__init__.__annotations__) - {"return"}
+def test_the_arguments_are_kept():
+    given = {"root": "here", "crop": 512, "mel": "melgan", "gain": (0.3, 1.0)}
+    kept = dict(LJSpeech(**given).hparams)
+    assert kept == given | {"complete": True}
+    assert LJSpeech(**kept).mel.name == "melgan"
+
+
+@pytest.mark.parametrize("config", ["melgan_lj001", "parallel_wavegan_lj001"])
+def test_the_configs_of_lj001_leave_the_rest_of_the_data_set_out(tmp_path, sound, config):
+    chapters = {"LJ001": range(1, 187, 5), "LJ002": range(3), "LJ014": range(284, 287), "LJ050": range(26, 36)}
+    names = [f"{chapter}-{number:04d}" for chapter, numbers in chapters.items() for number in numbers]
+    for name in names:
+        sound(tmp_path / "LJSpeech-1.1" / "wavs" / f"{name}.wav", 9000, rate=22050)
+    options = yaml.safe_load(assets.config(config).read_text())["data"]["init_args"]
+    data = ready(tmp_path, **options)
+    names_of = data.splits["train"].sounds.names
+    used = {split: [names_of[row][:-4] for row in part.rows] for split, part in data.splits.items()}
+    assert used["train"] == [name for name in names if "LJ001" in name and int(name[-4:]) <= 32]
+    assert used["val"] == ["LJ050-0029", "LJ050-0030", "LJ050-0031"]
+    assert used["test"] == ["LJ014-0285", "LJ050-0032", "LJ050-0033"]
+    assert len(data.splits["train"].sounds.names) == 13  # nothing else was decoded
 
 
 def test_the_sample(data_root):

@@ -35,7 +35,7 @@ def said(monkeypatch) -> list[str]:
     lines: list[str] = []
     for name in ("rank_zero_info", "rank_zero_warn"):
         monkeypatch.setattr(f"lightning_gans.data.mels.base.{name}", lines.append)
-    monkeypatch.setattr("lightning_gans.data.audio.base.rank_zero_info", lines.append)
+    monkeypatch.setattr("lightning_gans.data.audio.sounds.rank_zero_info", lines.append)
     return lines
 
 

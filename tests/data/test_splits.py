@@ -1,0 +1,72 @@
+"""Files that are split by patterns, and by the hashes of their names."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightning_gans.data.splits import only_split, split_files
+from lightning_gans.errors import InputError
+
+NAMES = st.lists(st.from_regex(r"[ab]/[xyz][0-9]{1,3}\.wav", fullmatch=True), min_size=1, unique=True)
+NONE = dict(train_pattern=None, val_pattern=None, test_pattern=None)
+
+
+def split(names: list[str], validation: float = 0.0, **patterns: str) -> dict[str, list[str]]:
+    rows = split_files(names, NONE | patterns, validation)
+    return {name: [names[row] for row in of_split] for name, of_split in rows.items()}
+
+
+@given(NAMES, st.floats(0, 0.99), st.sampled_from([None, "^a/"]), st.sampled_from([None, "x"]), st.randoms())
+def test_every_file_belongs_to_one_split_whatever_the_order(names, validation, train_pattern, test_pattern, random):
+    given_patterns = {"train_pattern": train_pattern, "test_pattern": test_pattern}
+    patterns = {key: pattern for key, pattern in given_patterns.items() if pattern is not None}
+    if not all(any(pattern.strip("^") in name for name in names) for pattern in patterns.values()):
+        with pytest.raises(InputError, match="finds none of"):
+            split(names, validation, **patterns)
+        return
+    splits = split(names, validation, **patterns)
+    used = [name for of_split in splits.values() for name in of_split]
+    assert len(used) == len(set(used))
+    tested = [name for name in names if test_pattern and "x" in name]
+    rest = [name for name in names if name not in tested and (train_pattern is None or name.startswith("a/"))]
+    assert splits.get("test", []) == tested
+    assert sorted(splits["train"] + splits.get("val", [])) == sorted(rest)
+    assert len(splits.get("val", [])) == round(validation * len(rest))
+    shuffled = random.sample(names, len(names))
+    assert {key: set(of_split) for key, of_split in split(shuffled, validation, **patterns).items()} == {
+        key: set(of_split) for key, of_split in splits.items()
+    }
+    for of_split in splits.values():
+        assert of_split == sorted(of_split, key=names.index)
+    # what is decoded alone is split as before
+    stamps = dict.fromkeys(names, (0, 0))
+    kept = list(only_split(stamps, split_files(names, NONE | patterns, validation)))
+    assert set(kept) == set(used) and split(kept, validation, **patterns) == splits
+
+
+def test_held_out_files_are_not_trained_on_whatever_the_train_pattern_finds():
+    names = ["ann_1", "ann_2", "bob_1", "bob_2", "eve_1"]
+    assert split(names, train_pattern="ann|bob", val_pattern="_2", test_pattern="eve") == {
+        "train": ["ann_1", "bob_1"],
+        "val": ["ann_2", "bob_2"],
+        "test": ["eve_1"],
+    }
+    assert split(names, train_pattern="bob", val_pattern="ann")["train"] == ["bob_1", "bob_2"]
+    assert split(names, val_pattern="_")["train"] == []
+
+
+@pytest.mark.parametrize("name", ["train_pattern", "val_pattern", "test_pattern"])
+def test_a_pattern_that_finds_nothing(name):
+    with pytest.raises(InputError, match=f"^{name} 'x' finds none of 2 files, such as ann"):
+        split(["ann", "bob"], **{name: "x"})
+
+
+def test_two_patterns_that_find_the_same_file():
+    with pytest.raises(InputError, match="both find 1 files: ann_1;"):
+        split(["ann_1", "ann_2"], val_pattern="1", test_pattern="1|2")
+
+
+def test_rows_are_whole_numbers():
+    rows = split_files(["a"], NONE | {"val_pattern": "a"})
+    assert all(of_split.dtype == np.int64 for of_split in rows.values())
