@@ -9,6 +9,8 @@ from lightning_gans.zoo import sources
 from lightning_gans.zoo.cards import Card, Result
 
 BEGIN, END = "<!-- zoo:begin -->", "<!-- zoo:end -->"
+SHOWN = 3
+"""Metrics of each model in the README's table, the first ones of its card."""
 
 
 def cards() -> list[Card]:
@@ -30,7 +32,7 @@ def listing() -> str:
 
 
 def results_table() -> str:
-    """A markdown table with a row per metric of each model; an arrow says whether more or less is better."""
+    """A markdown table with a row per metric, ``SHOWN`` of each model; an arrow says whether more or less is better."""
     from lightning_gans.metrics import METRICS
 
     arrows = {None: "", True: " ↑", False: " ↓"}
@@ -40,7 +42,7 @@ def results_table() -> str:
     ]
     for card in cards():
         model = f"[`{card.name}`](zoo/{card.name}.md)"
-        for result in card.results:
+        for result in card.results[:SHOWN]:
             arrow = arrows[getattr(METRICS.get(result.metric), "higher_is_better", None)]
             metric = f"`{result.metric}`{f', {result.unit}' if result.unit else ''}{arrow}"
             values = (result.reported, result.paper_recipe, result.reproduced, result.baseline, result.real)

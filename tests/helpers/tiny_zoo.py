@@ -6,6 +6,7 @@ import torch
 import yaml
 
 from lightning_gans import models, zoo
+from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.zoo.cards import split
 
 TINY = {
@@ -40,11 +41,11 @@ def tiny(name: str):
     return module
 
 
-def checkpoint(path: Path, name: str = "GAN", **changes) -> Path:
-    """A file such as ``fit`` writes."""
-    module = tiny(name)
+def checkpoint(path: Path, model: str | AdversarialModule = "GAN", **changes) -> Path:
+    """A file such as ``fit`` writes, of a tiny model or of the given one."""
+    module = tiny(model) if isinstance(model, str) else model
     content = {
-        "model": name,
+        "model": type(module).__name__,
         "hyper_parameters": {**module.hparams, "_instantiator": "lightning.pytorch.cli.instantiate_module"},
         "state_dict": module.state_dict(),
     }
@@ -53,8 +54,10 @@ def checkpoint(path: Path, name: str = "GAN", **changes) -> Path:
     return path
 
 
-def entry(folder: Path, entry_name: str = "gan_noise", model: str = "GAN", half: bool = False, **fields) -> Path:
-    """Export a tiny model into the folder, and fill in its card; returns the weights file."""
+def entry(
+    folder: Path, entry_name: str = "gan_noise", model: str | AdversarialModule = "GAN", half: bool = False, **fields
+) -> Path:
+    """Export a model into the folder, and fill in its card; returns the weights file."""
     exported = zoo.export(checkpoint(folder / "runs" / "last.ckpt", model), folder, entry_name, half)
     rewrite(exported.card, **(FILLED | fields))
     return exported.weights

@@ -1,0 +1,232 @@
+"""The documents do what they say: their commands run, their Python runs, their tables name what there is."""
+
+import os
+import re
+import runpy
+import shlex
+import shutil
+import subprocess
+import sys
+from glob import glob
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+import yaml
+from helpers import bundle_writer, tiny_data, tiny_zoo
+from helpers import parallel_wavegan_files as parallel_wavegan
+from helpers import vocoder_layers as layers
+from helpers.authors_wavegan import variables
+from PIL import Image
+from torch.distributed.run import get_args_parser
+from wandb.cli.cli import cli as wandb
+
+from lightning_gans import audio, data, metrics, models, zoo
+from lightning_gans.__main__ import main
+from lightning_gans.zoo import assets
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = ["README.md", "configs/README.md", "zoo/README.md", "notebooks/README.md"]
+
+MODEL = {  # what makes a paper's model small; the vocoders' hop stays
+    "gan": {"hidden": 8, "units": 4, "pieces": 2},
+    "cgan": {},
+    "dcgan": {"width": 2},
+    "controlgan": {"width": 2},
+    "wavegan": {"width": 1, "latent_dim": 3},
+    "specgan": {"width": 1, "latent_dim": 3},
+    "melgan": {"width": 2, "blocks": 1},
+    "parallel_wavegan": dict(layers=3, stacks=1, residual_channels=4, gate_channels=8, skip_channels=4),
+}
+DATA = {  # of a config whose data are not all there
+    "wavegan_sc09": "--data.complete=false",
+    "melgan_ljspeech": "--data.complete=false --data.val_pattern=LJ050-0029 --data.test_pattern=LJ014",
+}
+SHORT = (
+    "--data.batch_size=2 --trainer.fast_dev_run=1 --trainer.accelerator=cpu --trainer.devices=1 --evaluation.metrics=[]"
+    " --checkpoint.monitor=null --trainer.enable_progress_bar=false --trainer.enable_model_summary=false"
+)
+
+
+def blocks(document: str, language: str) -> list[str]:
+    """The contents of the code blocks of a language, in their order."""
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
+    assert {kind for kind, _ in found} <= {"console", "python", "bibtex"}, "what language is that, and who checks it?"
+    return [content for kind, content in found if kind == language]
+
+
+def commands(document: str) -> list[str]:
+    """The commands of a document; one that ends with a backslash goes on in the next line."""
+    lines = "".join(blocks(document, "console")).replace("\\\n", "").splitlines()
+    assert all(line.startswith("$ ") for line in lines), lines
+    return [line.removeprefix("$ ") for line in lines]
+
+
+def value(words: list[str], option: str) -> str:
+    """The word behind an option, or nothing."""
+    return words[words.index(option) + 1] if option in words else ""
+
+
+def small(config: str) -> list[str]:
+    """What makes a second of a command that trains or evaluates."""
+    model = [f"--model.{name}={value}" for name, value in MODEL[config.rpartition("_")[0]].items()]
+    return [*model, *DATA.get(config, "").split(), *SHORT.split()]
+
+
+def write_zoo(folder: Path) -> None:
+    """Small models under the names of the released ones."""
+    for name in zoo.names():
+        card = zoo.card(name)
+        options = yaml.safe_load(assets.config(card.config).read_text())["model"]
+        given = options.get("init_args", {}) if isinstance(options, dict) else {}
+        module = getattr(models, card.model)(**given | MODEL[card.config.rpartition("_")[0]])
+        tiny_zoo.entry(folder, name, module, config=card.config)
+
+
+def write_foreign() -> None:
+    """Checkpoints of other projects."""
+    parallel_wavegan.written(Path(), parallel_wavegan.small_config(), parallel_wavegan.small_state())
+    torch.save(layers.melgan_state("melgan_neurips", width=3), "netG.pt")
+    bundle_writer.write_bundle(Path("model.ckpt-100000"), variables())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def machine(tmp_path_factory):
+    """What a reader has: data sets, a zoo, a run, sounds, and checkpoints of other projects."""
+    folder = tmp_path_factory.mktemp("machine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        tiny_data.write_all(folder / "DIR")
+        write_zoo(folder / "zoo")
+        write_foreign()
+        patch.setenv("LIGHTNING_GANS_DATA", str(folder / "DIR"))
+        patch.setenv("LIGHTNING_GANS_CACHE", str(folder / "cache"))
+        patch.setenv("LIGHTNING_GANS_ZOO", str(folder / "zoo"))
+        limits = ["--trainer.fast_dev_run=false", "--trainer.limit_train_batches=3", "--trainer.max_epochs=1"]
+        main(["fit", "--config=dcgan_mnist", "--run.id=RUN", "--run.mode=offline", *small("dcgan_mnist"), *limits])
+        checkpoints = Path("runs/lightning_gans/RUN/checkpoints")
+        shutil.copy(checkpoints / "last.ckpt", checkpoints / "00010000.ckpt")
+        Path("FOLDER").mkdir()
+        tiny_data.write_sound(Path("in.wav"), 22050)
+        shutil.copy("in.wav", "FOLDER")
+        shutil.copy("zoo/melgan_ljspeech.safetensors", "my_melgan.safetensors")
+        mel = zoo.load("parallel_wavegan_ljspeech").mel(torch.from_numpy(soundfile.read("in.wav", dtype="float32")[0]))
+        np.save("mel.npy", mel.T.numpy())
+        yield
+
+
+def lightning_gans(words: list[str]) -> None:
+    """Run the command; of one for several processes, and of one that only prints, read the options."""
+    words = [path for word in words for path in (sorted(glob(word)) if "*" in word else [word])]
+    if words[0] not in ("fit", "validate", "test", "predict"):
+        return main(words)
+    several = {"--trainer.devices", "--trainer.num_nodes"} & set(words)
+    if not several and not {"--print_config", "--model.help"} & set(words):
+        return main([*words, *small(value(words, "--config") or f"{value(words, '--model').lower()}_mine")])
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--print_config"] if several else words)
+    assert not stop.value.code
+
+
+def run(command: str) -> None:
+    """Run a command, or check what can be checked of it here."""
+    program, *words = shlex.split(command, comments=True)
+    if program == "lightning-gans":
+        lightning_gans(words)
+    elif program == "make":
+        subprocess.run(["make", "-n", *words], cwd=ROOT, check=True, capture_output=True)
+    elif program == "pip":
+        assert words == ["install", "--constraint", "constraints.txt", "."] and (ROOT / words[2]).is_file()
+    elif program == "torchrun":
+        given = get_args_parser().parse_args(words)
+        assert given.module and given.training_script == "lightning_gans"
+        lightning_gans(given.training_script_args)
+    elif program == "sbatch":  # with an srun that prints what it is to run
+        Path("bin").mkdir(exist_ok=True)
+        Path("bin/srun").write_text('#!/bin/bash\nprintf "%s\\n" "$@"\n')
+        Path("bin/srun").chmod(0o755)
+        job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NUM_NODES": "2", "SLURM_NTASKS_PER_NODE": "4"}
+        environment = os.environ | job | {"PATH": f"bin:{os.environ['PATH']}"}
+        script = ["bash", ROOT / words[0], *words[1:]]
+        started = subprocess.run(script, env=environment, check=True, capture_output=True, text=True).stdout.split("\n")
+        assert started[0] == "lightning-gans"
+        lightning_gans(started[1:-1])
+    elif program == "wandb":
+        words = [str(ROOT / word) if word.startswith("configs/") else word for word in words]
+        words = [word if "offline-run" not in word else glob("runs/wandb/offline-run*")[0] for word in words]
+        wandb.commands[words[0]].make_context(words[0], words[1:])
+    else:
+        raise AssertionError(f"{program} is not checked by this test")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_command_runs(document, capsys):
+    failed = []
+    for command in commands(document):
+        try:
+            run(command)
+        except (Exception, SystemExit) as error:
+            said = capsys.readouterr().err.strip().rpartition("\n")[2]
+            failed.append(f"{command}\n    {type(error).__name__}: {error} {said}")
+    assert not failed, "\n".join(failed)
+    assert commands(document)
+
+
+@pytest.mark.parametrize("document", [document for document in DOCUMENTS if blocks(document, "python")])
+def test_the_python_runs(document):
+    code = "\n".join(blocks(document, "python")).replace("max_steps=500", "fast_dev_run=True")
+    exec(compile(code, document, "exec"), {})
+
+
+def first_column(document: str, heading: str) -> list[str]:
+    """The names in backticks of the first column of the table below a heading."""
+    below = (ROOT / document).read_text().partition(f"{heading}\n")[2].partition("\n#")[0]
+    rows = [line.split("|")[1] for line in below.splitlines() if line.startswith("| ")]
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+
+
+@pytest.mark.parametrize(
+    ("document", "heading", "there_is"),
+    [
+        ("configs/README.md", "## Data", data.__all__),
+        ("configs/README.md", "## Metrics", metrics.METRICS),
+        ("zoo/README.md", "### Mel conventions", audio.CONVENTIONS),
+    ],
+)
+def test_a_table_names_what_there_is(document, heading, there_is):
+    assert sorted(first_column(document, heading)) == sorted(there_is)
+
+
+def test_the_table_of_papers_names_every_class_with_its_file_and_paper():
+    row = re.compile(r"^\| \[.*\]\(https://arxiv.org/abs/([\d.]+)\).* \| \[.*\]\((.*)\) \| `(\w+)` \|$", re.MULTILINE)
+    rows = row.findall((ROOT / "README.md").read_text())
+    assert sorted(name for *_, name in rows) == sorted(models.__all__)
+    for arxiv, file, name in rows:
+        module = sys.modules[getattr(models, name).__module__]
+        assert (ROOT / file).samefile(module.__file__) and arxiv in module.__doc__
+
+
+@pytest.mark.parametrize("option", [name for name in first_column("configs/README.md", "## Options")])
+def test_an_option_of_the_table_is_one(option):
+    files = {"NAME": "dcgan_mnist", "FILE": "runs/lightning_gans/RUN/checkpoints/last.ckpt"}
+    words = [files.get(word, word) for word in option.split()]
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config=dcgan_mnist", *words, "--print_config"])
+    assert not stop.value.code
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_links_lead_somewhere(document):
+    for target in re.findall(r"\]\((?!http)([^)#]*)(?:#[^)]*)?\)", (ROOT / document).read_text()):
+        assert (ROOT / document).parent.joinpath(target).exists(), target
+
+
+def test_the_picture_is_made_by_its_script_and_small(tmp_path, monkeypatch):
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    runpy.run_path(str(ROOT / "zoo/samples.py"))["main"](tmp_path / "samples.png")
+    committed = ROOT / "zoo/samples.png"
+    with Image.open(committed) as expected, Image.open(tmp_path / "samples.png") as made:
+        assert made.size == expected.size
+    assert committed.stat().st_size < 150_000
