@@ -26,9 +26,8 @@ SHOWN = 64
 """Clips in one picture; more would be too small to see on a screen."""
 
 PAPER, INK, AXIS, TEXT = (255, 255, 255), (35, 60, 120), (205, 210, 220), (90, 95, 105)
-RAMP = ((0, 0, 4), (28, 16, 68), (79, 18, 123), (129, 37, 129), (181, 54, 122), (229, 80, 100), (251, 135, 97),
-        (254, 194, 135), (252, 253, 191))  # fmt: skip
-"""From silence to full scale, with even steps of lightness (magma of Smith and van der Walt, CC0)."""
+COLORS = "magma"
+"""matplotlib's name. The picture itself is pasted together here, 8 to 18 times faster than by its axes."""
 
 
 def clips_picture(audio: Tensor, sample_rate: int, columns: int | None = None) -> Image.Image:
@@ -83,6 +82,8 @@ def _waves(audio: Tensor) -> list[Image.Image]:
 
 def _spectrograms(audio: Tensor, sample_rate: int) -> list[Image.Image]:
     """Frames of about 32 ms, each in the middle of its column."""
+    from matplotlib import colormaps
+
     n_fft = 2 ** max(4, round(math.log2(FRAME_SECONDS * sample_rate)))
     hop_length = max(1, audio.shape[-1] // WIDTH)
     frames = math.ceil(audio.shape[-1] / hop_length)
@@ -90,9 +91,7 @@ def _spectrograms(audio: Tensor, sample_rate: int) -> list[Image.Image]:
     power = spectrum.abs().square().mean(1) / (n_fft / 4) ** 2  # a sine's peak is half the sum of the window
     share = ((10 * power.clamp(min=1e-12).log10() - FLOOR_DB) / (CEILING_DB - FLOOR_DB)).clamp(0, 1)
     share = adaptive_max_pool2d(share, (SPECTROGRAM_HEIGHT, WIDTH)).flip(1)  # a mean would dim tones
-    steps = np.linspace(0, 1, len(RAMP))
-    table = np.stack([np.interp(np.linspace(0, 1, 256), steps, colour) for colour in np.array(RAMP).T], 1)
-    return [Image.fromarray(pixels) for pixels in table.round().astype(np.uint8)[(share * 255).round().long().numpy()]]
+    return [Image.fromarray(pixels) for pixels in colormaps[COLORS](share.numpy(), bytes=True)[..., :3]]
 
 
 def write_clips(

@@ -6,7 +6,7 @@ import soundfile
 import torch
 
 from lightning_gans.callbacks import media
-from lightning_gans.callbacks.media import GAP, INK, PAPER, RAMP, SPECTROGRAM_HEIGHT, WAVE_HEIGHT, WIDTH, clips_picture
+from lightning_gans.callbacks.media import GAP, INK, PAPER, SPECTROGRAM_HEIGHT, WAVE_HEIGHT, WIDTH, clips_picture
 from lightning_gans.errors import InputError
 
 RATE, LENGTH = 16_000, 16_384
@@ -46,13 +46,13 @@ def test_a_tone_is_a_bright_line_with_low_frequencies_at_the_bottom(frequency):
     assert brightness[abs(np.arange(SPECTROGRAM_HEIGHT) - expected) > 6].max() < 60  # of 765
 
 
-def test_colours_are_decibels_of_full_scale():
-    """The top of the ramp at -10 dB and above; -50 dB, halfway to -90 dB, is the middle colour."""
-    middle = RAMP[len(RAMP) // 2]
-    for amplitude, colour in ((1.0, RAMP[-1]), (10**-0.5, RAMP[-1]), (10**-2.5, middle), (0.0, RAMP[0])):
+def test_colors_are_decibels_of_full_scale():
+    """The top of magma at -10 dB and above; -50 dB, halfway to -90 dB, is its middle."""
+    bottom, middle, top = (0, 0, 4), (183, 55, 121), (252, 253, 191)
+    for amplitude, color in ((1.0, top), (10**-0.5, top), (10**-2.5, middle), (0.0, bottom)):
         _, spectrogram = parts(sine(1000, amplitude))
         brightest = spectrogram[spectrogram[:, 128].sum(1).argmax(), 128]
-        assert np.abs(brightest.astype(int) - colour).max() <= 5, amplitude
+        assert np.abs(brightest.astype(int) - color).max() <= 5, amplitude
 
 
 def test_the_waveform_is_on_a_scale_of_its_own():
