@@ -23,6 +23,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from lightning_gans import zoo
 from lightning_gans.callbacks.evaluation import Evaluate
+from lightning_gans.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gans.callbacks.nonfinite import StopAtNonFiniteLoss
 from lightning_gans.callbacks.predictions import SavePredictions
 from lightning_gans.callbacks.preemption import StopOnSignal
@@ -30,8 +31,10 @@ from lightning_gans.callbacks.samples import LogSamples
 from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.cli.messages import CLASSES, Parser, resolve
 from lightning_gans.errors import InputError, LostProcess
+from lightning_gans.tracking.config import SaveConfigToRun
 from lightning_gans.tracking.metrics_file import WriteMetrics
-from lightning_gans.tracking.wandb import LastCheckpoint, ReportRun, RunLogger, SaveConfigToRun
+from lightning_gans.tracking.report import ReportRun
+from lightning_gans.tracking.wandb import RunLogger
 from lightning_gans.training.accumulation import AccumulateGradients, ClipGradients
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.checkpoints import CheckpointFiles, newest, require_writable

@@ -44,7 +44,7 @@ def compare(runs: list[Path], output: Path = Path("compare.html")) -> None:
 
 
 def page(runs: Sequence[Run]) -> str:
-    """The whole page: final figures, what the configs differ in, curves, pictures and sounds."""
+    """The whole page: final values, what the configs differ in, curves, pictures and sounds."""
     from jinja2 import Environment, PackageLoader
     from plotly.offline import get_plotlyjs
 
@@ -53,7 +53,7 @@ def page(runs: Sequence[Run]) -> str:
     return pages.get_template("compare.html").render(
         runs=runs,
         plotly=get_plotlyjs(),
-        figures=[(name, [summary(run, name) for run in runs]) for name in names if not name.startswith("train/")],
+        metrics=[(name, [summary(run, name) for run in runs]) for name in names if not name.startswith("train/")],
         options=differing([run.options for run in runs]),
         curves=[_curves(runs, name) for name in names],
         pictures=[_data(run.pictures[-1], "image/png") if run.pictures else None for run in runs],
@@ -63,8 +63,8 @@ def page(runs: Sequence[Run]) -> str:
     )
 
 
-def summary(run: Run, name: str) -> dict[str, float] | None:
-    """A figure's last value, its smallest and its largest, each with the generator updates at which it was taken."""
+def summary(run: Run, name: str) -> dict[str, tuple[float, float]] | None:
+    """A metric's last value, its smallest and its largest, each with the generator updates at which it was taken."""
     points = [(row[name], row[AXIS]) for row in run.rows if name in row]
     if not points:
         return None
@@ -86,19 +86,19 @@ def _curves(runs: Sequence[Run], name: str) -> str:
     """The plot of one name, in which a menu changes the axis."""
     import plotly.graph_objects as go
 
-    figure, along = go.Figure(), {axis: [] for axis in AXES}
+    plot, along = go.Figure(), dict[str, list[list[float | None]]]((axis, []) for axis in AXES)
     for run in runs:
         rows = thinned([row for row in run.rows if name in row])
         for axis, xs in along.items():
             xs.append([row.get(axis) for row in rows])
         lines = "lines+markers" if len(rows) < 50 else "lines"
-        figure.add_scatter(x=along[AXIS][-1], y=[row[name] for row in rows], name=run.name, mode=lines)
+        plot.add_scatter(x=along[AXIS][-1], y=[row[name] for row in rows], name=run.name, mode=lines)
     buttons = [
         {"label": title, "method": "update", "args": [{"x": along[axis]}, {"xaxis.title.text": title}]}
         for axis, title in AXES.items()
         if any(x is not None for xs in along[axis] for x in xs)
     ]
-    figure.update_layout(
+    plot.update_layout(
         title=name,
         template="plotly_white",
         height=380,
@@ -108,7 +108,7 @@ def _curves(runs: Sequence[Run], name: str) -> str:
         showlegend=True,
         updatemenus=[{"buttons": buttons, "x": 1, "xanchor": "right", "y": 1.18}] if len(buttons) > 1 else [],
     )
-    return figure.to_html(full_html=False, include_plotlyjs=False, div_id=f"curve-{name.replace('/', '-')}")
+    return plot.to_html(full_html=False, include_plotlyjs=False, div_id=f"curve-{name.replace('/', '-')}")
 
 
 def thinned(rows: list[Any]) -> list[Any]:

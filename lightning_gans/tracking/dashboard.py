@@ -17,7 +17,7 @@ LOSSES = {
     "penalty of D": ["train/penalty"],
     "norms of the gradients": ["train/grad_norm_g", "train/grad_norm_d", "train/grad_norm_c"],
 }
-KINDS = {"image": "Figures of images", "audio": "Figures of sounds", "mel": "Figures of vocoders"}
+KINDS = {"image": "Metrics of images", "audio": "Metrics of sounds", "mel": "Metrics of vocoders"}
 
 
 def dashboard(*, entity: str, project: str = "lightning_gans", dry_run: bool = False) -> None:
@@ -57,8 +57,8 @@ def dashboard(*, entity: str, project: str = "lightning_gans", dry_run: bool = F
 
 
 def workspace(entity: str, project: str) -> Any:
-    """Losses, figures of each kind, media, speed, and what the configs differ in."""
-    from lightning_gans.metrics import METRICS
+    """Losses, metrics of each kind, media, speed, and what the configs differ in."""
+    from lightning_gans.metrics import of_kind
 
     try:
         import wandb_workspaces.reports.v2 as panels
@@ -66,16 +66,15 @@ def workspace(entity: str, project: str) -> Any:
     except ImportError:
         raise InputError("dashboard needs wandb-workspaces; pip install 'lightning-gans[dashboard]'") from None
 
-    def lines(title: str, names: list[str]) -> Any:
+    def lines(title: str, names: list[Any]) -> Any:
         return panels.LinePlot(title=title, x=AXIS, y=names)
 
     def media(title: str, name: str) -> Any:
         return panels.MediaBrowser(title=title, media_keys=[name], num_columns=2)
 
-    figures = {kind: [name for name, metric in METRICS.items() if metric.kind == kind] for kind in KINDS}
     sections = {
         "Losses": [lines(title, names) for title, names in LOSSES.items()],
-        **{KINDS[kind]: [lines(name, [f"val/{name}"]) for name in names] for kind, names in figures.items()},
+        **{title: [lines(name, [f"val/{name}"]) for name in of_kind(kind)] for kind, title in KINDS.items()},
         "Samples": [
             media("samples", "val/samples"),
             media("spectrograms", "val/spectrograms"),

@@ -1,7 +1,4 @@
-"""``metrics.csv`` beside a run, wherever else it is recorded: a row for each line of the log, a column for each name.
-
-``read_rows`` reads it back, and so does any program that reads tables.
-"""
+"""``metrics.csv`` beside a run, wherever else it is recorded: a row per line of the log, a column per name."""
 
 from __future__ import annotations
 
@@ -21,8 +18,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import InputError
+from lightning_gans.tracking.recorded import NAME, read_rows
 
-NAME = "metrics.csv"
 SECONDS = 5.0
 """For which a row may wait to be written."""
 
@@ -119,13 +116,3 @@ class MetricsFile(Logger):
             raise InputError(
                 f"{path} cannot be written ({error.strerror}); make room, or give another folder with --run.folder"
             ) from error
-
-
-def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``metrics.csv``, also of a CSVLogger's: numbers by name.
-
-    A last line without its end is left out: the run was killed while it wrote it, or is still writing.
-    """
-    text = path.read_text(encoding="utf-8")
-    lines = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-    return [{name: float(value) for name, value in row.items() if value} for row in lines]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,9 +10,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from lightning_gans.errors import InputError
-from lightning_gans.tracking.metrics_file import NAME, read_rows
 
-AXIS = "generator_updates"
+AXIS, NAME = "generator_updates", "metrics.csv"
 
 
 class Run(NamedTuple):
@@ -56,6 +56,16 @@ def read_run(folder: str | Path) -> Run:
     pictures = sorted(samples.glob("*.png"))
     sounds = sorted(pictures[-1].with_suffix("").glob("*.wav")) if pictures else []
     return Run(folder.resolve().name, rows, options, pictures, sounds, sorted(samples.glob("reference/*.wav")))
+
+
+def read_rows(path: Path) -> list[dict[str, float]]:
+    """The rows of a ``metrics.csv``, also of a CSVLogger's: numbers by name.
+
+    A last line without its end is left out: the run was killed while it wrote it, or is still writing.
+    """
+    text = path.read_text(encoding="utf-8")
+    lines = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
+    return [{name: float(value) for name, value in row.items() if value} for row in lines]
 
 
 def flat(nested: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

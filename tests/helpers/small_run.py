@@ -4,7 +4,7 @@ from pathlib import Path
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks import predictions, preemption
-from lightning_gans.tracking import wandb as tracking
+from lightning_gans.tracking import report, wandb
 
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
 SMALL = [
@@ -33,6 +33,6 @@ def run_folder(folder: Path) -> Path:
 def messages(monkeypatch) -> list[str]:
     """What is said to the user from here on; Lightning's own handler writes past pytest's capture."""
     said: list[str] = []
-    for module in (predictions, preemption, tracking):
+    for module in (predictions, preemption, report, wandb):
         monkeypatch.setattr(module, "rank_zero_info", said.append)
     return said

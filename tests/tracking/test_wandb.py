@@ -10,6 +10,7 @@ import yaml
 from helpers import tiny_sounds, wandb_file
 from helpers.small_run import fit, messages, run_folder
 from lightning import Trainer
+from lightning.pytorch.loggers import WandbLogger
 from PIL import Image
 
 from lightning_gans.__main__ import main
@@ -17,7 +18,9 @@ from lightning_gans.callbacks.samples import LogSamples
 from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.data import Digits
 from lightning_gans.metrics import METRICS
-from lightning_gans.tracking.wandb import ReportRun, RunLogger
+from lightning_gans.tracking.recorded import read_run
+from lightning_gans.tracking.report import ReportRun
+from lightning_gans.tracking.wandb import RunLogger
 from lightning_gans.zoo import assets
 
 KEYS = {
@@ -52,7 +55,7 @@ def done(tmp_path_factory):
     return folder, said
 
 
-def test_all_figures_are_recorded_along_generator_updates(done):
+def test_all_metrics_are_recorded_along_generator_updates(done):
     rows = wandb_file.history(wandb_file.run_file(done[0] / "runs"))
     assert KEYS <= {key for row in rows for key in row}
     assert all("generator_updates" in row for row in rows)
@@ -70,7 +73,7 @@ def test_the_axis_of_every_panel_is_generator_updates(done):
     assert defined["*"].options.step_sync
 
 
-def test_figures_are_summed_up_by_their_best_and_last_value(done):
+def test_metrics_are_summed_up_by_their_best_and_last_value(done):
     path, last = wandb_file.run_file(done[0] / "runs"), {}
     for record in wandb_file.records(path):
         if record.WhichOneof("record_type") == "summary":
@@ -101,7 +104,7 @@ def test_facts_are_recorded_and_lie_beside_the_run(done):
     assert set(groups) == {"seeds"}
 
 
-def test_checkpoints_are_kept_as_artifacts_on_request(done, tmp_path, monkeypatch):
+def test_checkpoints_are_kept_as_artifacts_on_request(done):
     path, folder = wandb_file.run_file(done[0] / "runs"), run_folder(done[0])
     logged = [r.artifact for r in wandb_file.records(path) if r.WhichOneof("record_type") == "artifact"]
     assert [(each.name, each.type) for each in logged] == [(f"model-{folder.name}", "model")] * 2
@@ -109,16 +112,12 @@ def test_checkpoints_are_kept_as_artifacts_on_request(done, tmp_path, monkeypatc
     assert {"last", "latest"} <= set(logged[1].aliases)
     (content,) = logged[1].manifest.contents
     assert (content.path, content.size) == ("model.ckpt", (folder / "checkpoints" / "last.ckpt").stat().st_size)
-    monkeypatch.chdir(tmp_path)
-    fit("--trainer.max_epochs=1")
-    kinds = {r.WhichOneof("record_type") for r in wandb_file.records(wandb_file.run_file(tmp_path / "runs"))}
-    assert "artifact" not in kinds
 
 
 def test_the_axis_counts_updates_where_one_takes_two_batches(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    fit("--model.preset=paper", "--trainer.max_epochs=1", "--trainer.limit_train_batches=5")
-    rows = wandb_file.history(wandb_file.run_file(tmp_path / "runs"))
+    fit("--model.preset=paper", "--trainer.max_epochs=1", "--trainer.limit_train_batches=5", "--run.mode=disabled")
+    rows = read_run(run_folder(tmp_path)).rows
     axis = [row["generator_updates"] for row in rows if "perf/samples_per_second" in row]
     assert axis == [1, 1, 2, 2, 3]
 
@@ -146,7 +145,7 @@ def test_the_end_says_where_everything_lies(done):
     folder, (report,) = done[0], [text for text in done[1] if "W&B" in text]
     lines = dict(line.split(maxsplit=1) for line in report.replace("W&B run", "W&B").replace("to resume", "resume")
                  .strip().splitlines())  # fmt: skip
-    for name in ("checkpoint", "resume", "picture"):
+    for name in ("checkpoint", "resume", "samples", "metrics"):
         assert (folder / lines[name].strip()).is_file(), name
     offline = lines["W&B"].split("  (")[0].strip()
     assert (folder / offline).is_dir() and f"wandb sync {offline}" in report
@@ -161,6 +160,7 @@ def test_several_runs_in_a_process_are_several_records(tmp_path, monkeypatch):
     assert sorted(file.stem.split("-")[1] for file in files) == ["first", "second"]
     for file in files:
         assert [row["generator_updates"] for row in wandb_file.history(file) if "train/loss_g" in row] == [1]
+        assert not any(record.WhichOneof("record_type") == "artifact" for record in wandb_file.records(file))
 
 
 def test_a_config_of_the_user_in_the_current_folder_is_left_alone(tmp_path, monkeypatch):
@@ -187,6 +187,12 @@ def test_a_run_is_resumed_in_its_own_folder_by_its_own_config(done, tmp_path, mo
     last = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
     assert (last["global_step"], last["epoch"]) == (9, 2)
     assert (folder / "samples" / "00000009.png").is_file()
+
+
+def test_private_names_of_lightnings_logger(tmp_path):
+    """On which RunLogger's silence on anonymous runs and its way to go offline depend."""
+    logger = WandbLogger(save_dir=tmp_path, mode="online")  # begins nothing yet
+    assert logger._experiment is None and {"anonymous", "mode"} <= set(logger._wandb_init)
 
 
 def test_mode_disabled_writes_no_record(tmp_path, monkeypatch):
@@ -255,5 +261,5 @@ def test_the_recorded_clips_are_those_beside_the_run(heard):
 def test_the_end_says_where_the_clips_lie(heard):
     (report,) = [text for text in heard[1] if "W&B" in text]
     lines = dict(line.split(maxsplit=1) for line in report.replace("W&B run", "W&B").strip().splitlines())
-    assert (heard[0] / lines["picture"].strip()).is_file()
+    assert (heard[0] / lines["samples"].strip()).is_file()
     assert len(list((heard[0] / lines["clips"].strip()).glob("*.wav"))) == 4
