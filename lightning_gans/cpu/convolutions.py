@@ -28,22 +28,30 @@ def as_image(x: Tensor) -> Tensor:
     return x[:, :, None].contiguous(memory_format=torch.channels_last)
 
 
-def convolve_image(conv: nn.Conv1d, x: Tensor) -> Tensor:
-    """``conv``, of stride 1 and one group, on what ``as_image`` returns; 1.3 times as fast in MelGAN."""
+def on_image(layer: nn.Module, x: Tensor) -> Tensor:
+    """``layer``, whose convolutions have one group, on what ``as_image`` returns; 1.3 times as fast in MelGAN."""
+    if isinstance(layer, nn.Sequential):
+        for part in layer:
+            x = on_image(part, x)
+        return x
+    if isinstance(layer, nn.ReflectionPad1d):
+        return pad(x, (*layer.padding, 0, 0), mode="reflect")
+    if not isinstance(layer, nn.Conv1d | nn.ConvTranspose1d):
+        return layer(x)
+    # The weight is laid out as the samples are, or each call copies it.
+    weight = layer.weight[:, :, None].contiguous(memory_format=torch.channels_last)
+    kernel, stride, padding, dilation = numbers(layer)
+    if isinstance(layer, nn.ConvTranspose1d):
+        output_padding = (0, layer.output_padding[0])
+        return conv_transpose2d(x, weight, layer.bias, (1, stride), (0, padding), output_padding)
     # A dilation means nothing to a kernel of one sample, but with it one thread gets the library that is twice as fast.
-    dilation = max(conv.dilation[0], 2) if conv.kernel_size[0] == 1 else conv.dilation[0]
-    return conv2d(x, _image_of_weight(conv), conv.bias, padding=(0, conv.padding[0]), dilation=(1, dilation))
+    dilation = max(dilation, 2) if kernel == 1 else dilation
+    return conv2d(x, weight, layer.bias, (1, stride), (0, padding), (1, dilation))
 
 
-def convolve_transposed_image(conv: nn.ConvTranspose1d, x: Tensor) -> Tensor:
-    """The same for a transposed convolution."""
-    stride, padding, output_padding = ((0, n[0]) for n in (conv.stride, conv.padding, conv.output_padding))
-    return conv_transpose2d(x, _image_of_weight(conv), conv.bias, (1, stride[1]), padding, output_padding)
-
-
-def _image_of_weight(conv: nn.Conv1d | nn.ConvTranspose1d) -> Tensor:
-    # laid out as the samples are, or each call copies them
-    return conv.weight[:, :, None].contiguous(memory_format=torch.channels_last)
+def numbers(conv: nn.Conv1d | nn.ConvTranspose1d) -> tuple[int, int, int, int]:
+    """Kernel, stride, padding and dilation."""
+    return conv.kernel_size[0], conv.stride[0], int(conv.padding[0]), conv.dilation[0]
 
 
 # ---- layers that the library is slow at, on (B, C, T) as it is
@@ -51,6 +59,10 @@ def _image_of_weight(conv: nn.Conv1d | nn.ConvTranspose1d) -> Tensor:
 
 def faster(layer: nn.Module, x: Tensor) -> Tensor:
     """``layer(x)``, by way of one of the forms below where it pays."""
+    if isinstance(layer, nn.Sequential):
+        for part in layer:
+            x = faster(part, x)
+        return x
     if not isinstance(layer, nn.Conv1d) or layer.dilation != (1,) or layer.padding_mode != "zeros":
         return layer(x)
     if layer.groups > 1:
@@ -66,7 +78,7 @@ def in_phases(conv: nn.Conv1d, x: Tensor) -> Tensor:
 
     1.8 times as fast with 4 channels in a group, 16 out of it, a stride of 4 and a kernel of 41.
     """
-    (stride,), (padding,), (kernel,) = conv.stride, conv.padding, conv.kernel_size
+    kernel, stride, padding, _ = numbers(conv)
     batch, channels, samples = x.shape
     taps = -(-kernel // stride)
     length = (samples + 2 * padding - kernel) // stride + taps
@@ -82,7 +94,7 @@ def in_a_row(conv: nn.Conv1d, x: Tensor) -> Tensor:
 
     1.4 times as fast with 1024 channels, whose weights outnumber the samples: the product gets longer rows.
     """
-    (padding,), (kernel,) = conv.padding, conv.kernel_size
+    kernel, _, padding, _ = numbers(conv)
     (batch, channels, samples), between = x.shape, max(2 * padding, kernel - 1)
     row = pad(x, (padding, between - padding)).transpose(0, 1).reshape(1, channels, -1)
     row = pad(conv1d(row, conv.weight, conv.bias), (0, kernel - 1))

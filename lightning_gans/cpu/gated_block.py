@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import conv2d
+from torch.nn.grad import conv2d_weight
 
 HALF = math.sqrt(0.5)
 PIECE = 2048
@@ -129,7 +130,7 @@ class GatedBlock(Function):
             torch.ops.aten.sigmoid_backward.grad_input(dg.mul_(t), s, grad_input=dh[:, gate:])
             grad_bias += dh.sum(0, dtype=grad_bias.dtype)
             seen = x[margin + start - reach : margin + end + reach]
-            grad_weight += torch.nn.grad.conv2d_weight(image(seen), weight.shape, image(dh), dilation=(1, dilation))
+            grad_weight += conv2d_weight(image(seen), weight.shape, image(dh), dilation=(1, dilation))
             dh = dh.view(-1, hop, width)
             grad_windows[first:last] = torch.bmm(low_kernels[first:last].mT, dh)
             grad_kernels[first:last] = torch.bmm(dh, windows[first:last].mT)

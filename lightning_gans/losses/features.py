@@ -8,25 +8,37 @@ from torch import Tensor
 
 from lightning_gans.errors import InputError
 
-Scale = Literal["official", "paper"]
+Outputs = list[tuple[Tensor, list[Tensor]]]
+"""What a discriminator returns: the logits of each of its parts (scales, periods, ...), with the feature maps of the
+layers before them."""
+Reduction = Literal["sum", "mean", "official"]
 
 
-def feature_matching(real: list[list[Tensor]], fake: list[list[Tensor]], scale: Scale = "official") -> Tensor:
-    """Mean absolute differences of feature maps, summed over layers and scales (Kumar et al. 2019, MelGAN, eq. 4).
+def feature_matching(real: Outputs, fake: Outputs, reduction: Reduction = "sum") -> Tensor:
+    """Mean absolute differences of feature maps, in float32 under any precision (Kumar et al. 2019, MelGAN, eq. 4).
 
     Args:
-        real: Activations of each scale's layers; the last one of each is its score map and is left out. No gradient
-            flows into them.
-        fake: Those of what was generated, in the same shapes.
-        scale: ``official`` divides the sum by the number of scales and weighs it by 4 over the number of layers but
-            the first and the last (0.8 / 3 for MelGAN's three scales of seven), as
-            https://github.com/descriptinc/melgan-neurips does; ``paper`` is the bare sum.
+        real: What the discriminator returns for real audio. No gradient flows into it.
+        fake: The same for what was generated, in the same shapes.
+        reduction: Over maps and parts: ``sum`` as in the paper; ``mean``, of parts that have as many maps each;
+            ``official`` is the sum divided by the number of parts and weighted by 4 over the number of maps but one
+            (0.8 / 3 for MelGAN's three scales of six), as https://github.com/descriptinc/melgan-neurips does.
+
+    Raises:
+        InputError: for another reduction, or a discriminator without feature maps.
     """
-    if scale not in ("official", "paper"):
-        raise InputError(f"unknown scale {scale!r} of feature matching; expected official or paper")
-    total = sum(
+    if reduction not in ("sum", "mean", "official"):
+        raise InputError(f"unknown reduction {reduction!r} of feature matching; expected sum, mean or official")
+    gaps = [
         (f.float() - r.detach().float()).abs().mean()
-        for of_real, of_fake in zip(real, fake, strict=True)
-        for r, f in zip(of_real[:-1], of_fake[:-1], strict=True)
-    )
-    return total * 4 / (len(real[0]) - 2) / len(real) if scale == "official" else total
+        for (_, of_real), (_, of_fake) in zip(real, fake, strict=True)
+        for r, f in zip(of_real, of_fake, strict=True)
+    ]
+    if not gaps:
+        raise InputError("the discriminator has no feature maps to match; use another, or leave feature matching out")
+    total = gaps[0]
+    for gap in gaps[1:]:
+        total = total + gap
+    if reduction == "mean":
+        return total / len(gaps)
+    return total * 4 / (len(real[0][1]) - 1) / len(real) if reduction == "official" else total

@@ -5,8 +5,10 @@ from lightning_gans.models.controlgan import ControlGAN, LogitControlGAN
 from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
 from lightning_gans.models.melgan import MelGAN
+from lightning_gans.models.multi_scale_parallel_wavegan import MultiScaleParallelWaveGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
 from lightning_gans.models.specgan import SpecGAN
+from lightning_gans.models.stft_melgan import STFTMelGAN
 from lightning_gans.models.wavegan import WaveGAN
 from lightning_gans.models.wgan_gp import WGANGP
 
@@ -18,7 +20,9 @@ __all__ = [
     "ControlGAN",
     "LogitControlGAN",
     "MelGAN",
+    "MultiScaleParallelWaveGAN",
     "ParallelWaveGAN",
+    "STFTMelGAN",
     "SpecGAN",
     "WaveGAN",
 ]

@@ -6,11 +6,10 @@
 - Feature matching is weighted by 4 / (layers + 1) / scales = 0.2667 before the paper's 10; ``fm_scale: paper`` leaves
   that factor out.
 - D's feature maps of the real audio are taken once, before its update, and matched after it.
-- Weights keep torch's initialisation. The code draws them from N(0, 0.02) after weight norm was attached, which
+- Weights keep torch's initialization. The code draws them from N(0, 0.02) after weight norm was attached, which
   computes them anew and so undoes it; where it took effect, the first output would be 100,000 times weaker.
 
-Options that other papers train this generator with: the discriminator of Parallel WaveGAN, least squares, and the
-multi-resolution STFT loss (Yamamoto et al. 2020).
+With a loss of spectra, as others train this generator, it is ``STFTMelGAN``.
 """
 
 from __future__ import annotations
@@ -19,32 +18,19 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu, pad
 from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gans.audio import MelConfig
-from lightning_gans.cpu.convolutions import as_image, convolve_image, convolve_transposed_image, runs_eagerly_on_cpu
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.errors import InputError
+from lightning_gans.errors import check_choice
+from lightning_gans.losses.adversarial import hinge_d, wasserstein_g
 from lightning_gans.losses.features import feature_matching
-from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
-from lightning_gans.networks.waveform_discriminators import (
-    DISCRIMINATORS,
-    SLOPE,
-    DiscriminatorName,
-    build_discriminator,
-    has_features,
-    in_one_pass,
-    one_of,
-    waveform_loss,
-)
+from lightning_gans.networks.upsampling import check_ratios
+from lightning_gans.networks.waveform_discriminators import SLOPE, MultiScaleDiscriminator, in_one_pass
 from lightning_gans.training.vocoder import Vocoder
 
 PADDING = 3
 """Frames and samples that are reflected at the ends of the mel and of the last layer."""
-CACHED_FRAMES = 400
-"""Frames of all examples together that CPUs work on at a time, where nothing is kept for gradients: the activations of
-more are slow to come by, and with fewer the weights' way to the cache weighs more."""
 
 
 class ResidualBlock(nn.Module):
@@ -63,13 +49,6 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.shortcut(x) + self.block(x)
-
-    def of_image(self, x: Tensor) -> Tensor:
-        """The same of (B, C, 1, T), see ``as_image``."""
-        _, reflect, dilated, _, one = self.block
-        h = pad(leaky_relu(x, SLOPE), (*reflect.padding, 0, 0), mode="reflect")
-        h = leaky_relu(convolve_image(dilated, h), SLOPE, inplace=True)
-        return convolve_image(self.shortcut, x) + convolve_image(one, h)
 
 
 class Generator(nn.Module):
@@ -96,26 +75,7 @@ class Generator(nn.Module):
         self.model = nn.Sequential(*layers, weight_norm(nn.Conv1d(c, 1, 2 * PADDING + 1)), nn.Tanh())
 
     def forward(self, mel: Tensor) -> Tensor:
-        if not runs_eagerly_on_cpu(mel):
-            return self.model(mel)
-        if torch.is_grad_enabled():
-            return self.of_image(mel)
-        parts = mel.split(max(1, CACHED_FRAMES // mel.shape[-1]))
-        return torch.cat([self.of_image(part) for part in parts])
-
-    def of_image(self, mel: Tensor) -> Tensor:
-        """``model(mel)``, the channels of a sample side by side in memory, which is faster on CPUs."""
-        x = as_image(mel)
-        for layer in self.model:
-            if isinstance(layer, ResidualBlock):
-                x = layer.of_image(x)
-            elif isinstance(layer, nn.ReflectionPad1d):
-                x = pad(x, (*layer.padding, 0, 0), mode="reflect")
-            elif isinstance(layer, nn.ConvTranspose1d):
-                x = convolve_transposed_image(layer, x)
-            else:
-                x = convolve_image(layer, x) if isinstance(layer, nn.Conv1d) else layer(x)
-        return x[:, :, 0]
+        return self.model(mel)
 
     @property
     def min_frames(self) -> int:
@@ -146,20 +106,10 @@ class MelGAN(Vocoder):
         ratios: Upsampling factors of G; their product is the hop.
         width: Channels of G's layer nearest to the samples.
         blocks: Residual blocks behind each upsampling.
-        normalize: Take each band's mean and deviation in the training set out of the features. They are measured when
-            training begins, unless they came with the weights.
-        discriminator: ``multi_scale`` is the paper's; ``parallel_wavegan`` has no features to match.
-        loss: ``hinge``, or ``least_squares``; summed over the scales.
-        adversarial_weight: Of D's judgement in G's loss.
         feature_weight: lambda of feature matching.
         fm_scale: ``official`` or ``paper``, see the head of this file.
-        aux_loss: ``stft`` adds the multi-resolution STFT loss.
-        aux_weight: Of that loss.
-        discriminator_start: Generator updates before D judges and is trained; needs an ``aux_loss``.
         lr: Learning rate of both networks.
     """
-
-    chunk_frames_on_cpu = CACHED_FRAMES
 
     def __init__(
         self,
@@ -167,79 +117,42 @@ class MelGAN(Vocoder):
         ratios: tuple[int, ...] = (8, 8, 2, 2),
         width: int = 32,
         blocks: int = 3,
-        normalize: bool = False,
-        discriminator: DiscriminatorName = "multi_scale",
-        loss: Literal["hinge", "least_squares"] = "hinge",
-        adversarial_weight: float = 1.0,
         feature_weight: float = 10.0,
         fm_scale: Literal["official", "paper"] = "official",
-        aux_loss: Literal["none", "stft"] = "none",
-        aux_weight: float = 1.0,
-        discriminator_start: int = 0,
         lr: float = 1e-4,
     ) -> None:
         mel, ratios = MelConfig.of(mel).hparams(), tuple(ratios)  # a checkpoint names every field
-        super().__init__(mel, ratios)
+        super().__init__(mel)
         self.save_hyperparameters()
-        one_of("discriminator", discriminator, DISCRIMINATORS)
-        one_of("fm_scale", fm_scale, ("official", "paper"))
-        one_of("aux_loss", aux_loss, ("none", "stft"))
-        self.loss = waveform_loss(loss)
-        if feature_weight and not has_features(discriminator):
-            raise InputError(
-                f"feature_weight is {feature_weight:g}, and the discriminator {discriminator} has no features to match;"
-                " give feature_weight 0, or the discriminator multi_scale"
-            )
-        if discriminator_start and aux_loss == "none":
-            raise InputError(
-                f"discriminator_start is {discriminator_start}, and before it nothing would train; give aux_loss stft"
-            )
+        check_ratios("ratios", ratios, self.mel_config)
+        check_choice("fm_scale", fm_scale, ("official", "paper"))
         self.generator = Generator(self.mel_config.n_mels, ratios, width, blocks)
-        self.discriminator = build_discriminator(discriminator)
+        self.discriminator = MultiScaleDiscriminator()
         self.receptive_frames, self.min_frames = self.generator.reach, self.generator.min_frames
-        self.stft_loss = MultiResolutionSTFTLoss() if aux_loss == "stft" else None
 
-    def on_fit_start(self) -> None:
-        """Measure the features, unless their statistics came with the weights."""
-        super().on_fit_start()
-        if self.hparams.normalize and not self.is_measured:
-            self.measure()
-
-    def forward(self, mel: Tensor, noise: None = None) -> Tensor:
+    def forward(self, mel: Tensor) -> Tensor:
         """Log-mel (B, M, L) to audio (B, 1, T) in (-1, 1)."""
         return self.generator(self.normalized(mel))
 
     def training_step(self, batch: MelBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()
         h, real, fake = self.hparams, batch.audio, self(batch.mel)
-        judged = self.global_step >= h.discriminator_start
-        losses = {}
 
-        if judged:
-            with self.toggled_optimizer(optimizer_d):
-                of_real, of_fake = in_one_pass(self.discriminator, real, fake.detach())
-                loss_d = sum(self.loss.discriminator(r[-1], f[-1]) for r, f in zip(of_real, of_fake, strict=True))
-                self.update(optimizer_d, loss_d)
-            losses["train/loss_d"] = loss_d
+        with self.toggled_optimizer(optimizer_d):
+            of_real, of_fake = in_one_pass(self.discriminator, real, fake.detach())
+            loss_d = torch.stack([hinge_d(r, f) for (r, _), (f, _) in zip(of_real, of_fake, strict=True)]).sum()
+            self.update(optimizer_d, loss_d)
 
         with self.toggled_optimizer(optimizer_g):
-            loss_g = 0.0
-            if judged:
-                of_fake = self.discriminator(fake)  # of the D that has just been updated
-                adversarial = sum(self.loss.generator(f[-1]) for f in of_fake)
-                loss_g = h.adversarial_weight * adversarial
-                losses["train/loss_g_adversarial"] = adversarial
-            if judged and h.feature_weight:
-                # The targets are from before the update, as in the authors' code, which spares a pass.
-                features = feature_matching(of_real, of_fake, h.fm_scale)
-                loss_g = loss_g + h.feature_weight * features
-                losses["train/loss_g_features"] = features
-            if self.stft_loss is not None:
-                stft = sum(self.stft_loss(fake, real))
-                loss_g = loss_g + h.aux_weight * stft
-                losses["train/loss_g_stft"] = stft
+            of_fake = self.discriminator(fake)  # of the D that has just been updated
+            adversarial = torch.stack([wasserstein_g(logits) for logits, _ in of_fake]).sum()
+            # The targets are from before the update, as in the authors' code, which spares a pass.
+            features = feature_matching(of_real, of_fake, "official" if h.fm_scale == "official" else "sum")
+            loss_g = adversarial + h.feature_weight * features
             self.update(optimizer_g, loss_g)
-        self.log_dict(losses | {"train/loss_g": loss_g}, prog_bar=True)
+
+        losses = {"loss_d": loss_d, "loss_g": loss_g, "loss_g_adversarial": adversarial, "loss_g_features": features}
+        self.log_dict({f"train/{name}": loss for name, loss in losses.items()}, prog_bar=True)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         return [

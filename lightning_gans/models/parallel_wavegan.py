@@ -8,7 +8,7 @@ Two presets. ``paper`` is the paper's: 24 kHz, bands from 70 to 8000 Hz, the spe
 whole batch.
 
 Not stated in the paper: taken from that code: the network in front of the conditioning, no hyperbolic tangent at the
-end, D's dilations, Kaiming's initialisation, the new fake after G's update that D judges, and eps = 1e-6.
+end, D's dilations, Kaiming's initialization, the new fake after G's update that D judges, and eps = 1e-6.
 
 Departures from both:
 
@@ -20,31 +20,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear, pad
 from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from lightning_gans.audio import MelConfig
-from lightning_gans.cpu.convolutions import runs_eagerly_on_cpu
-from lightning_gans.cpu.gated_block import GatedBlock, pieces
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.errors import InputError
-from lightning_gans.losses.features import feature_matching
+from lightning_gans.errors import InputError, check_choice
+from lightning_gans.losses.adversarial import least_squares_d, least_squares_g
 from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
-from lightning_gans.networks.waveform_discriminators import (
-    DISCRIMINATORS,
-    DiscriminatorName,
-    build_discriminator,
-    has_features,
-    in_one_pass,
-    kaiming,
-    one_of,
-    waveform_loss,
-)
+from lightning_gans.networks.upsampling import Upsample, check_ratios
+from lightning_gans.networks.waveform_discriminators import SampleDiscriminator, in_one_pass, kaiming
 from lightning_gans.training.vocoder import Vocoder
 
 
@@ -53,7 +42,7 @@ class Preset(NamedTuple):
 
     mel: dict[str, Any]
     upsample_scales: tuple[int, ...]
-    stft_reduction: str
+    stft_reduction: Literal["batch", "example"]
     clip_norm_g: float | None
     clip_norm_d: float | None
 
@@ -76,62 +65,6 @@ PRESETS = {
     ),
     "ljspeech": Preset(dict(name="parallel_wavegan"), (4, 4, 4, 4), "batch", 10.0, 1.0),
 }
-
-
-class Stretch(nn.Module):
-    """Each column of (B, 1, M, L) repeated."""
-
-    def __init__(self, factor: int) -> None:
-        super().__init__()
-        self.factor = factor
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.repeat_interleave(self.factor, -1)
-
-
-class Upsample(nn.Module):
-    """Stretching and smoothing in turn, alike for each row: (B, M, L) to (B, M, L * product of the scales).
-
-    The smoothing starts as a moving average. Beyond the ends are zeros, at each stage, which weakens the conditioning
-    of the first and last ``faded`` samples.
-    """
-
-    def __init__(self, scales: tuple[int, ...]) -> None:
-        super().__init__()
-        self.scales, self.hop = scales, math.prod(scales)
-        self.up_layers = nn.Sequential()
-        for scale in scales:
-            conv = nn.Conv2d(1, 1, (1, 2 * scale + 1), padding=(0, scale), bias=False)
-            nn.init.constant_(conv.weight, 1 / (2 * scale + 1))
-            self.up_layers.append(Stretch(scale))
-            self.up_layers.append(weight_norm(conv))
-
-    def forward(self, c: Tensor) -> Tensor:
-        return self.up_layers(c[:, None])[:, 0]
-
-    @property
-    def faded(self) -> int:
-        """Samples at either end that the zeros beyond it reach: each stage sees one step of its input to each side."""
-        return sum(math.prod(self.scales[i:]) for i in range(len(self.scales)))
-
-    @property
-    def edge(self) -> int:
-        """The same in frames, and the frames on either side that a frame's samples depend on."""
-        return -(-self.faded // self.hop)
-
-    def kernels(self, c: Tensor) -> Tensor:
-        """The upsampling of (B, L, M) as matrices, which its linearity allows: (L, hop, 2 * edge + 1).
-
-        ``kernels[l, p, r]`` is what the frame ``l + r - edge`` contributes to sample p of frame l. In the middle they
-        are equal, so that of many frames only those at the ends and one in the middle are computed.
-        """
-        edge, frames = self.edge, c.shape[1]
-        count = min(frames, 4 * edge + 1)
-        answers = self(torch.eye(count, dtype=c.dtype, device=c.device)[None])[0]  # (N, N * hop)
-        answers = pad(answers.unflatten(1, (count, self.hop)), (0, 0, 0, 0, edge, edge))  # from frame, to frame, sample
-        kernels = torch.stack([answers[i : i + 2 * edge + 1, i].T for i in range(count)])
-        frame, last = torch.arange(frames, device=c.device), max(frames - 1 - 2 * edge, 2 * edge)
-        return kernels[frame.clamp(max=2 * edge) + (frame - last).clamp(min=0)]
 
 
 class ConditionNetwork(nn.Module):
@@ -186,11 +119,17 @@ class Generator(nn.Module):
         skip: int,
     ) -> None:
         super().__init__()
+        if stacks < 1 or layers < 1 or layers % stacks:
+            raise InputError(f"{layers} layers cannot be cut into {stacks} stacks; use {max(stacks, 1) * 10} layers")
+        for name, value, remainder, kind in (("kernel", kernel, 1, "odd"), ("gate_channels", gate, 0, "even")):
+            if value % 2 != remainder:
+                raise InputError(f"{name} is {value}; expected an {kind} number")
         self.first_conv = weight_norm(kaiming(nn.Conv1d(1, residual, 1)))
         self.upsample_net = ConditionNetwork(n_mels, scales, context)
-        self.conv_layers = nn.ModuleList(
-            ResidualBlock(2 ** (i % (layers // stacks)), kernel, residual, gate, skip, n_mels) for i in range(layers)
-        )
+        dilations = [2 ** (i % (layers // stacks)) for i in range(layers)]
+        self.conv_layers = nn.ModuleList(ResidualBlock(d, kernel, residual, gate, skip, n_mels) for d in dilations)
+        self.reach = kernel // 2 * sum(dilations)
+        """Samples on either side whose noise a sample depends on."""
         self.last_conv_layers = nn.Sequential(
             nn.ReLU(inplace=True),
             weight_norm(kaiming(nn.Conv1d(skip, skip, 1))),
@@ -199,65 +138,17 @@ class Generator(nn.Module):
         )
 
     def forward(self, noise: Tensor, mel: Tensor) -> Tensor:
-        if prefers_pieces(mel):
-            dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else mel.dtype
-            with torch.autocast("cpu", enabled=False):
-                skip = self.in_pieces(noise, mel, dtype)
-        else:
-            skip = self.in_convolutions(noise, mel)
-        return self.last_conv_layers(skip * math.sqrt(1 / len(self.conv_layers)))
-
-    def in_convolutions(self, noise: Tensor, mel: Tensor) -> Tensor:
-        """The sum (B, S, T) of the skip outputs, layer by layer: what is exported, and runs on accelerators."""
-        condition = self.upsample_net(mel)
-        x, total = self.first_conv(noise), 0.0
+        condition, x, skips = self.upsample_net(mel), self.first_conv(noise), noise.new_zeros(())
         for layer in self.conv_layers:
             x, skip = layer(x, condition)
-            total = total + skip
-        return total
-
-    def in_pieces(self, noise: Tensor, mel: Tensor, dtype: torch.dtype) -> Tensor:
-        """The same for CPUs, with the blocks' products in ``dtype``.
-
-        The conditioning's 1x1 convolutions run at the frame rate, as they commute with the upsampling, which acts
-        alike on each channel.
-        """
-        upsample, layers = self.upsample_net.upsample, self.conv_layers
-        c = self.upsample_net.conv_in(mel).mT  # (B, L, M)
-        kernels, hop = upsample.kernels(c), upsample.hop
-        cut = pieces(c.shape[1], hop)
-        gate = layers[0].conv.out_channels // 2
-        doubled = c.new_ones(2 * gate)
-        doubled[:gate] = 2  # what GatedBlock takes of the half that goes through the tangent
-        aux = torch.stack([layer.conv1x1_aux.weight[..., 0] for layer in layers]) * doubled[:, None]  # (N, 2 G, M)
-        conditions = pad(c[:, None] @ aux.mT, (0, 0, upsample.edge, upsample.edge)).unbind(
-            1
-        )  # N of (B, L + 2 edge, 2 G)
-        x = linear(noise.mT, self.first_conv.weight[..., 0], self.first_conv.bias)  # (B, T, C)
-        margin = max(layer.conv.padding[0] for layer in layers)
-        xs = pad(x, (0, 0, margin, margin)).unbind()
-        skips = [x.new_zeros(x.shape[1], layers[0].conv1x1_skip.out_channels) for _ in xs]
-        for layer, condition in zip(layers, conditions, strict=True):
-            weight = (layer.conv.weight * doubled[:, None, None])[:, :, None]
-            output, output_bias = layer.conv1x1_skip.weight[..., 0], layer.conv1x1_skip.bias
-            if layer is not layers[-1]:
-                output = torch.cat([output, layer.conv1x1_out.weight[..., 0] * math.sqrt(0.5)])
-                output_bias = torch.cat([output_bias, layer.conv1x1_out.bias * math.sqrt(0.5)])
-            fixed = (weight, layer.conv.bias * doubled, output, output_bias, kernels, cut, hop, layer.dilation, dtype)
-            done = [GatedBlock.apply(*inputs, *fixed) for inputs in zip(xs, skips, condition, strict=True)]
-            skips, xs = zip(*done, strict=True)
-        return torch.stack(skips).mT
+            skips = skips + skip
+        return self.last_conv_layers(skips * math.sqrt(1 / len(self.conv_layers)))
 
     @property
-    def reach(self) -> int:
-        """Samples on either side that a sample depends on, as far as the noise goes."""
-        return sum(layer.conv.padding[0] for layer in self.conv_layers)
-
-
-def prefers_pieces(x: Tensor) -> bool:
-    """Whether ``GatedBlock`` is faster here, and knows the precision."""
-    known = not torch.is_autocast_enabled("cpu") or torch.get_autocast_dtype("cpu") == torch.bfloat16
-    return known and runs_eagerly_on_cpu(x)
+    def receptive_frames(self) -> int:
+        """Frames on either side, beside the context, that a frame's samples depend on."""
+        upsample = self.upsample_net.upsample
+        return -(-(self.reach + upsample.faded) // upsample.hop)
 
 
 class ParallelWaveGAN(Vocoder):
@@ -277,9 +168,7 @@ class ParallelWaveGAN(Vocoder):
         gate_channels: Of the dilated convolutions, half for the tangent, half for the gate.
         skip_channels: Of the blocks' sum.
         aux_context: Frames on either side of each that the conditioning sees.
-        discriminator: ``parallel_wavegan`` is the paper's, ``multi_scale`` is MelGAN's (parallel_wavegan.v3).
-        feature_weight: Of matching D's features, averaged over layers and scales; 25 with MelGAN's D.
-        adversarial_weight: lambda_adv, of D's judgement and of the features.
+        adversarial_weight: lambda_adv, of D's judgement.
         stft_reduction: ``batch`` or ``example``, see ``MultiResolutionSTFTLoss``.
         discriminator_start: Generator updates before D joins.
         recompute_fake: D judges what G makes after its update, not before.
@@ -304,8 +193,6 @@ class ParallelWaveGAN(Vocoder):
         gate_channels: int = 128,
         skip_channels: int = 64,
         aux_context: int = 2,
-        discriminator: DiscriminatorName = "parallel_wavegan",
-        feature_weight: float = 0.0,
         adversarial_weight: float = 4.0,
         stft_reduction: Literal["batch", "example"] | None = None,
         discriminator_start: int = 100_000,
@@ -316,28 +203,17 @@ class ParallelWaveGAN(Vocoder):
         clip_norm_g: float | None = None,
         clip_norm_d: float | None = None,
     ) -> None:
-        one_of("preset", preset, tuple(PRESETS))
+        check_choice("preset", preset, PRESETS)
         values = PRESETS[preset]
         # A checkpoint names every value, so that it does not depend on what the preset says later.
         mel = MelConfig.of(values.mel if mel is None else mel).hparams()
-        upsample_scales = tuple(upsample_scales or values.upsample_scales)
-        stft_reduction = stft_reduction or values.stft_reduction
+        upsample_scales = tuple(values.upsample_scales if upsample_scales is None else upsample_scales)
+        stft_reduction = values.stft_reduction if stft_reduction is None else stft_reduction
         clip_norm_g = values.clip_norm_g if clip_norm_g is None else clip_norm_g
         clip_norm_d = values.clip_norm_d if clip_norm_d is None else clip_norm_d
-        super().__init__(mel, upsample_scales, "upsample_scales")
+        super().__init__(mel, normalize=True)
         self.save_hyperparameters()
-        if stacks < 1 or layers < 1 or layers % stacks:
-            raise InputError(f"{layers} layers cannot be cut into {stacks} stacks; use {max(stacks, 1) * 10} layers")
-        for name, value, remainder, kind in (("kernel", kernel, 1, "odd"), ("gate_channels", gate_channels, 0, "even")):
-            if value % 2 != remainder:
-                raise InputError(f"{name} is {value}; expected an {kind} number")
-        one_of("discriminator", discriminator, DISCRIMINATORS)
-        if feature_weight and not has_features(discriminator):
-            raise InputError(
-                f"feature_weight is {feature_weight:g}, and the discriminator {discriminator} has no features to match;"
-                " give feature_weight 0, or the discriminator multi_scale"
-            )
-        self.loss = waveform_loss("least_squares")
+        check_ratios("upsample_scales", upsample_scales, self.mel_config)
         self.context = aux_context
         self.generator = Generator(
             self.mel_config.n_mels,
@@ -350,71 +226,52 @@ class ParallelWaveGAN(Vocoder):
             gate_channels,
             skip_channels,
         )
-        self.discriminator = build_discriminator(discriminator)
+        self.discriminator = SampleDiscriminator()
         self.stft_loss = MultiResolutionSTFTLoss(reduction=stft_reduction)
-        reach = self.generator.reach + self.generator.upsample_net.upsample.faded
-        self.receptive_frames = -(-reach // self.mel_config.hop_length)
+        self.receptive_frames = self.generator.receptive_frames
 
     @classmethod
     def data_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
         mel = options["mel"] if options["mel"] is not None else PRESETS[options["preset"]].mel
         return {"mel": mel, "context": options["aux_context"]}
 
-    def on_fit_start(self) -> None:
-        """Measure the features, unless their statistics came with the weights."""
-        super().on_fit_start()
-        if not self.is_measured:
-            self.measure()
-
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
         """Log-mel (B, M, L + 2 * context) and noise (B, 1, T), new where not given, to audio (B, 1, T)."""
-        if noise is None:
-            frames = mel.shape[-1] - 2 * self.context
-            noise = torch.randn(len(mel), 1, frames * self.mel_config.hop_length, device=mel.device)
-        return self.generator(noise, self.normalized(mel))
+        return self.generator(self.fresh_noise(mel) if noise is None else noise, self.normalized(mel))
 
     def training_step(self, batch: MelBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()
-        scheduler_g, scheduler_d = self.lr_schedulers()
+        scheduler_g, scheduler_d = cast(list[LRScheduler], self.lr_schedulers())
         h, real = self.hparams, batch.audio
         noise = torch.randn_like(real)
-        judged = self.global_step >= h.discriminator_start
-        losses = {}
+        d_trains = self.global_step >= h.discriminator_start
+        losses: dict[str, Tensor] = {}
 
         with self.toggled_optimizer(optimizer_g):
             fake = self(batch.mel, noise)
-            loss_g = losses["train/loss_g_stft"] = sum(self.stft_loss(fake, real))
-            if judged:
-                of_fake = self.discriminator(fake)
-                adversarial = sum(self.loss.generator(maps[-1]) for maps in of_fake) / len(of_fake)
-                losses["train/loss_g_adversarial"] = adversarial
-                if h.feature_weight:
-                    with torch.no_grad():
-                        of_real = self.discriminator(real)
-                    features = feature_matching(of_real, of_fake, "paper") / sum(len(maps) - 1 for maps in of_real)
-                    losses["train/loss_g_features"] = features
-                    adversarial = adversarial + h.feature_weight * features
-                loss_g = loss_g + h.adversarial_weight * adversarial
+            loss_g = losses["train/loss_g_stft"] = torch.stack(self.stft_loss(fake, real)).sum()
+            if d_trains:
+                ((logits, _),) = self.discriminator(fake)
+                losses["train/loss_g_adversarial"] = 2 * least_squares_g(logits)
+                loss_g = loss_g + h.adversarial_weight * losses["train/loss_g_adversarial"]
             if self.update(optimizer_g, loss_g, h.clip_norm_g or None):
                 scheduler_g.step()
         losses["train/loss_g"] = loss_g
 
-        if judged:
+        if d_trains:
             if h.recompute_fake:
                 with torch.no_grad():
                     fake = self(batch.mel, noise)
             with self.toggled_optimizer(optimizer_d):
-                of_real, of_fake = in_one_pass(self.discriminator, real, fake.detach())
-                per_scale = [self.loss.discriminator(r[-1], f[-1]) for r, f in zip(of_real, of_fake, strict=True)]
-                loss_d = sum(per_scale) / len(per_scale)
-                if self.update(optimizer_d, loss_d, h.clip_norm_d or None):
+                ((of_real, _),), ((of_fake, _),) = in_one_pass(self.discriminator, real, fake.detach())
+                losses["train/loss_d"] = 2 * least_squares_d(of_real, of_fake)
+                if self.update(optimizer_d, losses["train/loss_d"], h.clip_norm_d or None):
                     scheduler_d.step()
-            losses["train/loss_d"] = loss_d
         self.log_dict(losses, prog_bar=True)
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         h = self.hparams
-        optimizers = [
+        optimizers: list[torch.optim.Optimizer] = [
             torch.optim.RAdam(network.parameters(), lr, eps=1e-6)
             for network, lr in ((self.generator, h.lr_g), (self.discriminator, h.lr_d))
         ]

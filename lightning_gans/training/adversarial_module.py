@@ -20,6 +20,7 @@ from torch.nn.functional import one_hot
 
 from lightning_gans.errors import InputError
 from lightning_gans.training.compatibility import check_data
+from lightning_gans.training.cpu_forms import use_cpu_forms
 from lightning_gans.training.ddp import prepare
 from lightning_gans.training.memory_format import channels_last
 from lightning_gans.training.resume import (
@@ -271,6 +272,8 @@ class AdversarialModule(LightningModule):
         check_data(self, self.trainer.datamodule)
         prepare(self.trainer.strategy)
         channels_last(self)
+        if self.trainer.strategy.root_device.type == "cpu":
+            use_cpu_forms(self)
 
     def on_fit_start(self) -> None:
         if self.noise_seed is None:

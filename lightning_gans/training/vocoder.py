@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, NoReturn
 
@@ -24,17 +23,14 @@ EVALUATION_SEED = 0
 class Vocoder(AdversarialModule):
     """Base of the papers that turn a log-mel spectrogram into sound.
 
-    A paper calls ``super().__init__(mel, ratios)`` with its upsampling factors, sets ``context`` and
-    ``receptive_frames``, and writes ``forward``, ``training_step`` and ``configure_optimizers``. ``forward`` takes mels
-    in the convention and applies ``normalized`` itself.
+    A paper calls ``super().__init__(mel)``, sets ``receptive_frames`` and, where it has them, ``context`` and
+    ``min_frames``, and writes ``forward``, ``training_step`` and ``configure_optimizers``. ``forward`` takes mels in
+    the convention, applies ``normalized`` itself, and takes noise (B, 1, T) as a second argument where ``takes_noise``.
 
     Args:
         mel: What ``MelConfig.of`` takes.
-        ratios: Factors by which the generator upsamples a frame.
-        name: What messages call ``ratios``.
-
-    Raises:
-        InputError: if the factors do not make the hop.
+        normalize: Measure the features of the training set when training begins, unless their statistics came with the
+            weights.
     """
 
     context: int = 0
@@ -44,21 +40,15 @@ class Vocoder(AdversarialModule):
     min_frames: int = 1
     """Fewest frames that ``vocode`` takes."""
     takes_noise: ClassVar[bool] = False
-    chunk_frames_on_cpu: ClassVar[int | None] = None
-    """Frames that ``vocode`` works on at a time on CPUs when it is not told; all at once when None."""
 
-    def __init__(self, mel: str | dict[str, Any] | MelConfig, ratios: tuple[int, ...], name: str = "ratios") -> None:
+    mel_mean: Tensor
+    mel_scale: Tensor
+
+    def __init__(self, mel: str | dict[str, Any] | MelConfig, normalize: bool = False) -> None:
         super().__init__()
-        self.mel_config = MelConfig.of(mel)
+        self.mel_config, self.normalize = MelConfig.of(mel), normalize
         self.sample_rate = self.mel_config.sample_rate
-        hop = self.mel_config.hop_length
-        if not ratios or min(ratios) < 2 or math.prod(ratios) != hop:
-            raise InputError(
-                f"{name} {','.join(map(str, ratios))} make {' x '.join(map(str, ratios))} = {math.prod(ratios)} samples"
-                f" per frame, and the hop_length of mel {self.mel_config.name} is {hop}; use"
-                f" {','.join(map(str, ratios_for(hop)))}, or the hop_length {math.prod(ratios)}"
-            )
-        # Of each band; identity where they are not used, or not yet known.
+        # Of each band; the identity where they are not used, or not yet known.
         self.register_buffer("mel_mean", torch.zeros(self.mel_config.n_mels))
         self.register_buffer("mel_scale", torch.ones(self.mel_config.n_mels))
 
@@ -76,7 +66,7 @@ class Vocoder(AdversarialModule):
     @property
     def is_measured(self) -> bool:
         """Whether the statistics are known."""
-        return bool((self.mel_mean != 0).any() or (self.mel_scale != 1).any())
+        return bool(self.mel_mean.any()) or bool((self.mel_scale != 1).any())
 
     def measure(self) -> None:
         """Mean and deviation of each band over all frames of the training set, see ``training_statistics``."""
@@ -121,7 +111,7 @@ class Vocoder(AdversarialModule):
             seed: Of the noise, where the model takes any: the same seed gives the same sound on every device; None for
                 new noise at each call.
             chunk_frames: How many frames to work on at a time, which bounds the memory; the sound is the same to
-                rounding. When not given, what is fastest: all at once, but for ``chunk_frames_on_cpu``.
+                rounding. All at once when not given.
 
         Returns:
             (B, 1, T), T = L * hop_length, on the module's device; B is 1 for a single mel.
@@ -131,8 +121,6 @@ class Vocoder(AdversarialModule):
         """
         mel = self._checked(mel)
         frames, hop, margin = mel.shape[-1], self.mel_config.hop_length, self.receptive_frames
-        if chunk_frames is None and self.device.type == "cpu":
-            chunk_frames = self.chunk_frames_on_cpu
         step = frames if chunk_frames is None else chunk_frames
         if step < 1:
             raise InputError(f"chunk_frames is {chunk_frames}; expected at least 1")
@@ -142,8 +130,8 @@ class Vocoder(AdversarialModule):
         with cached():
             for start in range(0, frames, step):
                 first, last = max(start - margin, 0), min(start + step + margin, frames)
-                piece = None if noise is None else noise[..., first * hop : last * hop]
-                audio = self(mel[..., first : last + 2 * self.context], piece)
+                inputs = [mel[..., first : last + 2 * self.context]]
+                audio = self(*inputs, *([] if noise is None else [noise[..., first * hop : last * hop]]))
                 chunks.append(audio[..., (start - first) * hop :][..., : step * hop])
         return torch.cat(chunks, -1)
 
@@ -158,13 +146,18 @@ class Vocoder(AdversarialModule):
         generator.seed() if seed is None else generator.manual_seed(seed)
         return torch.randn(num, 1, samples, generator=generator).to(self.device)
 
+    def fresh_noise(self, mel: Tensor) -> Tensor:
+        """Noise (B, 1, T) for mels (B, M, L + 2 * context), of the generator and the device that a run draws from."""
+        return torch.randn(len(mel), 1, self._samples(mel), device=mel.device)
+
+    def _samples(self, mel: Tensor) -> int:
+        """T of the audio of mels with context."""
+        return self.mel_config.samples(mel.shape[-1] - 2 * self.context)
+
     def generate(self, batch: MelBatch) -> Tensor:
         """Audio (B, 1, T) for a batch's mels; noise is fresh in training, and otherwise the same for each utterance."""
-        if not self.takes_noise or self.training:
-            return self(batch.mel)
-        num, _, frames = batch.mel.shape
-        samples = (frames - 2 * self.context) * self.mel_config.hop_length
-        return self(batch.mel, self.noise(1, samples, EVALUATION_SEED).expand(num, -1, -1))
+        noise = None if self.training else self.noise(1, self._samples(batch.mel), EVALUATION_SEED)
+        return self(batch.mel) if noise is None else self(batch.mel, noise.expand(len(batch.mel), -1, -1))
 
     def _checked(self, mel: Tensor | np.ndarray) -> Tensor:
         """What ``vocode`` takes, as (B, M, L) on the module's device."""
@@ -202,6 +195,11 @@ class Vocoder(AdversarialModule):
         return mel
 
     # ---- training
+
+    def on_fit_start(self) -> None:
+        super().on_fit_start()
+        if self.normalize and not self.is_measured:
+            self.measure()
 
     def setup(self, stage: str) -> None:
         self._check_mel(self.trainer.datamodule)
@@ -245,12 +243,3 @@ class Vocoder(AdversarialModule):
         )
 
     prior = latents = sample_from = sample
-
-
-def ratios_for(hop: int) -> tuple[int, ...]:
-    """Factors of a hop, as few as go without one above 8, the largest first."""
-    ratios, rest = [], hop
-    for ratio in (8, 7, 6, 5, 4, 3, 2):
-        while rest % ratio == 0:
-            ratios, rest = [*ratios, ratio], rest // ratio
-    return tuple(ratios + [rest] * (rest > 1))

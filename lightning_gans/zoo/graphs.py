@@ -58,8 +58,8 @@ class Synthesis(nn.Module):
 
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
         """Log-mel (B, M, L) of the model's convention and noise (B, 1, T) to audio (B, 1, T)."""
-        context = self.model.context
-        return self.model(pad(mel, (context, context), mode="replicate"), noise)
+        mel = pad(mel, (self.model.context, self.model.context), mode="replicate")
+        return self.model(mel) if noise is None else self.model(mel, noise)
 
 
 class Sampling(nn.Module):

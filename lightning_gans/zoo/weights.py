@@ -139,6 +139,7 @@ def build(weights: Weights) -> AdversarialModule:
     import torch
 
     from lightning_gans import models
+    from lightning_gans.training.cpu_forms import use_cpu_forms
     from lightning_gans.training.memory_format import channels_last
 
     if weights.model not in models.__all__:
@@ -164,6 +165,7 @@ def build(weights: Weights) -> AdversarialModule:
             ) from None
     put(weights, module)
     channels_last(module)
+    use_cpu_forms(module)
     return module
 
 

@@ -8,34 +8,43 @@ from torch.utils.data import DataLoader
 
 from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.models.melgan import MelGAN
-from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
+from lightning_gans.models import MelGAN, MultiScaleParallelWaveGAN, ParallelWaveGAN, STFTMelGAN
 from lightning_gans.training.vocoder import Vocoder
 
 MEL = dict(name="melgan", sample_rate=8000, n_fft=64, hop_length=16, win_length=64, n_mels=8)
 FRAMES = 72
 """Of a crop: a little more than half a frame of the largest STFT."""
+_melgan = dict(mel=MEL, ratios=(8, 2), width=2, blocks=2)
+_parallel = dict(
+    mel=MEL,
+    upsample_scales=(4, 4),
+    layers=4,
+    stacks=2,
+    residual_channels=4,
+    gate_channels=8,
+    skip_channels=4,
+    discriminator_start=1,
+)
 
 
 def tiny_melgan(**options: Any) -> MelGAN:
     torch.manual_seed(0)
-    return MelGAN(**dict(mel=MEL, ratios=(8, 2), width=2, blocks=2) | options)
+    return MelGAN(**_melgan | options)
+
+
+def tiny_stft_melgan(**options: Any) -> STFTMelGAN:
+    torch.manual_seed(0)
+    return STFTMelGAN(**_melgan | dict(discriminator_start=0) | options)
 
 
 def tiny_parallel_wavegan(**options: Any) -> ParallelWaveGAN:
     torch.manual_seed(0)
-    small = dict(
-        preset="ljspeech",
-        mel=MEL,
-        upsample_scales=(4, 4),
-        layers=4,
-        stacks=2,
-        residual_channels=4,
-        gate_channels=8,
-        skip_channels=4,
-        discriminator_start=1,
-    )
-    return ParallelWaveGAN(**small | options)
+    return ParallelWaveGAN("ljspeech", **_parallel | options)
+
+
+def tiny_multi_scale(**options: Any) -> MultiScaleParallelWaveGAN:
+    torch.manual_seed(0)
+    return MultiScaleParallelWaveGAN(**_parallel | dict(kernel=3) | options)
 
 
 def sounds(count: int, frames: int, hop: int = 16) -> torch.Tensor:

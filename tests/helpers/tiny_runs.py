@@ -6,7 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from helpers.tiny_mels import FRAMES, sounds, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import (
+    FRAMES,
+    sounds,
+    tiny_melgan,
+    tiny_multi_scale,
+    tiny_parallel_wavegan,
+    tiny_stft_melgan,
+)
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
@@ -44,13 +51,9 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     ),
     "specgan": lambda: SpecGAN(latent_dim=4, width=1, n_critic=2),
     "melgan": tiny_melgan,
-    "melgan_stft": lambda: tiny_melgan(
-        discriminator="parallel_wavegan", feature_weight=0.0, aux_loss="stft", loss="least_squares", normalize=True
-    ),
+    "melgan_stft": tiny_stft_melgan,
     "parallel_wavegan": lambda: tiny_parallel_wavegan(**_parallel),
-    "parallel_wavegan_features": lambda: tiny_parallel_wavegan(
-        **_parallel, discriminator="multi_scale", feature_weight=25.0, recompute_fake=False
-    ),
+    "parallel_wavegan_features": lambda: tiny_multi_scale(**_parallel, recompute_fake=False),
     "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
 G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(

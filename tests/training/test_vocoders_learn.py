@@ -7,16 +7,15 @@ from lightning import Callback, Trainer
 from lightning_gans.audio import MelConfig
 from lightning_gans.data import LJSpeech
 from lightning_gans.metrics.spectral import MelL1
-from lightning_gans.models.melgan import MelGAN
-from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
+from lightning_gans.models import ParallelWaveGAN, STFTMelGAN
 from lightning_gans.training.vocoder import Vocoder
 
 UPDATES, START = 200, 160
 
 
-def melgan() -> MelGAN:
-    small = dict(width=4, blocks=1, discriminator="parallel_wavegan", feature_weight=0)
-    return MelGAN("parallel_wavegan", **small, aux_loss="stft", discriminator_start=START, lr=1e-3)
+def melgan() -> STFTMelGAN:
+    small = dict(width=4, blocks=1, normalize=False, loss="hinge", adversarial_weight=1.0)
+    return STFTMelGAN(**small, discriminator_start=START, lr=1e-3)
 
 
 def parallel_wavegan() -> ParallelWaveGAN:
