@@ -4,6 +4,8 @@ Its generator maps features to (mel + 5) / 5, which here are the mean and the de
 
 - Its inference appends ten frames of silence, ln(1e-5), and cuts their sound off, against a click at the end.
   ``vocode`` takes mels as they are: append such frames where the click disturbs.
+- It matches features as the paper does, and trains with least squares in place of the hinge loss, and with no loss of
+  spectra: it is an ``STFTMelGAN`` without ``stft_weight``.
 - Its adversarial loss sums squares over time, so that its weight grows with the crop; here they are averaged, with
   ``adversarial_weight`` 1. It updates G before D, here D is first.
 - Checkpoints from before its layers were those of the paper (2019) do not fit, and are refused.
@@ -55,14 +57,14 @@ def read(checkpoint: Path) -> Imported:
             " checkpoint or --format"
         )
     hparams = settings(checkpoint, content.get("hp_str") or "")
-    state = fitted(str(checkpoint), "seungwonpark's MelGAN", "MelGAN", hparams, states, their_name)
+    state = fitted(str(checkpoint), "seungwonpark's MelGAN", "STFTMelGAN", hparams, states, their_name)
     bands = state["generator.model.1.parametrizations.weight.original1"].shape[1]
     statistics: dict[str, Tensor] = {"mel_mean": full((bands,), -OFFSET), "mel_scale": full((bands,), OFFSET)}
-    return Imported("MelGAN", hparams, tuple(states), state | statistics)
+    return Imported("STFTMelGAN", hparams, tuple(states), state | statistics)
 
 
 def settings(checkpoint: Path, text: str) -> dict[str, Any]:
-    """MelGAN's arguments from ``hp_str``, whose sections are YAML documents of their own."""
+    """``STFTMelGAN``'s arguments from ``hp_str``, whose sections are YAML documents of their own."""
     try:
         sections: dict[str, dict[str, Any]] = {}
         for section in yaml.safe_load_all(text):
@@ -71,9 +73,12 @@ def settings(checkpoint: Path, text: str) -> dict[str, Any]:
         return {
             "mel": {"name": "tacotron2", **{ours: audio[key] for key, ours in MEL.items() if key in audio}},
             "normalize": True,
+            "multi_scale": True,
             "loss": "least_squares",
+            "adversarial_weight": 1.0,
             "feature_weight": float(model.get("feat_match", 10.0)),
-            "fm_scale": "paper",
+            "stft_weight": 0.0,
+            "discriminator_start": 0,
             "lr": float((train.get("adam") or {}).get("lr", 1e-4)),
         }
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:

@@ -2,7 +2,7 @@
 
 Where a setting is left out, that project's default stands in. An architecture that ours cannot be is refused. Of the
 recipe, all that our training step has is set, so that a run goes on as it began; what a config has besides is named in
-a warning. MelGAN's own step differs always: Adam at one constant rate, and D before G.
+a warning. The step of ``STFTMelGAN`` differs always: Adam at one constant rate, and D before G.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ GENERATORS: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
         },
     ),
     "MelGANGenerator": (
-        "MelGAN",
+        "STFTMelGAN",
         {"stacks": "blocks", "upsample_scales": "ratios"},
         {
             "out_channels": 1,
@@ -61,10 +61,9 @@ UPSAMPLING = {
     "use_causal_conv": False,
 }
 """Of ``upsample_params``, what our generator has no argument for."""
-DISCRIMINATORS: dict[str, tuple[str, int, dict[str, Any]]] = {
+DISCRIMINATORS: dict[str, tuple[bool, dict[str, Any]]] = {
     "ParallelWaveGANDiscriminator": (
-        "parallel_wavegan",
-        1,
+        False,
         {
             "in_channels": 1,
             "out_channels": 1,
@@ -77,8 +76,7 @@ DISCRIMINATORS: dict[str, tuple[str, int, dict[str, Any]]] = {
         },
     ),
     "MelGANMultiScaleDiscriminator": (
-        "multi_scale",
-        3,
+        True,
         {
             "in_channels": 1,
             "out_channels": 1,
@@ -96,9 +94,9 @@ DISCRIMINATORS: dict[str, tuple[str, int, dict[str, Any]]] = {
         },
     ),
 }
-"""By ``discriminator_type``: our name, the number of scales, and what our discriminator has no argument for."""
-MAPS = 18
-"""Feature maps of the three scales."""
+"""By ``discriminator_type``: whether it has several scales, and what our discriminator has no argument for."""
+SCALES, MAPS = 3, 18
+"""Of the multi-scale discriminator: its scales, and the feature maps of all of them."""
 RECIPE = {
     "generator_optimizer_type": "RAdam",
     "discriminator_optimizer_type": "RAdam",
@@ -150,23 +148,29 @@ def _translated(source: str, config: dict[str, Any]) -> tuple[str, dict[str, Any
     generator = known(source, config, "generator_type", "ParallelWaveGANGenerator", list(GENERATORS))
     discriminator = known(source, config, "discriminator_type", "ParallelWaveGANDiscriminator", list(DISCRIMINATORS))
     model, arguments, fixed = GENERATORS[generator]
-    judge, scales, fixed_judge = DISCRIMINATORS[discriminator]
-    hparams: dict[str, Any] = {"mel": translated_mel(source, config), "discriminator": judge}
+    multi_scale, fixed_judge = DISCRIMINATORS[discriminator]
+    hparams: dict[str, Any] = {"mel": translated_mel(source, config)}
     params = dict(config.get("generator_params") or {})
     hparams |= {ours: plain(params.pop(name)) for name, ours in arguments.items() if name in params}
-    if model == "MelGAN":
+    if model == "STFTMelGAN":
         bands, ratios = params.pop("in_channels", 80), hparams.get("ratios", (8, 8, 2, 2))
         hparams["width"], rest = divmod(params.pop("channels", 512), 2 ** len(ratios))
         if rest:
             raise InputError(f"{source}: generator_params.channels cannot be halved {len(ratios)} times; correct it")
         # Old configs have the second spelling.
         fixed = fixed | {key: [2 * r for r in ratios] for key in ("upsample_kernel_sizes", "upsample_kernal_sizes")}
-        hparams |= melgan_recipe(config, scales)
+        hparams |= melgan_recipe(config, multi_scale)
     else:
         bands, upsampling = params.pop("aux_channels", 80), dict(params.pop("upsample_params", None) or {})
         hparams["upsample_scales"] = plain(upsampling.pop("upsample_scales", (4, 4, 4, 4)))
         same(source, "generator_params.upsample_params", upsampling, UPSAMPLING)
         hparams |= parallel_wavegan_recipe(config)
+        if multi_scale:
+            model, hparams = "MultiScaleParallelWaveGAN", {"kernel": 3, **hparams, "feature_weight": features(config)}
+        else:
+            hparams["preset"] = "ljspeech"
+    if features(config) and not multi_scale:
+        raise InputError(f"{source}: use_feat_match_loss is set, and {discriminator} has no features; correct it")
     same(source, "generator_params", params, fixed)
     same(source, "discriminator_params", dict(config.get("discriminator_params") or {}), fixed_judge)
     if bands != hparams["mel"]["n_mels"]:
@@ -237,13 +241,16 @@ def at(config: dict[str, Any], key: str, default: Any = None) -> Any:
     return config
 
 
+def features(config: dict[str, Any]) -> float:
+    """Weight of feature matching."""
+    return float(at(config, "lambda_feat_match", 25.0)) * bool(at(config, "use_feat_match_loss"))
+
+
 def parallel_wavegan_recipe(config: dict[str, Any]) -> dict[str, Any]:
-    """Arguments of ParallelWaveGAN that concern its training."""
+    """Arguments of either class that concern its training."""
     return {
-        "preset": "ljspeech",
         "stft_reduction": "batch",
         "adversarial_weight": float(at(config, "lambda_adv", 4.0)),
-        "feature_weight": float(at(config, "lambda_feat_match", 25.0)) * bool(at(config, "use_feat_match_loss")),
         "discriminator_start": int(at(config, "discriminator_train_start_steps", 100_000)),
         "recompute_fake": bool(at(config, "update_prediction_after_generator_update", True)),
         "lr_g": float(at(config, "generator_optimizer_params.lr", 1e-4)),
@@ -255,17 +262,13 @@ def parallel_wavegan_recipe(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def melgan_recipe(config: dict[str, Any], scales: int) -> dict[str, Any]:
-    """Arguments of MelGAN that concern its training; there, means over scales and maps are weighed, here, sums."""
+def melgan_recipe(config: dict[str, Any], multi_scale: bool) -> dict[str, Any]:
+    """Arguments of STFTMelGAN that concern its training; there, means over scales and maps are weighed, here, sums."""
     adversarial = float(at(config, "lambda_adv", 4.0))
-    features = float(at(config, "lambda_feat_match", 25.0)) * bool(at(config, "use_feat_match_loss"))
     return {
-        "normalize": True,
-        "loss": "least_squares",
-        "adversarial_weight": adversarial / scales,
-        "feature_weight": adversarial * features / MAPS,
-        "fm_scale": "paper",
-        "aux_loss": "stft",
+        "multi_scale": multi_scale,
+        "adversarial_weight": adversarial / SCALES if multi_scale else adversarial,
+        "feature_weight": adversarial * features(config) / MAPS,
         "discriminator_start": int(at(config, "discriminator_train_start_steps", 100_000)),
         "lr": float(at(config, "generator_optimizer_params.lr", 1e-4)),
     }

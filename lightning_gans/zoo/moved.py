@@ -6,7 +6,7 @@ command line. Files and configs of older versions go on working as long as they 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -89,11 +89,66 @@ MOVED: dict[str, dict[str, Rule]] = {
         "patience": Dropped((ANY,)),
         "loss": Without(("minimax", "relativistic_pairing"), "use non_saturating, hinge, least_squares or wasserstein"),
     },
+    "ParallelWaveGAN": {
+        "discriminator": Dropped(("parallel_wavegan",), "expected parallel_wavegan or multi_scale"),
+        "feature_weight": Dropped((0.0,), "use MultiScaleParallelWaveGAN, whose features are matched"),
+    },
 }
 """Class name to the arguments that it had, and no longer has or takes in the same way."""
 
 DIVIDED: dict[str, tuple[str, dict[Any, str]]] = {"ControlGAN": ("discriminator", {"logit": "LogitControlGAN"})}
 """Class name to an argument whose values are classes of their own today."""
+
+
+def _melgan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """What MelGAN took of other trainings is STFTMelGAN, whose weights are those of sums."""
+    before = {
+        "normalize": False,
+        "discriminator": "multi_scale",
+        "loss": "hinge",
+        "adversarial_weight": 1.0,
+        "aux_loss": "none",
+        "aux_weight": 1.0,
+        "discriminator_start": 0,
+    }
+    given = {name: arguments.pop(name, value) for name, value in before.items()}
+    if given | {"aux_weight": 1.0} == before:
+        return "MelGAN", arguments
+    scale = 1.0 if arguments.pop("fm_scale", "official") == "paper" else 4 / 5 / 3  # of three scales with six maps
+    return "STFTMelGAN", {"mel": "melgan", **arguments} | {
+        "normalize": given["normalize"],
+        "multi_scale": given["discriminator"] == "multi_scale",
+        "loss": given["loss"],
+        "adversarial_weight": given["adversarial_weight"],
+        "feature_weight": arguments.get("feature_weight", 10.0) * scale,
+        "stft_weight": given["aux_weight"] if given["aux_loss"] == "stft" else 0.0,
+        "discriminator_start": given["discriminator_start"],
+    }
+
+
+def _parallel_wavegan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """With MelGAN's discriminator it is MultiScaleParallelWaveGAN, which has no presets."""
+    if arguments.get("discriminator") != "multi_scale":
+        return "ParallelWaveGAN", arguments
+    before: dict[str, Any] = {"kernel": 3, "feature_weight": 0.0, "lr_decay_steps": 200_000}
+    if arguments.get("preset", "paper") == "paper":
+        before |= {"stft_reduction": "example", "clip_norm_g": 0.0, "clip_norm_d": 0.0}
+        if arguments.get("mel") is None or arguments.get("upsample_scales") is None:
+            raise InputError(
+                "ParallelWaveGAN no longer takes discriminator='multi_scale'; use MultiScaleParallelWaveGAN, with the"
+                " mel and the upsample_scales of the preset paper"
+            )
+    given = {name: value for name, value in arguments.items() if value is not None}
+    return "MultiScaleParallelWaveGAN", {
+        k: v for k, v in (before | given).items() if k not in ("preset", "discriminator")
+    }
+
+
+RECAST: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]] = {
+    "MelGAN": _melgan,
+    "ParallelWaveGAN": _parallel_wavegan,
+}
+"""Class name to what makes today's class and arguments of its own, where several arguments decide together."""
 
 LOST_TENSORS: dict[str, tuple[str, ...]] = {"LogitControlGAN": ("balance", "measure")}
 """Class name to tensors that its older files hold, and that it does not need."""
@@ -114,6 +169,8 @@ def translate(model: str, arguments: Mapping[str, Any], source: str = "") -> tup
         InputError: for a choice that this paper no longer offers; it says where it has gone.
     """
     today = dict(arguments)
+    if model in RECAST:
+        model, today = RECAST[model](today)
     if model in DIVIDED:
         name, models = DIVIDED[model]
         if today.get(name) in models:

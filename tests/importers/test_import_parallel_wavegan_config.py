@@ -18,7 +18,7 @@ def test_the_recipe_comes_along(tmp_path):
     module = imported(written(tmp_path, small_config(), small_state()))
     h, c = module.hparams, module.mel_config
     assert (h.lr_g, h.lr_d, h.lr_decay_steps, h.clip_norm_g, h.clip_norm_d) == (1e-4, 5e-5, 200_000, 10, 1)
-    assert (h.adversarial_weight, h.feature_weight, h.discriminator_start) == (4.0, 0.0, 100_000)
+    assert (h.preset, h.adversarial_weight, h.discriminator_start) == ("ljspeech", 4.0, 100_000)
     assert (h.stft_reduction, h.recompute_fake, h.aux_context) == ("batch", True, 2)
     assert (c.log, c.floor, c.framing, c.win_length, c.f_max, c.hop_length) == ("log10", 1e-10, "center", 64, None, 8)
     changes = {
@@ -41,8 +41,8 @@ def test_the_recipe_of_melgan_v3(tmp_path):
     module = imported(written(tmp_path, melgan_config(6, 48, num_mels=6, **MULTI_SCALE, **MATCHING), state))
     h = module.hparams
     assert h.adversarial_weight == pytest.approx(4 / 3) and h.feature_weight == pytest.approx(100 / 18)
-    assert (h.fm_scale, h.loss, h.aux_loss, h.normalize) == ("paper", "least_squares", "stft", True)
-    assert (h.discriminator, h.discriminator_start, h.lr) == ("multi_scale", 100_000, 1e-4)
+    assert (h.loss, h.stft_weight, h.normalize) == ("least_squares", 1.0, True)
+    assert (h.multi_scale, h.discriminator_start, h.lr) == (True, 100_000, 1e-4)
 
 
 def test_what_the_training_step_does_not_have_is_named(tmp_path):
@@ -73,6 +73,7 @@ REFUSED = [
     ({"log_base": 2.0}, {}, "log_base is 2.0; the mels here have 10, or null"),
     ({"sampling_rate_for_feats": 16000}, {}, "sampling_rate_for_feats=16000"),
     ({"hop_size": 16}, {}, "upsample_scales 4,2 make .* the hop_length of mel parallel_wavegan is 16"),
+    (MATCHING, {}, "use_feat_match_loss is set, and ParallelWaveGANDiscriminator has no features"),
     ({"lambda_adv": "much"}, {}, "a value is of another kind .*much"),
     ({"generator_params": "none"}, {}, "a value is of another kind"),
 ]
