@@ -1,8 +1,8 @@
-"""Parallel WaveGAN with MelGAN's discriminator: not a paper, but a recipe that the field shares.
+"""Parallel WaveGAN (https://arxiv.org/abs/1910.11480) with MelGAN's discriminator (https://arxiv.org/abs/1910.06711).
 
-It is parallel_wavegan.v3 of https://github.com/kan-bayashi/ParallelWaveGAN. The generator is that of Yamamoto et al.
-2020 (``parallel_wavegan.py``), with a wider kernel; the discriminator, and feature matching, are those of Kumar et al.
-2019 (https://arxiv.org/abs/1910.06711).
+Not a paper, but parallel_wavegan.v3 of the recipes that the field shares
+(https://github.com/kan-bayashi/ParallelWaveGAN): the generator of Yamamoto et al. 2020, with a wider kernel, and the
+discriminator and feature matching of Kumar et al. 2019.
 """
 
 from __future__ import annotations

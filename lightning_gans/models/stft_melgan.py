@@ -1,10 +1,10 @@
-"""MelGAN trained with a loss of spectra: not a paper, but how most of its public checkpoints were made.
+"""MelGAN (https://arxiv.org/abs/1910.06711) with the multi-resolution STFT loss (https://arxiv.org/abs/1910.11480).
 
-The generator is that of Kumar et al. 2019 (``melgan.py``). It learns from the multi-resolution STFT loss of Yamamoto et
-al. 2020 (https://arxiv.org/abs/1910.11480), at first from that alone, as the full-band MelGAN of Yang et al. 2020 does
-(https://arxiv.org/abs/2005.05106, section 3), and from a discriminator with least squares. The defaults are those of
-melgan.v1 of https://github.com/kan-bayashi/ParallelWaveGAN; melgan.v3 of the same project has ``multi_scale`` and
-``feature_weight``. https://github.com/seungwonpark/melgan has these and no ``stft_weight``.
+Not a paper, but how most public checkpoints of MelGAN were trained: its generator learns from spectra, at first from
+them alone, and from a discriminator with least squares, as the full-band MelGAN of Yang et al. 2020 does
+(https://arxiv.org/abs/2005.05106). The defaults are those of melgan.v1 of
+https://github.com/kan-bayashi/ParallelWaveGAN; melgan.v3 of the same project has ``multi_scale`` and
+``feature_weight``, and https://github.com/seungwonpark/melgan has these and no ``stft_weight``.
 
 Departures from those recipes: D is updated before G, both with Adam at one rate.
 """

@@ -29,13 +29,13 @@ WAVEGAN = [
     "--evaluation.metrics=[nn_self]",
 ]
 MELGAN = [
-    "--model=MelGAN",
+    "--model=STFTMelGAN",
     f"--model.mel={{name: melgan, sample_rate: {RATE}, n_fft: 64, hop_length: 16, win_length: 64, n_mels: 8}}",
     "--model.ratios=[8,2]",
     "--model.width=2",
     "--model.blocks=2",
-    "--model.discriminator=parallel_wavegan",
-    "--model.feature_weight=0",
+    "--model.stft_weight=0",
+    "--model.discriminator_start=0",
     "--data=MelFolder",
     "--data.folder=sounds",
     "--data.crop=512",

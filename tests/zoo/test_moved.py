@@ -2,7 +2,7 @@ import inspect
 
 import pytest
 import torch
-from helpers import tiny_zoo
+from helpers import tiny_mels, tiny_zoo
 
 from lightning_gans import models, zoo
 from lightning_gans.errors import InputError
@@ -118,3 +118,86 @@ def test_a_checkpoint_of_the_logit_form_of_controlgan_loads(tmp_path):
     loaded = zoo.load(path)
     assert type(loaded) is models.LogitControlGAN and loaded.untrained_networks == ()
     assert torch.equal(loaded.sample(2, seed=0), module.sample(2, seed=0))
+
+
+# ---- vocoders: the weights of losses are compared by what they multiply
+
+
+@pytest.mark.parametrize(
+    "given, expected",
+    [
+        ({"width": 8, "lr": 1e-3}, ("MelGAN", {"width": 8, "lr": 1e-3})),
+        (
+            {
+                "discriminator": "multi_scale",
+                "loss": "hinge",
+                "aux_loss": "none",
+                "aux_weight": 2.0,
+                "normalize": False,
+            },
+            ("MelGAN", {}),
+        ),
+        (
+            {"aux_loss": "stft", "aux_weight": 2.0, "discriminator_start": 9, "lr": 1e-3},
+            (
+                "STFTMelGAN",
+                {
+                    "mel": "melgan",
+                    "lr": 1e-3,
+                    "normalize": False,
+                    "multi_scale": True,
+                    "loss": "hinge",
+                    "adversarial_weight": 1.0,
+                    "feature_weight": pytest.approx(10 * 0.8 / 3),
+                    "stft_weight": 2.0,
+                    "discriminator_start": 9,
+                },
+            ),
+        ),
+    ],
+)
+def test_other_trainings_of_melgan_are_a_class_of_their_own(given, expected):
+    assert moved.translate("MelGAN", given) == expected
+    assert moved.translate(*expected) == expected
+
+
+def test_melgan_of_seungwonpark():
+    given = {"loss": "least_squares", "fm_scale": "paper", "feature_weight": 5.0, "normalize": True, "mel": "tacotron2"}
+    model, today = moved.translate("MelGAN", given)
+    assert (model, today["mel"], today["feature_weight"], today["stft_weight"]) == ("STFTMelGAN", "tacotron2", 5.0, 0.0)
+    assert today["loss"] == "least_squares" and "fm_scale" not in today
+
+
+def test_the_discriminator_of_parallel_wavegan():
+    given = {"preset": "ljspeech", "discriminator": "parallel_wavegan", "feature_weight": 0.0, "layers": 9}
+    assert moved.translate("ParallelWaveGAN", given) == ("ParallelWaveGAN", {"preset": "ljspeech", "layers": 9})
+    given |= {"discriminator": "multi_scale", "mel": None}
+    expected = {"kernel": 3, "feature_weight": 0.0, "lr_decay_steps": 200_000, "layers": 9}
+    assert moved.translate("ParallelWaveGAN", given) == ("MultiScaleParallelWaveGAN", expected)
+    given = {"preset": "paper", "discriminator": "multi_scale", "clip_norm_g": None, "upsample_scales": (4, 5, 3, 5)}
+    _, today = moved.translate("ParallelWaveGAN", given | {"mel": "vocos"})
+    assert (today["clip_norm_g"], today["stft_reduction"], today["mel"]) == (0.0, "example", "vocos")
+    with pytest.raises(InputError, match="use MultiScaleParallelWaveGAN, with the mel"):
+        moved.translate("ParallelWaveGAN", given)
+    with pytest.raises(InputError, match=r"feature_weight=2\.0; use MultiScaleParallelWaveGAN"):
+        moved.translate("ParallelWaveGAN", {"feature_weight": 2.0})
+
+
+@pytest.mark.parametrize(
+    "name, options, today",
+    [
+        ("melgan", dict(normalize=False, discriminator="multi_scale", loss="hinge", aux_loss="none"), "MelGAN"),
+        ("stft_melgan", dict(discriminator="parallel_wavegan", aux_loss="stft", feature_weight=0.0), "STFTMelGAN"),
+        ("parallel_wavegan", dict(discriminator="parallel_wavegan", feature_weight=0.0), "ParallelWaveGAN"),
+        ("multi_scale", dict(discriminator="multi_scale", preset="ljspeech"), "MultiScaleParallelWaveGAN"),
+    ],
+)
+def test_vocoders_of_older_versions_load(name, options, today, tmp_path):
+    module = getattr(tiny_mels, f"tiny_{name}")()
+    older = "MelGAN" if "melgan" in name else "ParallelWaveGAN"
+    shared = {key: value for key, value in module.hparams.items() if key not in ("multi_scale", "stft_weight")}
+    content = {"model": older, "hyper_parameters": shared | options, "state_dict": module.state_dict()}
+    torch.save(content, tmp_path / "old.ckpt")
+    loaded, mel = zoo.load(tmp_path / "old.ckpt"), torch.rand(1, 8, 9) - 3
+    assert type(loaded).__name__ == today
+    torch.testing.assert_close(loaded.vocode(mel, seed=0), module.vocode(mel, seed=0), rtol=0, atol=1e-5)
