@@ -258,14 +258,14 @@ def test_a_checkpoint_of_another_mel_is_refused(vocoder, here, refused):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        ("--data.mel=tacotron2", r"mels of MelFolder .tacotron2. are not those of MelGAN .melgan.: f_max 8000 against"),
-        ("--data.context=2", "have 2 frames of context on either side, and MelGAN takes 0; use --data.context 0"),
+        ("--data.mel=tacotron2", r"mels of MelFolder .tacotron2. are not those of STFTMelGAN .parallel_wavegan.: f_min 0 against"),
+        ("--data.context=2", "have 2 frames of context on either side, and STFTMelGAN takes 0; use --data.context 0"),
         ("--data.crop=2500", "crop is 2500 samples, .* use 2304 .9 frames. or 2560 .10 frames."),
         ("--model.ratios=[8,8,2]", "ratios 8,8,2 make 8 x 8 x 2 = 128 samples per frame, and the hop_length .* is 256"),
-        ("--evaluation.metrics=[mel_l1,fid_lenet]", "has fid_lenet, and MelGAN makes sounds from mels; those of"),
-        ("--evaluation.metrics=[mel_l1,nn_self]", "has nn_self, and MelGAN makes sounds from mels; those of"),
-        ("--evaluation.repeats=3", "evaluation.repeats is 3, and a MelGAN makes each utterance once"),
-        ("--data=Digits", "Digits hands out no mels, and MelGAN takes them"),
+        ("--evaluation.metrics=[mel_l1,fid_lenet]", "has fid_lenet, and STFTMelGAN makes sounds from mels; those of"),
+        ("--evaluation.metrics=[mel_l1,nn_self]", "has nn_self, and STFTMelGAN makes sounds from mels; those of"),
+        ("--evaluation.repeats=3", "evaluation.repeats is 3, and a STFTMelGAN makes each utterance once"),
+        ("--data=Digits", "Digits hands out no mels, and STFTMelGAN takes them"),
     ],
 )
 def test_what_does_not_go_with_a_vocoder(args, message, vocoder, refused):
