@@ -11,13 +11,15 @@ import math
 import re
 import struct
 from collections.abc import Callable, Iterator
+from io import BytesIO
+from operator import index
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import google_crc32c
 import numpy as np
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.crc32c import crc32c, unmasked
 
 MAGIC = 0xDB4775248B80FB57
 FOOTER, TRAILER = 48, 5
@@ -27,7 +29,7 @@ DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10
 
 
 class Entry(NamedTuple):
-    """Where a variable lies."""
+    """Where a variable lies: its type in ``DTYPES``, its shape, its data file, and place and size there in bytes."""
 
     dtype: int
     shape: tuple[int, ...]
@@ -35,7 +37,7 @@ class Entry(NamedTuple):
     offset: int
     size: int
     checksum: int
-    sliced: bool
+    partitioned: bool
 
 
 def read_bundle(prefix: Path, skip: Callable[[str], bool] | None = None) -> dict[str, np.ndarray]:
@@ -55,7 +57,7 @@ def read_bundle(prefix: Path, skip: Callable[[str], bool] | None = None) -> dict
     prefix = bundle_prefix(prefix)
     shards, entries = read_index(prefix)
     return {
-        name: _values(_shard(prefix, entry.shard, shards), name, entry)
+        name: _values(prefix.with_name(f"{prefix.name}.data-{entry.shard:05d}-of-{shards:05d}"), name, entry)
         for name, entry in entries.items()
         if not (skip and skip(name))
     }
@@ -73,14 +75,15 @@ def read_index(prefix: Path) -> tuple[int, dict[str, Entry]]:
     if len(content) < FOOTER or struct.unpack("<Q", content[-8:])[0] != MAGIC:
         raise InputError(f"{path} is cut short or no index of a TensorFlow checkpoint; get it again")
     try:
-        _, position = _handle(content, len(content) - FOOTER)  # of the meta index, which is empty
+        footer = BytesIO(content[-FOOTER:])
+        _handle(footer)  # of the meta index, which is empty
         table: dict[str, bytes] = {}
-        for _, handle in _entries(_block(content, _handle(content, position)[0], path)):
-            table |= {key.decode(): value for key, value in _entries(_block(content, _handle(handle, 0)[0], path))}
+        for _, handle in _entries(_block(content, _handle(footer), path)):
+            table |= {key.decode(): value for key, value in _entries(_block(content, _handle(BytesIO(handle)), path))}
         header = dict(_fields(table.pop("")))
-        if _number(header, 2):
+        if header.get(2):
             raise InputError(f"{path} was written on a big-endian machine; write it again on another")
-        return _number(header, 1), {name: _entry(value) for name, value in table.items()}
+        return index(header.get(1, 0)), {name: _entry(value) for name, value in table.items()}
     except (IndexError, KeyError, struct.error, TypeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); get it again") from None
 
@@ -94,25 +97,29 @@ def _existing(path: Path) -> Path:
     return path
 
 
+def _is_whole(data: bytes, stored: int) -> bool:
+    """Compare CRC-32C sums; they are stored rotated, with a number added."""
+    rotated = (stored - 0xA282EAD8) & 0xFFFFFFFF
+    return google_crc32c.value(data) == (rotated >> 17 | rotated << 15) & 0xFFFFFFFF
+
+
 # ---- the table
 
 
-def _varint(data: bytes, position: int) -> tuple[int, int]:
-    """A whole number in groups of seven bits, the lowest first, and the position behind it."""
+def _varint(stream: BytesIO) -> int:
+    """A whole number in groups of seven bits, the lowest first; the eighth bit says that more follow."""
     value = shift = 0
     while True:
-        byte = data[position]
+        byte = stream.read(1)[0]
         value |= (byte & 0x7F) << shift
-        position, shift = position + 1, shift + 7
+        shift += 7
         if byte < 0x80:
-            return value, position
+            return value
 
 
-def _handle(data: bytes, position: int) -> tuple[tuple[int, int], int]:
-    """Offset and size of a block, and the position behind the handle."""
-    offset, position = _varint(data, position)
-    size, position = _varint(data, position)
-    return (offset, size), position
+def _handle(stream: BytesIO) -> tuple[int, int]:
+    """Offset and size of a block."""
+    return _varint(stream), _varint(stream)
 
 
 def _block(content: bytes, handle: tuple[int, int], path: Path) -> bytes:
@@ -122,7 +129,7 @@ def _block(content: bytes, handle: tuple[int, int], path: Path) -> bytes:
     if len(block) < size or len(trailer) < TRAILER:
         raise InputError(f"{path} ({len(content)} bytes) is cut short: a block ends at {offset + size}; get it again")
     compression, checksum = struct.unpack("<BI", trailer)
-    if crc32c(block + trailer[:1]) != unmasked(checksum):
+    if not _is_whole(block + trailer[:1], checksum):
         raise InputError(f"{path} is damaged: the checksum of the block at {offset} differs; get it again")
     if compression:
         raise InputError(
@@ -135,62 +142,39 @@ def _block(content: bytes, handle: tuple[int, int], path: Path) -> bytes:
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Keys and values; each key is stored as what it does not share with the beginning of the one before."""
     (restarts,) = struct.unpack("<I", block[-4:])
-    position, end, key = 0, len(block) - 4 * (restarts + 1), b""
-    while position < end:
-        shared, position = _varint(block, position)
-        fresh, position = _varint(block, position)
-        size, position = _varint(block, position)
-        key = key[:shared] + block[position : position + fresh]
-        position += fresh
-        yield key, block[position : position + size]
-        position += size
+    end, key = len(block) - 4 * (restarts + 1), b""
+    stream = BytesIO(block)
+    while stream.tell() < end:
+        shared, fresh, size = _varint(stream), _varint(stream), _varint(stream)
+        key = key[:shared] + stream.read(fresh)
+        yield key, stream.read(size)
 
 
-# ---- protocol buffers
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """Numbers and values of a message's fields: whole numbers, or bytes of what is nested."""
-    position = 0
-    while position < len(message):
-        tag, position = _varint(message, position)
-        kind = tag & 7
+def _fields(message: bytes) -> Iterator[tuple[int, Any]]:
+    """Numbers and values of a protocol buffer's fields: whole numbers, or bytes of what is nested."""
+    stream = BytesIO(message)
+    while stream.tell() < len(message):
+        field, kind = divmod(_varint(stream), 8)
         if kind == 0:
-            value, position = _varint(message, position)
+            yield field, _varint(stream)
         elif kind == 2:
-            size, position = _varint(message, position)
-            value, position = message[position : position + size], position + size
+            yield field, stream.read(_varint(stream))
         elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-            value, position = int.from_bytes(message[position : position + size], "little"), position + size
+            yield field, int.from_bytes(stream.read(8 if kind == 1 else 4), "little")
         else:
             raise TypeError(f"wire type {kind}")
-        yield tag >> 3, value
 
 
 def _entry(message: bytes) -> Entry:
     fields = dict(_fields(message))
-    # Dimensions are field 2 of the shape, their size is field 1; what is zero is left out.
-    shape = tuple(_number(dict(_fields(size)), 1) for number, size in _fields(fields.get(2, b"")) if number == 2)
-    return Entry(_number(fields, 1), shape, *(_number(fields, number) for number in (3, 4, 5, 6)), sliced=7 in fields)
-
-
-def _number(fields: dict[int, int | bytes], number: int) -> int:
-    value = fields.get(number, 0)
-    if not isinstance(value, int):
-        raise TypeError(f"field {number} is no number")
-    return value
-
-
-# ---- the values
-
-
-def _shard(prefix: Path, shard: int, shards: int) -> Path:
-    return prefix.with_name(f"{prefix.name}.data-{shard:05d}-of-{shards:05d}")
+    # dimensions are field 2 of the shape, their size is field 1; what is zero is left out
+    shape = tuple(index(dict(_fields(size)).get(1, 0)) for number, size in _fields(fields.get(2, b"")) if number == 2)
+    dtype, shard, offset, size, checksum = (index(fields.get(number, 0)) for number in (1, 3, 4, 5, 6))
+    return Entry(dtype, shape, shard, offset, size, checksum, partitioned=7 in fields)
 
 
 def _values(path: Path, name: str, entry: Entry) -> np.ndarray:
-    if entry.sliced:
+    if entry.partitioned:
         raise InputError(f"{path}: {name} is partitioned, which is not read; save the checkpoint without partitions")
     if entry.dtype not in DTYPES:
         raise InputError(
@@ -210,6 +194,6 @@ def _values(path: Path, name: str, entry: Entry) -> np.ndarray:
     with path.open("rb") as file:
         file.seek(entry.offset)
         data = file.read(entry.size)
-    if crc32c(data) != unmasked(entry.checksum):
+    if not _is_whole(data, entry.checksum):
         raise InputError(f"{path} is damaged: the checksum of {name} differs; get it again")
     return np.frombuffer(data, dtype).reshape(entry.shape)
