@@ -1,7 +1,7 @@
-"""Other projects' checkpoint files, read into the papers of this package: one file per project.
+"""Other projects' checkpoint files, read into the papers of this package: one file per format.
 
-An importer reads; it knows neither the zoo nor the command line. ``zoo.import_checkpoint`` makes a module of what it
-returns.
+Each file declares an ``IMPORTER``: the name of the format, what it reads, and the function that does. It knows neither
+the zoo nor the command line. ``zoo.import_checkpoint`` makes a module of what it returns.
 """
 
 from __future__ import annotations
@@ -13,13 +13,9 @@ from lightning_gans.errors import InputError, closest
 from lightning_gans.importers import melgan_neurips, melgan_seungwonpark, parallel_wavegan, wavegan
 from lightning_gans.importers.imported import Imported, Importer
 
-IMPORTERS: dict[str, Importer] = {
-    "melgan_neurips": melgan_neurips.read,
-    "melgan_seungwonpark": melgan_seungwonpark.read,
-    "parallel_wavegan": parallel_wavegan.read,
-    "wavegan": wavegan.read,
-}
-"""By the name of the project."""
+MODULES = (melgan_neurips, melgan_seungwonpark, parallel_wavegan, wavegan)
+IMPORTERS: dict[str, Importer] = {module.IMPORTER.name: module.IMPORTER for module in MODULES}
+"""By the name of the format."""
 
 __all__ = ["IMPORTERS", "Imported", "Importer", "read_checkpoint"]
 
@@ -39,10 +35,11 @@ def read_checkpoint(format: str, checkpoint: Path, **options: Path | int | None)
     """
     if format not in IMPORTERS:
         raise InputError(f"there is no format {format}; {closest(format, list(IMPORTERS))}")
+    read = IMPORTERS[format].read
     given = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
-        if option not in inspect.signature(IMPORTERS[format]).parameters:
+        if option not in inspect.signature(read).parameters:
             raise InputError(
                 f"--{option} is {value}, and {format} has no use for it; leave it out to read {checkpoint}"
             )
-    return IMPORTERS[format](checkpoint, **given)
+    return read(checkpoint, **given)

@@ -1,14 +1,21 @@
-"""What every importer takes and returns."""
+"""What every importer declares, and what several of them do."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lightning_gans import models
+from lightning_gans.errors import InputError, one_line
+
+SHOWN = 12
+"""Names that a message lists of each kind."""
+Shapes = Mapping[str, tuple[int, ...]]
 
 
 class Imported(NamedTuple):
@@ -27,12 +34,21 @@ class Imported(NamedTuple):
     state: dict[str, Tensor]
 
 
-Importer = Callable[..., Imported]
-"""A function that reads a checkpoint: the file, the folder of files, or what the files' names have in common.
+class Importer(NamedTuple):
+    """A foreign format.
 
-Of the options of ``read_checkpoint`` it has those, by keyword, that it has a use for. It raises ``InputError`` for
-files that are missing or damaged, variables that are missing or of a wrong shape, and an option that the model needs.
-"""
+    Args:
+        name: For ``--format``.
+        reads: Whose files, and which.
+        read: Reads a checkpoint: the file, the folder of files, or what the files' names have in common. Of the options
+            of ``read_checkpoint`` it has those, by keyword, that it has a use for. It raises ``InputError`` for files
+            that are missing or damaged, variables that are missing or of a wrong shape, and an option that the model
+            needs.
+    """
+
+    name: str
+    reads: str
+    read: Callable[..., Imported]
 
 
 def module_shapes(model: str, hparams: dict[str, Any]) -> dict[str, tuple[int, ...]]:
@@ -41,7 +57,60 @@ def module_shapes(model: str, hparams: dict[str, Any]) -> dict[str, tuple[int, .
         return {key: tuple(value.shape) for key, value in getattr(models, model)(**hparams).state_dict().items()}
 
 
-def misfit(missing: list[str], strange: list[str], wrong: list[str]) -> str:
-    """What does not fit, in words; "" if everything does."""
-    parts = (("it lacks ", missing), ("it has unknown ", strange), ("", wrong))
-    return "; ".join(f"{label}{', '.join(names)}" for label, names in parts if names)
+def require_fit(source: str, what: str, pairs: Iterable[tuple[Mapping[str, Any], Shapes]]) -> None:
+    """Raise ``InputError`` that lists what is missing, left over, or no array of floats of its shape.
+
+    Args:
+        source: The file, for the message.
+        what: What is expected, for the message.
+        pairs: For each network its arrays by name, and the shapes that there should be.
+    """
+    missing: list[str] = []
+    strange: list[str] = []
+    wrong: list[str] = []
+    for found, expected in pairs:
+        missing += [name for name in expected if name not in found]
+        strange += [name for name in found if name not in expected]
+        for name in [name for name in expected if name in found]:
+            dtype = str(getattr(found[name], "dtype", f"a {type(found[name]).__name__}"))
+            given = tuple(found[name].shape) if "float" in dtype else dtype
+            if given != expected[name]:
+                wrong.append(f"{name} is {given} where {expected[name]} is expected")
+    problems = []
+    for label, names in (("it lacks ", missing), ("it has unknown ", strange), ("", wrong)):
+        more = [f"and {len(names) - SHOWN} more"] if len(names) > SHOWN else []
+        if names:
+            problems.append(f"{label}{', '.join([*names[:SHOWN], *more])}")
+    if problems:
+        raise InputError(f"{source} does not fit {what}: {'; '.join(problems)}; choose another checkpoint")
+
+
+def mean_and_deviation(
+    source: str, read: Callable[[], tuple[Any, Any]], size: int, way_out: str
+) -> tuple[Tensor, Tensor]:
+    """Statistics of the bands of a training's features.
+
+    Args:
+        source: What messages call the file.
+        read: Reads both.
+        size: How many bands there are.
+        way_out: The end of messages.
+
+    Returns:
+        Both (M,), in float32; the second above 0.
+
+    Raises:
+        InputError: for a damaged file, other shapes, and values that nothing can be divided by.
+    """
+    try:
+        mean, deviation = (np.asarray(values, np.float32) for values in read())
+    except InputError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise InputError(f"{source} cannot be read as a mean and a deviation ({one_line(error)}); {way_out}") from None
+    for name, values, above in (("mean", mean, ""), ("deviation", deviation, " above 0")):
+        if values.shape != (size,) or not np.isfinite(values).all() or (above and values.min() <= 0):
+            raise InputError(
+                f"{source}: the {name}, of shape {values.shape}, is not {size} finite values{above}; {way_out}"
+            )
+    return torch.from_numpy(mean), torch.from_numpy(deviation)

@@ -15,11 +15,13 @@ from typing import Any
 from torch import Tensor, ones, zeros
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported
-from lightning_gans.importers.torch_files import fitted, load, names, normed
+from lightning_gans.importers.imported import Imported, Importer
+from lightning_gans.importers.torch_files import fitted, load, names
 
 GENERATOR = "netG.pt"
 SAMPLE_RATE = 22050
+FIRST = ("model.1.weight_v", "model.1.weight", "model.1.parametrizations.weight.original1")
+"""The first convolution's direction, as old and folded files and those of today spell it."""
 
 
 def read(checkpoint: Path, *, sample_rate: int = SAMPLE_RATE) -> Imported:
@@ -38,9 +40,9 @@ def read(checkpoint: Path, *, sample_rate: int = SAMPLE_RATE) -> Imported:
     judge = path.with_name(path.name.replace("netG", "netD"))
     if judge != path and judge.is_file():
         states["discriminator"] = load(judge)
-    bands, hparams = sizes(str(path), states["generator"])
+    bands, width, blocks = sizes(str(path), states["generator"])
     mel = {"name": "melgan", "n_mels": bands, "sample_rate": sample_rate}
-    hparams = hparams | {"mel": mel}
+    hparams = {"width": width, "blocks": blocks, "mel": mel}
     state = fitted(str(path), "the authors' MelGAN", "MelGAN", hparams, states, their_name)
     return Imported("MelGAN", hparams, tuple(states), state | {"mel_mean": zeros(bands), "mel_scale": ones(bands)})
 
@@ -51,7 +53,7 @@ def their_name(layer: str) -> str:
     return re.sub(r"discriminators\.(\d+)\.layers\.(\d+)", r"model.disc_\1.model.layer_\2", name)
 
 
-def sizes(source: str, state: Mapping[Any, Any]) -> tuple[int, dict[str, int]]:
+def sizes(source: str, state: Mapping[str, Any]) -> tuple[int, int, int]:
     """Bands, width and residual blocks, from the shapes; the authors' ratios are always 8, 8, 2, 2.
 
     Args:
@@ -61,7 +63,7 @@ def sizes(source: str, state: Mapping[Any, Any]) -> tuple[int, dict[str, int]]:
     Raises:
         InputError: if it is no generator.
     """
-    first = normed(state).get("model.1.weight_v")
+    first = next((state[name] for name in FIRST if name in state), None)
     if not isinstance(first, Tensor) or first.dim() != 3:
         raise InputError(
             f"{source} holds no generator of the authors' MelGAN: expected a bare state dict with model.1.weight_v and"
@@ -69,4 +71,7 @@ def sizes(source: str, state: Mapping[Any, Any]) -> tuple[int, dict[str, int]]:
         )
     channels, bands, _ = first.shape
     blocks = next(j for j in count() if f"model.{4 + j}.shortcut.bias" not in state)
-    return bands, {"width": max(1, channels // 16), "blocks": blocks}
+    return bands, max(1, channels // 16), blocks
+
+
+IMPORTER = Importer("melgan_neurips", "the authors' MelGAN, descriptinc/melgan-neurips: netG.pt, or its folder", read)

@@ -21,7 +21,7 @@ import yaml
 from torch import Tensor, full
 
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.importers.imported import Imported
+from lightning_gans.importers.imported import Imported, Importer
 from lightning_gans.importers.torch_files import fitted, load, names
 
 NETWORKS = {"generator": "model_g", "discriminator": "model_d"}
@@ -102,3 +102,6 @@ def their_name(layer: str) -> str:
         return f"generator.{3 + 3 * stage + (place > 0)}"  # the last layer is where a block would be
     part = f"blocks.{place - 1}.{rest[1]}" if rest[0] == "block" else f"shortcuts.{place - 1}"
     return f"generator.{4 + 3 * stage}.{part}"
+
+
+IMPORTER = Importer("melgan_seungwonpark", "seungwonpark/melgan: a .pt with model_g", read)

@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 import yaml
 from torch import Tensor
 
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.importers.imported import Imported
+from lightning_gans.importers.imported import Imported, Importer, mean_and_deviation
 from lightning_gans.importers.parallel_wavegan_config import translated
 from lightning_gans.importers.torch_files import fitted, load, names
 
@@ -90,26 +89,18 @@ def read_statistics(path: Path, bands: int) -> dict[str, Tensor]:
     """``mel_mean`` and ``mel_scale``, from the rows of a .npy or the sets ``mean`` and ``scale`` of a .h5.
 
     Raises:
-        InputError: for another format, damaged files, other shapes, and values that nothing can be divided by; for a
-            .h5 where h5py is not installed, with the line that converts it elsewhere.
+        InputError: as ``mean_and_deviation``; for a .h5 where h5py is not installed, with the line that converts it
+            elsewhere.
     """
     if path.suffix not in (".npy", ".h5"):
         raise InputError(f"--stats is {path}; expected the stats.h5 or stats.npy of the training")
-    try:
+
+    def read() -> tuple[np.ndarray, np.ndarray]:
         mean, scale = _hdf5(path) if path.suffix == ".h5" else np.load(path, allow_pickle=False)
-        statistics = {"mel_mean": np.asarray(mean, np.float32), "mel_scale": np.asarray(scale, np.float32)}
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        problem = one_line(error)
-        raise InputError(f"--stats {path} cannot be read as a mean and a deviation ({problem}); get it again") from None
-    for name, values in statistics.items():
-        if values.shape != (bands,) or not np.isfinite(values).all() or (name == "mel_scale" and values.min() <= 0):
-            raise InputError(
-                f"--stats {path}: the {'deviation' if name == 'mel_scale' else 'mean'}, of shape {values.shape}, is not"
-                f" {bands} finite values{' above 0' if name == 'mel_scale' else ''}; give the file of this training"
-            )
-    return {name: torch.from_numpy(values) for name, values in statistics.items()}
+        return mean, scale
+
+    mean, scale = mean_and_deviation(f"--stats {path}", read, bands, "give the file of this training")
+    return {"mel_mean": mean, "mel_scale": scale}
 
 
 def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -122,3 +113,6 @@ def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray]:
         ) from None
     with h5py.File(path, "r") as file:
         return np.asarray(file["mean"], np.float32).reshape(-1), np.asarray(file["scale"], np.float32).reshape(-1)
+
+
+IMPORTER = Importer("parallel_wavegan", "kan-bayashi/ParallelWaveGAN: checkpoint-*.pkl, config.yml, stats.h5", read)

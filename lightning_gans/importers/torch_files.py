@@ -11,14 +11,12 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.importers.imported import misfit, module_shapes
+from lightning_gans.importers.imported import module_shapes, require_fit
 
 OWN = re.compile(r"(.+)\.parametrizations\.weight\.original([01])")
 """How torch spells a weight's norms (0) and directions (1) today."""
 LEAVES = ("weight_g", "weight_v")
 """How it did when most checkpoints were written."""
-SHOWN = 12
-"""Names that a message lists of each kind."""
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def fitted(
     project: str,
     model: str,
     hparams: dict[str, Any],
-    states: dict[str, Mapping[str, Any]],
+    states: Mapping[str, Mapping[Any, Any]],
     theirs: Callable[[str], str],
 ) -> dict[str, Tensor]:
     """State dicts under the names of a module, whether their weight norm was folded or not.
@@ -71,63 +69,36 @@ def fitted(
         In float32.
 
     Raises:
-        InputError: if the class cannot be built, or tensors are missing, left over or of another shape; they are
-            listed.
+        InputError: if the class cannot be built, and as ``require_fit``.
     """
     try:
         shapes = module_shapes(model, hparams)
     except (InputError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{source}: {model} cannot be built from it: {one_line(error)}") from None
-    result: dict[str, Tensor] = {}
-    missing, strange, wrong = [], [], []
-    for network, state in states.items():
-        given = normed(state)
-        folded = any(str(key).endswith(".weight") for key in state)
-        for key in shapes:
-            if not key.startswith(f"{network}."):
-                continue
-            match = OWN.fullmatch(key)
-            layer, leaf = (match[1], LEAVES[int(match[2])]) if match else key.rsplit(".", 1)
-            name = f"{theirs(layer)}.{leaf}"
-            value = given.pop(name, None)
-            if isinstance(value, Tensor) and value.is_floating_point() and value.shape == shapes[key]:
-                result[key] = value.float()
-            elif value is None:
-                missing += spelled(name, folded)
-            else:
-                found = tuple(value.shape) if isinstance(value, Tensor) else f"a {type(value).__name__}"
-                wrong += [f"{name} is {found} where {shapes[key]} is expected" for name in spelled(name, folded)]
-        strange += [shown for name in given for shown in spelled(name, folded)]
-    problems = misfit(*map(few, (missing, strange, wrong)))
-    if problems:
-        raise InputError(f"{source} does not fit {project}: {problems}; choose another checkpoint")
-    return result
-
-
-def normed(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A state dict with the norm and the direction of each weight as ``weight_g`` and ``weight_v``."""
-    result: dict[str, Any] = {}
-    for key, value in state.items():
-        key = str(key)
-        match = OWN.fullmatch(key)
-        if match:
-            result[f"{match[1]}.{LEAVES[int(match[2])]}"] = value
-        elif key.endswith(".weight") and isinstance(value, Tensor) and value.dim() > 1:
+    given = {network: {spelled(str(key)): value for key, value in state.items()} for network, state in states.items()}
+    folded = {network: any(key.endswith(".weight") for key in state) for network, state in given.items()}
+    name_of: dict[str, str] = {}
+    # norm and direction of a folded weight have one name, and of their shapes the direction's, which is last, is kept
+    expected: dict[str, dict[str, tuple[int, ...]]] = {network: {} for network in states}
+    for key, shape in shapes.items():
+        network = key.partition(".")[0]
+        if network in states:
+            layer, leaf = spelled(key).rsplit(".", 1)
+            name_of[key] = f"{theirs(layer)}.{'weight' if folded[network] and leaf in LEAVES else leaf}"
+            expected[network][name_of[key]] = shape
+    require_fit(source, project, ((given[network], expected[network]) for network in states))
+    result = {}
+    for key, name in name_of.items():
+        value = given[key.partition(".")[0]][name].float()
+        if name.endswith(".weight"):
             norm = torch.norm_except_dim(value, 2, 0)
-            # A row of zeros has no direction: any will do, at a norm of zero.
-            result |= {f"{key}_g": norm, f"{key}_v": torch.where(norm > 0, value, 1.0)}
-        else:
-            result[key] = value
+            # a row of zeros has no direction: any will do, at a norm of zero
+            value = norm if key.endswith("0") else torch.where(norm > 0, value, 1.0)
+        result[key] = value
     return result
 
 
-def spelled(name: str, folded: bool) -> list[str]:
-    """A name as the file has it; none for the norms of a folded file, which has weights alone."""
-    if not folded:
-        return [name]
-    return [] if name.endswith(".weight_g") else [re.sub(r"\.weight_v$", ".weight", name)]
-
-
-def few(items: list[str]) -> list[str]:
-    """The first of a long list, and how many follow."""
-    return items if len(items) <= SHOWN else [*items[:SHOWN], f"and {len(items) - SHOWN} more"]
+def spelled(key: str) -> str:
+    """A name with the norm and the direction of a weight as ``weight_g`` and ``weight_v``."""
+    match = OWN.fullmatch(key)
+    return f"{match[1]}.{LEAVES[int(match[2])]}" if match else key

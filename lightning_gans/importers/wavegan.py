@@ -9,7 +9,6 @@ What lies outside of the scopes ``G`` and ``D`` (the step count, Adam's powers) 
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported, misfit, module_shapes
+from lightning_gans.importers.imported import Imported, Importer, mean_and_deviation, module_shapes, require_fit
 from lightning_gans.importers.tensorflow_bundle import bundle_prefix, read_bundle, read_index
 from lightning_gans.models.specgan import BINS
 from lightning_gans.models.wavegan import START
@@ -67,9 +66,10 @@ def read(
 
     shapes = {key: shape for key, shape in module_shapes(model, hparams).items() if key.partition(".")[0] in networks}
     names = {key: name for key in shapes if (name := variable_name(key, model, up))}
-    _check(prefix, model, variables, {name: tensorflow_shape(shapes[key], name) for key, name in names.items()})
+    expected = {name: tensorflow_shape(shapes[key], name) for key, name in names.items()}
+    require_fit(str(prefix), f"the authors' {model}", [(variables, expected)])
     state = {key: _to_torch(variables[name], len(shapes[key])) for key, name in names.items()}
-    # Batch norm's count of batches, which torch keeps and does not use at a fixed momentum.
+    # batch norm's count of batches, which torch keeps and does not use at a fixed momentum.
     state |= {key: torch.zeros(shape, dtype=torch.long) for key, shape in shapes.items() if key not in names}
     return Imported(model, hparams, networks, state | _statistics(prefix, model, stats))
 
@@ -109,8 +109,8 @@ def variable_name(key: str, model: str, up: str) -> str | None:
         "discriminator.norm": f"D/downconv_{i}/batch_normalization",
         "discriminator.output": "D/output/dense",
     }[f"{network}.{part}"]
-    leaf = (NORM_LEAVES if part == "norm" else LEAVES).get(leaf)
-    return leaf and f"{scope}/{leaf}"
+    theirs = (NORM_LEAVES if part == "norm" else LEAVES).get(leaf)
+    return None if theirs is None else f"{scope}/{theirs}"
 
 
 def _hparams(
@@ -138,7 +138,7 @@ def _hparams(
     hparams = {
         "width": max(1, units // (START * 2 ** (layers - 1))),
         "latent_dim": latent_dim,
-        # Nearest neighbours: the authors' code refuses the other two modes that its command line offers for SpecGAN.
+        # nearest neighbors: the authors' code refuses the other two modes that its command line offers for SpecGAN.
         "upsampling": "zeros" if up == "conv2d_transpose" else "nearest",
         "batch_norm": any("/batch_normalization/" in name for name in variables),
     }
@@ -161,21 +161,6 @@ def _to_torch(values: np.ndarray, dims: int) -> Tensor:
     return torch.from_numpy(np.array(values.transpose(KERNEL_AXES[dims]), np.float32, order="C"))
 
 
-def _check(
-    prefix: Path, model: str, variables: Mapping[str, np.ndarray], expected: Mapping[str, tuple[int, ...]]
-) -> None:
-    missing = [name for name in expected if name not in variables]
-    strange = [name for name in variables if name not in expected]
-    wrong = [
-        f"{name} is {variables[name].shape} where {shape} is expected"
-        for name, shape in expected.items()
-        if name in variables and variables[name].shape != shape
-    ]
-    problems = misfit(missing, strange, wrong)
-    if problems:
-        raise InputError(f"{prefix} does not fit the authors' {model}: {problems}; choose another checkpoint")
-
-
 def _statistics(prefix: Path, model: str, path: Path | None) -> dict[str, Tensor]:
     """SpecGAN's ``mean`` and ``std``; nothing for WaveGAN."""
     if model == "WaveGAN":
@@ -187,18 +172,14 @@ def _statistics(prefix: Path, model: str, path: Path | None) -> dict[str, Tensor
             f"{prefix} is a SpecGAN, whose statistics are a pickle of their own, which is not read here; convert it,"
             f" if you trust it, with {CONVERSION} and give --stats stats.npz"
         )
-    try:
+
+    def read() -> tuple[np.ndarray, np.ndarray]:
         with np.load(path, allow_pickle=False) as content:
-            statistics = {name: np.asarray(content[name], np.float32) for name in ("mean", "std")}
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"--stats {path} cannot be read ({error}); expected a .npz with the arrays mean and std, as made by"
-            f" {CONVERSION}"
-        ) from None
-    for name, values in statistics.items():
-        if values.shape != (BINS,) or not np.isfinite(values).all() or (name == "std" and not (values > 0).all()):
-            raise InputError(
-                f"--stats {path}: {name}, of shape {values.shape}, is not {BINS} finite values"
-                f"{' above 0' if name == 'std' else ''}; make the file as with {CONVERSION}"
-            )
-    return {name: torch.from_numpy(values) for name, values in statistics.items()}
+            return content["mean"], content["std"]
+
+    way_out = f"expected a .npz with the arrays mean and std, as made by {CONVERSION}"
+    mean, std = mean_and_deviation(f"--stats {path}", read, BINS, way_out)
+    return {"mean": mean, "std": std}
+
+
+IMPORTER = Importer("wavegan", "WaveGAN and SpecGAN of chrisdonahue/wavegan: PREFIX of TensorFlow's files", read)
