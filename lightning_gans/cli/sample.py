@@ -1,77 +1,109 @@
-"""The command ``sample``: which latents and labels are asked for, and how what they make is written."""
+"""The command ``sample``: files of images or sounds that a model generates."""
 
 from __future__ import annotations
 
-import argparse
-from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from lightning_gans import zoo
-from lightning_gans.callbacks.media import SHOWN, clips_picture, in_sequence, write_clips
 from lightning_gans.errors import InputError
-from lightning_gans.training.adversarial_module import AdversarialModule
-from lightning_gans.training.latents import arithmetic, interpolate
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from lightning_gans.cli.plans import Plan, Wanted
+    from lightning_gans.training.adversarial_module import AdversarialModule
 
 IMAGES, CLIPS = 64, 16
 """How many, without options."""
 LATENTS, PICTURE = "latents.safetensors", "picture.png"
 
-Labels = list[tuple[int, ...]] | None
-"""For each sample in turn, the entries of its label row that are 1; None for one label after the other."""
 
+def sample(
+    name: str,
+    num: int | None = None,
+    seed: int | None = None,
+    output: Path | None = None,
+    label: str | None = None,
+    columns: int | None = None,
+    device: str | None = None,
+    strength: str | None = None,
+    interpolate: int | None = None,
+    arithmetic: str | None = None,
+    latents: Path | None = None,
+) -> None:
+    """Write an image grid, or sound files, that a trained model generates.
 
-class Plan(NamedTuple):
-    """What to generate.
+    With --interpolate the grid is a walk between images. A model of sound writes a folder of wav files with their
+    latents and a picture of their waveforms and spectrograms; with --interpolate one wav file.
 
-    Attributes:
-        z: (N, Z) latents.
-        rows: (N, K) label rows; None for models without labels.
-        columns: In which a grid of images shows it.
-    """
+    Examples:
+        lightning-gans sample dcgan_mnist --num 64 --seed 1 --output grid.png
+        lightning-gans sample controlgan_mnist --label 7 --strength -1,0,0.5,1,2
+        lightning-gans sample dcgan_faces --interpolate 9 --output walk.gif
+        lightning-gans sample dcgan_faces --arithmetic 1,2,3-4,5,6+7,8,9
+        lightning-gans sample wavegan_fsdd --num 16 --output digits
 
-    z: Tensor
-    rows: Tensor | None
-    columns: int
-
-
-def sample(arguments: argparse.Namespace) -> None:
-    """Load the model, generate, and write files.
+    Args:
+        name: A model of the zoo, a .safetensors or .ckpt file, or the address of one.
+        num: How many latents; 64 images or 16 sounds when not given, 10 with --strength, 5 to interpolate.
+        seed: Of the latents, 0 when not given; the same on every device.
+        output: .png, or .gif with --interpolate; for sound a folder without sounds, or .wav with --interpolate. Named
+            after the model when not given.
+        label: Class or attribute of conditional models, or several in turn, as 7 or 0,1,2; 20+31 sets both. All in
+            turn when not given.
+        columns: Images per row; about as many as rows when not given.
+        device: Such as cpu or cuda:1; cuda where there is one, else cpu, when not given.
+        strength: Numbers, as -1,0,0.5, by each of which the label is multiplied; one row per number, with the same
+            latents in every row.
+        interpolate: Walk from each latent to the next in so many images or clips.
+        arithmetic: Lists of seeds A-B+C, as 1,2,3-4,5,6+7,8,9: the means of their latents, added. Rows A, B, C (the
+            mean last), then the result and variations of it; for sound a, b, c and result.wav, of the means alone.
+        latents: Generate from the latents, and label rows, that an earlier call has written beside its sounds.
 
     Raises:
         InputError: for options that cannot be used; nothing is written then.
     """
-    for name, least in (("num", 1), ("columns", 1)):
-        value = getattr(arguments, name)
-        if value is not None and value < least:
-            raise InputError(f"--{name} is {value}; expected at least {least}")
-    if arguments.latents is not None and (arguments.num is not None or arguments.seed is not None):
-        raise InputError("--latents says which latents and how many; leave out --num and --seed")
-    labels = _labels(arguments.label)
-    if arguments.strength is not None:
-        arguments.strength = _numbers(arguments.strength, float, "--strength")
-    if arguments.arithmetic is not None:
-        arguments.arithmetic = _terms(arguments.arithmetic)
-    arguments.seed = arguments.seed or 0
+    from lightning_gans.cli import plans
+    from lightning_gans.cli.devices import usable
 
-    module = zoo.load(arguments.name, arguments.device)
-    (_sounds if getattr(module, "sample_rate", None) else _images)(module, arguments, labels)
+    for option, value in {"num": num, "columns": columns}.items():
+        if value is not None and value < 1:
+            raise InputError(f"--{option} is {value}; expected at least 1")
+    kinds = {"strength": strength, "interpolate": interpolate, "arithmetic": arithmetic, "latents": latents}
+    if len(given := [f"--{option}" for option, value in kinds.items() if value is not None]) > 1:
+        raise InputError(f"{' and '.join(given)} are not allowed with each other; leave out all but one")
+    if latents is not None and (num is not None or seed is not None):
+        raise InputError("--latents says which latents and how many; leave out --num and --seed")
+    wanted = plans.Wanted(
+        num=num,
+        seed=seed or 0,
+        labels=plans.labels(label),
+        strengths=None if strength is None else plans.numbers(strength, float, "--strength"),
+        steps=interpolate,
+        terms=None if arithmetic is None else plans.terms(arithmetic),
+        latents=latents,
+    )
+    module = zoo.load(name, usable(device))
+    rate: int | None = getattr(module, "sample_rate", None)
+    if rate is None:
+        _images(module, name, wanted, output, columns)
+    elif columns is not None:
+        raise InputError(f"--columns arranges images, and a {type(module).__name__} makes sound; leave it out")
+    else:
+        _sounds(module, rate, name, wanted, output)
 
 
 # ---- images
 
 
-def _images(module: AdversarialModule, arguments: argparse.Namespace, labels: Labels) -> None:
-    output = arguments.output or Path(f"{Path(arguments.name).stem}.png")
-    suffixes = (".png", ".gif") if arguments.interpolate is not None else (".png",)
-    if output.suffix not in suffixes:
+def _images(module: AdversarialModule, name: str, wanted: Wanted, output: Path | None, columns: int | None) -> None:
+    output = output or Path(f"{Path(name).stem}.png")
+    if output.suffix not in ((".png",) if wanted.steps is None else (".png", ".gif")):
         raise InputError(
             f"the output is {output}; expected a file name that ends in .png, or in .gif with --interpolate"
         )
-    plan = _plan(module, arguments, labels, IMAGES, in_sequence=output.suffix == ".gif")
+    plan = wanted.plan(module, IMAGES, in_sequence=output.suffix == ".gif")
     images = module.sample_from(plan.z, plan.rows)
     output.parent.mkdir(parents=True, exist_ok=True)
     if output.suffix == ".gif":
@@ -79,8 +111,8 @@ def _images(module: AdversarialModule, arguments: argparse.Namespace, labels: La
     else:
         from torchvision.utils import save_image
 
-        save_image(images, output, nrow=arguments.columns or plan.columns, normalize=True, value_range=(-1, 1))
-    print(f"{len(images)} images of {arguments.name} are in {output}")
+        save_image(images, output, nrow=columns or plan.columns, normalize=True, value_range=(-1, 1))
+    print(f"{len(images)} images of {name} are in {output}")
 
 
 def _write_gif(images: Tensor, output: Path) -> None:
@@ -94,31 +126,30 @@ def _write_gif(images: Tensor, output: Path) -> None:
 # ---- sounds
 
 
-def _sounds(module: AdversarialModule, arguments: argparse.Namespace, labels: Labels) -> None:
+def _sounds(module: AdversarialModule, rate: int, name: str, wanted: Wanted, output: Path | None) -> None:
     """A folder of clips, or a walk in one file; latents and picture beside them."""
-    if arguments.columns is not None:
-        raise InputError(f"--columns arranges images, and a {type(module).__name__} makes sound; leave it out")
-    walk = arguments.interpolate is not None
-    output = arguments.output or Path(Path(arguments.name).stem + (".wav" if walk else ""))
+    from lightning_gans.callbacks.media import SHOWN, clips_picture, in_sequence, write_clips
+
+    walk = wanted.steps is not None
+    output = output or Path(Path(name).stem + (".wav" if walk else ""))
     if walk and output.suffix != ".wav":
         raise InputError(f"the output is {output}; expected a file name that ends in .wav, as the walk is one sound")
     if not walk:
         _check_folder(output)
-    plan = _plan(module, arguments, labels, CLIPS, in_sequence=True)
+    plan = wanted.plan(module, CLIPS, in_sequence=True)
     audio = module.sample_from(plan.z, plan.rows)
     if walk:
-        write_clips(output.parent, in_sequence(audio, module.sample_rate)[None], module.sample_rate, [output.stem])
+        write_clips(output.parent, in_sequence(audio, rate)[None], rate, [output.stem])
         # A model's own file may be called NAME.safetensors.
         latents, picture = output.with_suffix(".latents.safetensors"), output.with_suffix(".png")
     else:
-        names = ["a", "b", "c", "result"] if arguments.arithmetic else None
-        write_clips(output, audio, module.sample_rate, names)
+        write_clips(output, audio, rate, ["a", "b", "c", "result"] if wanted.terms else None)
         latents, picture = output / LATENTS, output / PICTURE
-    _write_latents(latents, plan, arguments.name)
-    clips_picture(audio, module.sample_rate).save(picture)
+    _write_latents(latents, plan, name)
+    clips_picture(audio, rate).save(picture)
     how = ", one after the other," if walk else ""
     shown = f"; {picture} shows the first {SHOWN}" if len(audio) > SHOWN else ""
-    print(f"{len(audio)} clips of {arguments.name}{how} are in {output}{shown}")
+    print(f"{len(audio)} clips of {name}{how} are in {output}{shown}")
 
 
 def _check_folder(folder: Path) -> None:
@@ -140,141 +171,3 @@ def _write_latents(path: Path, plan: Plan, name: str) -> None:
 
     tensors = {"z": plan.z} | ({} if plan.rows is None else {"label": plan.rows})
     save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, path, {"model": name})
-
-
-# ---- latents and labels
-
-
-def _plan(
-    module: AdversarialModule, arguments: argparse.Namespace, labels: Labels, default: int, in_sequence: bool
-) -> Plan:
-    """Latents and label rows that the options ask for.
-
-    Args:
-        module: Takes them.
-        arguments: The options.
-        labels: Of ``--label``.
-        default: How many, without options.
-        in_sequence: To be seen or heard one after the other: walks do not stop at a latent and keep one label, and
-            arithmetic is shown without its variations.
-    """
-    if arguments.arithmetic:
-        return _arithmetic(module, arguments.arithmetic, labels, in_sequence)
-    if arguments.interpolate is not None:
-        return _walk(module, arguments, labels, in_sequence)
-    if arguments.strength:
-        return _strengths(module, arguments, labels)
-    if arguments.latents is not None:
-        return _saved(module, arguments.latents, labels)
-    num = arguments.num or default
-    in_turn = labels is None and module.num_classes and module.num_classes <= 16
-    columns = module.num_classes if in_turn else round(num**0.5)
-    return Plan(module.latents(num, arguments.seed), _rows(module, num, labels), columns)
-
-
-def _saved(module: AdversarialModule, path: Path, labels: Labels) -> Plan:
-    """What ``_write_latents`` has written."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"--latents {path} cannot be read ({error}); give a file that sample has written") from error
-    size = module.latents(1, 0).shape[1]
-    z = tensors.get("z")
-    if z is None or z.dim() != 2 or len(z) == 0 or z.shape[1] != size:
-        found = f"a tensor z of shape {tuple(z.shape)}" if z is not None else f"tensors {', '.join(tensors) or 'none'}"
-        raise InputError(f"{path} holds {found}; {type(module).__name__} takes latents z of shape (N, {size})")
-    saved = labels is None and "label" in tensors
-    rows = module.label_rows(len(z), tensors["label"]) if saved else _rows(module, len(z), labels)
-    return Plan(z.float().to(module.device), rows, round(len(z) ** 0.5))
-
-
-def _strengths(module: AdversarialModule, arguments: argparse.Namespace, labels: Labels) -> Plan:
-    """One row of the grid per strength, the same latents in every row."""
-    if not module.linear_labels:
-        raise InputError(
-            f"--strength is for models whose labels may hold any number, such as controlgan_mnist; a"
-            f" {type(module).__name__} knows only whole labels, so leave it out"
-        )
-    num, strengths = arguments.num or 10, arguments.strength
-    z, rows = module.latents(num, arguments.seed), _rows(module, num, labels)
-    return Plan(z.repeat(len(strengths), 1), torch.cat([strength * rows for strength in strengths]), num)
-
-
-def _walk(module: AdversarialModule, arguments: argparse.Namespace, labels: Labels, in_sequence: bool) -> Plan:
-    """A row per pair of neighbouring latents, with a label for each row; or all of them in sequence."""
-    num, steps = 5 if arguments.num is None else arguments.num, arguments.interpolate
-    if num < 2:
-        raise InputError(f"--num is {num}; an interpolation needs at least 2 latents")
-    if in_sequence and module.num_classes and (labels is None or len(labels) > 1):
-        what = "sound" if getattr(module, "sample_rate", None) else ".gif"
-        raise InputError(f"a {what} of a conditional model keeps one label all along; give one with --label")
-    latents = module.latents(num, arguments.seed)
-    legs = [interpolate(*pair, steps) for pair in pairwise(latents)]
-    if in_sequence:  # a walk does not stop where two legs meet
-        legs = [legs[0], *(leg[1:] for leg in legs[1:])]
-    rows = _rows(module, len(legs), labels)
-    if rows is not None:
-        rows = torch.cat([row.expand(len(leg), -1) for row, leg in zip(rows, legs, strict=True)])
-    return Plan(torch.cat(legs), rows, steps)
-
-
-def _arithmetic(module: AdversarialModule, terms: list[list[int]], labels: Labels, in_sequence: bool) -> Plan:
-    """Rows for the three terms, each with its mean last, then two rows of the result and variations of it.
-
-    In sequence only the three means and the result.
-    """
-    if module.num_classes and (labels is None or len(labels) > 1):
-        what = "sounds" if getattr(module, "sample_rate", None) else "images"
-        raise InputError(f"--arithmetic with a conditional model keeps one label for all {what}; give one with --label")
-    drawn = [torch.cat([module.latents(1, seed) for seed in seeds]) for seeds in terms]
-    columns = len(terms[0]) + 1
-    result = arithmetic(*drawn)
-    if in_sequence:
-        z = torch.stack([*(term.mean(0) for term in drawn), result])
-    else:  # uniform noise of a quarter around the result: figure 7 of DCGAN
-        noise = torch.rand(2 * columns - 1, len(result), generator=torch.Generator().manual_seed(0))
-        noise = noise.to(result) * 0.5 - 0.25
-        z = torch.cat([*(torch.cat([term, term.mean(0, True)]) for term in drawn), result[None], result + noise])
-    return Plan(z, _rows(module, len(z), labels), columns)
-
-
-def _labels(given: str | None) -> Labels:
-    """Read ``7``, ``0,1,2`` or ``20+31``."""
-    if given is None:
-        return None
-    return [tuple(_numbers(part, int, "--label", "+")) for part in given.split(",")]
-
-
-def _rows(module: AdversarialModule, num: int, labels: Labels) -> Tensor | None:
-    """(num, K) label rows."""
-    if labels is None:
-        return module.label_rows(num)
-    for several in [label for label in labels if len(label) > 1]:
-        if not module.linear_labels and module.num_classes:
-            raise InputError(
-                f"--label {'+'.join(map(str, several))} sets several entries; a {type(module).__name__} takes one"
-            )
-    rows = [sum(module.label_rows(1, entry) for entry in label) for label in labels]
-    return torch.cat([rows[index % len(rows)] for index in range(num)])
-
-
-def _numbers(given: str, kind: type, option: str, separator: str = ",") -> list:
-    try:
-        return [kind(part) for part in given.split(separator)]
-    except ValueError:
-        noun = "whole numbers" if kind is int else "numbers"
-        raise InputError(f"{option} is given {given}; expected {noun} separated by {separator}") from None
-
-
-def _terms(given: str) -> list[list[int]]:
-    positive, minus, rest = given.partition("-")
-    negative, plus, base = rest.partition("+")
-    if not (minus and plus):
-        raise InputError(f"--arithmetic is {given}; expected three lists of seeds, such as 1,2,3-4,5,6+7,8,9")
-    terms = [_numbers(term, int, "--arithmetic") for term in (positive, negative, base)]
-    if len({len(term) for term in terms}) > 1:
-        raise InputError(f"--arithmetic is {given}; expected equally many seeds in the three lists")
-    return terms

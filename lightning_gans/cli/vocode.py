@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
-
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_gans import zoo
-from lightning_gans.audio.files import write_wav
-from lightning_gans.data.audio.decoding import INT16_STEPS, Header, decode, measure
-from lightning_gans.data.audio.sounds import CLIPPED, SUFFIXES
-from lightning_gans.data.files import first_names, walk
 from lightning_gans.errors import InputError
-from lightning_gans.training.vocoder import Vocoder
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from lightning_gans.data.audio.decoding import Header
+    from lightning_gans.training.vocoder import Vocoder
 
 MELS = ".npy"
 
@@ -47,36 +45,65 @@ class Speed(NamedTuple):
         return f"{self.sound:.2f} s of sound in {self.work:.2f} s, a real-time factor of {factor:.3g}"
 
 
-def vocode(arguments: argparse.Namespace) -> None:
-    """Load the model, make the sounds, and write them.
+def vocode(
+    name: str,
+    input: Path,
+    output: Path,
+    chunk_seconds: float | None = None,
+    seed: int = 0,
+    device: str | None = None,
+) -> None:
+    """Turn mel spectrograms, or the mels of sound files, into sound, and say how fast it was.
 
-    A sound is averaged to mono and resampled to the model's rate; what is made of it ends with its last whole frame.
+    A sound file is averaged to mono and resampled to the model's rate; what is made of its mel (copy synthesis) ends
+    with its last whole frame.
+
+    Examples:
+        lightning-gans vocode melgan_ljspeech in.wav out.wav
+        lightning-gans vocode NAME mel.npy out.wav
+        lightning-gans vocode last.ckpt recordings/ vocoded/ --chunk-seconds 10
+
+    Args:
+        name: A vocoder of the zoo, a .safetensors or .ckpt file, or the address of one.
+        input: A sound file; mels as .npy, (frames, bands) in the model's convention, not normalized; or a folder of
+            both.
+        output: .wav, which is replaced; for a folder one without sounds.
+        chunk_seconds: Work on so much at a time, for little memory; the sound is the same. What is fastest when not
+            given.
+        seed: Of the noise, for models that take any.
+        device: Such as cpu or cuda:1; cuda where there is one, else cpu, when not given.
 
     Raises:
         InputError: for what cannot be used; of a folder, all headers are looked at before anything is written.
     """
-    seconds = arguments.chunk_seconds
-    if seconds is not None and not 0 < seconds < float("inf"):
-        raise InputError(f"--chunk-seconds is {seconds:g}; expected a number above 0, such as 10")
-    jobs = _jobs(arguments.input, arguments.output)
-    model = zoo.load(arguments.name, arguments.device)
+    from lightning_gans.cli.devices import usable
+    from lightning_gans.training.vocoder import Vocoder
+
+    if chunk_seconds is not None and not 0 < chunk_seconds < float("inf"):
+        raise InputError(f"--chunk-seconds is {chunk_seconds:g}; expected a number above 0, such as 10")
+    jobs = _jobs(input, output)
+    model = zoo.load(name, usable(device))
     if not isinstance(model, Vocoder):
         raise InputError(
-            f"{arguments.name} is a {type(model).__name__}, which makes nothing from mels; use lightning-gans"
-            " sample, or give a vocoder"
+            f"{name} is a {type(model).__name__}, which makes nothing from mels; use lightning-gans sample, or give a"
+            " vocoder"
         )
-    for text in _notes(jobs, model):
-        print(text)
     config = model.mel_config
-    chunk = None if seconds is None else max(1, round(seconds * config.sample_rate / config.hop_length))
-    speeds = [_make(job, model, chunk, arguments.seed) for job in _bar(jobs)]
+    if rates := sorted({job.header.rate for job in jobs if job.header} - {config.sample_rate}):
+        print(f"resampled from {', '.join(map(str, rates))} Hz to the model's {config.sample_rate} Hz")
+    chunk = None if chunk_seconds is None else max(1, round(chunk_seconds * config.sample_rate / config.hop_length))
+    speeds = [_make(job, model, chunk, seed) for job in _bar(jobs)]
     total = Speed(sum(speed.sound for speed in speeds), sum(speed.work for speed in speeds))
-    what = f"{len(jobs)} files in {arguments.output}" if arguments.input.is_dir() else arguments.output
+    what = f"{len(jobs)} files in {output}" if input.is_dir() else output
     print(f"{what}: {total} ({model.device})")
 
 
 def _make(job: Job, model: Vocoder, chunk: int | None, seed: int) -> Speed:
     """Write one file."""
+    import torch
+
+    from lightning_gans.audio.files import write_wav
+
     try:
         mel = _features(job.source) if job.header is None else model.mel(_sound(job.source, job.header, model))
         before = time.perf_counter()
@@ -100,6 +127,9 @@ def _jobs(source: Path, output: Path) -> list[Job]:
     Raises:
         InputError: for files that are not there or of no use, and outputs that would mix or replace the input.
     """
+    from lightning_gans.data.audio.sounds import SUFFIXES
+    from lightning_gans.data.files import walk
+
     if not source.exists():
         raise InputError(f"there is no {source}; give a sound file, features ({MELS}), or a folder of them")
     if not source.is_dir():
@@ -130,6 +160,9 @@ def _jobs(source: Path, output: Path) -> list[Job]:
 
 def _checked(outputs: dict[Path, Path]) -> list[Job]:
     """The jobs, with the headers of all sound files read."""
+    from lightning_gans.data.audio.decoding import measure
+    from lightning_gans.data.files import first_names
+
     jobs, broken = [], []
     for source, output in outputs.items():
         try:
@@ -143,14 +176,7 @@ def _checked(outputs: dict[Path, Path]) -> list[Job]:
     return jobs
 
 
-def _notes(jobs: list[Job], model: Vocoder) -> list[str]:
-    """What is done to the sounds on their way in."""
-    rates = sorted({job.header.rate for job in jobs if job.header} - {model.sample_rate})
-    listed = ", ".join(map(str, rates))
-    return [f"resampled from {listed} Hz to the model's {model.sample_rate} Hz"] if rates else []
-
-
-def _bar(jobs: list[Job]) -> list[Job]:
+def _bar(jobs: list[Job]) -> Iterable[Job]:
     if len(jobs) == 1:
         return jobs
     from tqdm import tqdm
@@ -163,6 +189,11 @@ def _bar(jobs: list[Job]) -> list[Job]:
 
 def _sound(path: Path, header: Header, model: Vocoder) -> Tensor:
     """A file's samples (1, T), as training has them."""
+    import torch
+
+    from lightning_gans.data.audio.decoding import INT16_STEPS, decode
+    from lightning_gans.data.audio.sounds import CLIPPED
+
     try:
         audio, full_scale = decode(path, header, model.sample_rate, 1, None, False)
     except ValueError as error:
@@ -174,6 +205,8 @@ def _sound(path: Path, header: Header, model: Vocoder) -> Tensor:
 
 def _features(path: Path) -> np.ndarray:
     """A file's (L, M), without axes of 1 in front."""
+    import numpy as np
+
     try:
         mel = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:

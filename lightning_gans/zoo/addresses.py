@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import urllib.request
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,6 +18,8 @@ def open_url(url: str, file: str, scratch: str) -> IO[bytes]:
     """Open what a url names for reading; libraries that only write files write them into ``scratch``."""
     scheme, _, rest = url.partition("://")
     if scheme == "https":
+        import urllib.request
+
         return urllib.request.urlopen(url, timeout=TIMEOUT)
     if scheme == "hf":
         return _open_hub(rest, scratch)
@@ -98,7 +100,6 @@ def _either() -> str:
 
 def _hub() -> Any:
     try:
-        import huggingface_hub
+        return import_module("huggingface_hub")
     except ModuleNotFoundError:
         raise InputError("huggingface_hub is not installed: pip install 'lightning-gans[hub]'") from None
-    return huggingface_hub

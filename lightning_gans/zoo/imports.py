@@ -44,6 +44,7 @@ def import_checkpoint(
 
 
 def import_entry(
+    *,
     format: str,
     checkpoint: str | Path,
     output: str | Path,
@@ -53,20 +54,26 @@ def import_entry(
     length: int | None = None,
     sample_rate: int | None = None,
 ) -> Exported:
-    """Write what ``import_checkpoint`` makes: every network, in float32, so that nothing is lost.
+    """Make a weights file and the skeleton of its card from another project's checkpoint.
 
-    ``export`` makes of this file the smaller one for a release.
+    Every network is written, in float32, so that nothing is lost; ``zoo export`` makes of this file the smaller one for
+    a release.
 
     Args:
-        format: As for ``import_checkpoint``, as are ``checkpoint``, ``config``, ``stats``, ``length`` and
-            ``sample_rate``.
-        checkpoint: See there.
-        output: A ``.safetensors`` file, or a folder; made if need be.
-        name: ``<paper>_<dataset>``; the stem of the file when not given.
-        config: See there.
-        stats: See there.
-        length: See there.
-        sample_rate: See there.
+        format: wavegan: TensorFlow checkpoints of WaveGAN's authors; parallel_wavegan: kan-bayashi's, MelGAN too;
+            melgan_neurips: MelGAN's authors'; melgan_seungwonpark.
+        checkpoint: The file, their folder (melgan_neurips), or what their names begin with (wavegan).
+        output: A .safetensors file or a folder, made if need be.
+        name: <paper>_<dataset>; the file name of the output when not given.
+        config: Settings of the training, a .yml file; for parallel_wavegan config.yml beside the checkpoint when not
+            given.
+        stats: Statistics of the training data: stats.h5 or stats.npy (for parallel_wavegan the one beside the
+            checkpoint when not given), or a .npz with mean and std of the 129 bins, which SpecGAN needs.
+        length: Samples of a clip, where the checkpoint leaves it open.
+        sample_rate: In Hz, where no file tells it; 16000 for wavegan and 22050 for melgan_neurips when not given.
+
+    Returns:
+        The files that were written.
 
     Raises:
         InputError: as ``import_checkpoint``, for a bad name, and for a card that exists and describes other weights.

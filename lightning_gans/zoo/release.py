@@ -25,6 +25,11 @@ class Exported(NamedTuple):
     card: Path
     missing: list[str]
 
+    def __str__(self) -> str:
+        size = self.weights.stat().st_size / 1e6
+        fill_in = f": fill in {', '.join(self.missing)}" if self.missing else ""
+        return f"{self.weights} ({size:.1f} MB)\n{self.card}{fill_in}"
+
 
 def export(checkpoint: str | Path, output_dir: str | Path, name: str | None = None, half: bool = True) -> Exported:
     """Write the networks that the model's class releases, and a card with what is known.
@@ -123,7 +128,11 @@ def verify() -> list[str]:
 
 
 def config(name: str) -> Path:
-    """The config that made a released model."""
+    """The path of the config that made a model.
+
+    Args:
+        name: A model of the zoo.
+    """
     return assets.config(sources.card(name).config)
 
 

@@ -19,8 +19,8 @@ def cards() -> list[Card]:
 
 
 def listing() -> str:
-    """An aligned table of all models: name, paper, data, size, figures."""
-    rows = [["NAME", "PAPER", "DATA", "MB", "FIGURES (the paper's)"]]
+    """Return a table of all models: name, paper, data, size, metrics."""
+    rows = [["NAME", "PAPER", "DATA", "MB", "METRICS (the paper's)"]]
     for card in cards():
         figures = ", ".join(
             f"{result.metric} {_reproduced(result)}" + (f" ({_text(result.reported)})" if result.reported else "")
@@ -68,10 +68,21 @@ def readme_section(path: Path) -> tuple[str, str, str]:
     return before, table.strip(), after
 
 
-def write_readme(path: Path) -> None:
-    """Replace the results table of a README by the cards'."""
-    before, _, after = readme_section(path)
-    path.write_text(f"{before}{BEGIN}\n{results_table()}\n{END}{after}", encoding="utf-8")
+def write_readme(file: Path = Path("README.md")) -> str:
+    """Write the table of results into the README.
+
+    Args:
+        file: In which the table stands between two marks.
+
+    Returns:
+        What was done.
+
+    Raises:
+        InputError: if there is no such file, or no place for the table in it.
+    """
+    before, _, after = readme_section(file)
+    file.write_text(f"{before}{BEGIN}\n{results_table()}\n{END}{after}", encoding="utf-8")
+    return f"the table of {len(sources.names())} models is in {file}"
 
 
 def _reproduced(result: Result) -> str:

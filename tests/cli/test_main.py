@@ -1,177 +1,52 @@
+import argparse
+import os
+import re
 import subprocess
 import sys
+from inspect import signature
+from itertools import chain
 from pathlib import Path
 
-import numpy as np
+import docstring_parser
 import pytest
-import torch
 from helpers import tiny_zoo
-from PIL import Image
 
-from lightning_gans import zoo
+import lightning_gans
+from lightning_gans.__main__ import main
 from lightning_gans.cli import main as commands
+from lightning_gans.cli.messages import CommandParser
+from lightning_gans.cli.options import GROUPS
 from lightning_gans.errors import InputError
 from lightning_gans.zoo import assets
-
-GAP = 2
-"""Pixels between the images of a grid."""
+from lightning_gans.zoo.cards import Card, Result
 
 
-@pytest.fixture(scope="module")
-def released(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("zoo")
-    for name, model in (("gan_noise", "GAN"), ("cgan_noise", "CGAN"), ("controlgan_noise", "ControlGAN")):
+@pytest.fixture
+def released(tmp_path, monkeypatch):
+    folder = tmp_path / "zoo"
+    for name, model in (("gan_noise", "GAN"), ("cgan_noise", "CGAN")):
         tiny_zoo.entry(folder, name, model)
+    monkeypatch.setattr(assets, "zoo", lambda: folder)
+    monkeypatch.delenv("LIGHTNING_GANS_ZOO", raising=False)
+    monkeypatch.chdir(tmp_path)
     return folder
 
 
-@pytest.fixture(autouse=True)
-def here(released, tmp_path, monkeypatch):
-    monkeypatch.setattr(assets, "zoo", lambda: released)
-    monkeypatch.delenv("LIGHTNING_GANS_ZOO", raising=False)
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def every(commands_: dict, words: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """The words of each command."""
+    found = [every(c, (*words, name)) if isinstance(c, dict) else [(*words, name)] for name, c in commands_.items()]
+    return list(chain(*found))
 
 
-def sample(*arguments: str) -> None:
-    commands.main(["sample", *arguments, "--device", "cpu"])
+# ---- commands of the zoo
 
 
-def grid(path: str, size: int, columns: int) -> np.ndarray:
-    """The images of a picture, (N, size, size) as bytes, row by row."""
-    picture = np.asarray(Image.open(path).convert("L"))
-    height, width = picture.shape
-    rows = (height - GAP) // (size + GAP)
-    assert (height, width) == (rows * (size + GAP) + GAP, columns * (size + GAP) + GAP)
-    cells = picture[GAP:, GAP:].reshape(rows, size + GAP, columns, size + GAP).transpose(0, 2, 1, 3)
-    return cells[:, :, :size, :size].reshape(-1, size, size)
-
-
-def as_bytes(images: torch.Tensor) -> np.ndarray:
-    """Grey levels; the images must differ for a comparison to mean anything."""
-    assert len(images.unique(dim=0)) > 1
-    return (((images[:, 0] + 1) / 2).clamp(0, 1) * 255 + 0.5).to(torch.uint8).numpy()
-
-
-def test_a_grid_shows_what_the_model_samples(capsys):
-    sample("gan_noise", "--num", "12", "--seed", "3", "--output", "new/folder/grid.png", "--columns", "6")
-    assert np.array_equal(grid("new/folder/grid.png", 4, 6), as_bytes(zoo.load("gan_noise").sample(12, seed=3)))
-    assert capsys.readouterr().out == "12 images of gan_noise are in new/folder/grid.png\n"
-
-
-def test_without_options_it_is_64_images_beside_the_caller():
-    sample("gan_noise")
-    assert len(grid("gan_noise.png", 4, 8)) == 64
-
-
-def test_a_file_of_the_user_is_sampled_too(released):
-    sample(str(released / "gan_noise.safetensors"), "--num", "4")
-    sample(str(released / "runs" / "last.ckpt"), "--num", "2")
-    assert np.array_equal(grid("gan_noise.png", 4, 2), as_bytes(zoo.load("gan_noise").sample(4, seed=0)))
-    assert Path("last.png").is_file()
-
-
-def test_labels_are_taken_in_turn():
-    model = zoo.load("cgan_noise")
-    sample("cgan_noise", "--num", "4", "--label", "7,1,0", "--columns", "4")
-    assert np.array_equal(grid("cgan_noise.png", 4, 4), as_bytes(model.sample(4, [7, 1, 0, 7], seed=0)))
-    sample("cgan_noise", "--num", "20")
-    assert np.array_equal(grid("cgan_noise.png", 4, 10), as_bytes(model.sample(20, seed=0)))
-
-
-def test_strengths_multiply_the_label_with_the_same_latents_in_every_row():
-    sample("controlgan_noise", "--num", "3", "--label", "7", "--strength", "-1,0,0.5,2")
-    model, rows = zoo.load("controlgan_noise"), torch.zeros(12, 10)
-    rows[:, 7] = torch.tensor([-1.0] * 3 + [0.0] * 3 + [0.5] * 3 + [2.0] * 3)
-    expected = as_bytes(model.sample_from(model.latents(3, 0).repeat(4, 1), rows))
-    shown = grid("controlgan_noise.png", 28, 3)
-    assert np.array_equal(shown, expected)
-    assert not np.array_equal(shown[:3], shown[9:])
-
-
-def test_a_sum_of_labels_sets_both_entries():
-    sample("controlgan_noise", "--num", "2", "--label", "2+5,1")
-    model, rows = zoo.load("controlgan_noise"), torch.zeros(2, 10)
-    rows[0, [2, 5]] = rows[1, 1] = 1.0
-    expected = as_bytes(model.sample_from(model.latents(2, 0), rows))
-    assert np.array_equal(grid("controlgan_noise.png", 28, 1), expected)
-
-
-def test_a_walk_has_a_row_per_leg_that_ends_at_the_latents():
-    sample("gan_noise", "--num", "3", "--interpolate", "5", "--seed", "1")
-    shown, ends = grid("gan_noise.png", 4, 5), as_bytes(zoo.load("gan_noise").sample(3, seed=1))
-    assert len(shown) == 10
-    assert np.array_equal(shown[[0, 4, 5, 9]], ends[[0, 1, 1, 2]])
-
-
-def test_a_walk_keeps_one_label_per_leg():
-    sample("cgan_noise", "--num", "3", "--interpolate", "2", "--label", "4,9")
-    model = zoo.load("cgan_noise")
-    z = model.latents(3, 0)[[0, 1, 1, 2]]
-    expected = as_bytes(model.sample_from(z, model.label_rows(4, [4, 4, 9, 9])))
-    assert np.array_equal(grid("cgan_noise.png", 4, 2), expected)
-
-
-def test_a_gif_walks_without_stopping_where_legs_meet():
-    sample("gan_noise", "--num", "3", "--interpolate", "5", "--output", "walk.gif")
-    with Image.open("walk.gif") as walk:
-        assert walk.format == "GIF" and walk.size == (4, 4) and walk.n_frames == 9
-        assert walk.info["loop"] == 0
-
-
-def test_arithmetic_shows_terms_means_and_result():
-    sample("gan_noise", "--arithmetic", "1,2-3,4+5,6")
-    model, shown = zoo.load("gan_noise"), grid("gan_noise.png", 4, 3)
-    z = {seed: model.latents(1, seed)[0] for seed in range(1, 7)}
-    result = (z[1] + z[2] - z[3] - z[4] + z[5] + z[6]) / 2
-    expected = as_bytes(model.sample_from(torch.stack([z[1], z[2], (z[1] + z[2]) / 2, z[3], result])))
-    assert len(shown) == 15
-    assert np.array_equal(shown[[0, 1, 2, 3, 9]], expected)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["gan_nose"], r"did you mean gan_noise"),
-        (["gan_noise", "--label", "1"], "GAN takes no label"),
-        (["gan_noise", "--label", "1+2"], "GAN takes no label"),
-        (["cgan_noise", "--label", "10"], "label 10 is out of range; this CGAN has 0 to 9"),
-        (["cgan_noise", "--label", "-1"], "label -1 is out of range"),
-        (["cgan_noise", "--label", "seven"], "--label is given seven; expected whole numbers"),
-        (["cgan_noise", "--label", "1+2"], r"--label 1\+2 sets several entries; a CGAN takes one"),
-        (["cgan_noise", "--strength", "1,2"], "a CGAN knows only whole labels"),
-        (["controlgan_noise", "--strength", "1;2"], "--strength is given 1;2; expected numbers separated by ,"),
-        (["gan_noise", "--num", "0"], "--num is 0; expected at least 1"),
-        (["gan_noise", "--columns", "0"], "--columns is 0; expected at least 1"),
-        (["gan_noise", "--interpolate", "1"], "expected at least 2"),
-        (["gan_noise", "--interpolate", "5", "--num", "1"], "needs at least 2 latents"),
-        (["cgan_noise", "--interpolate", "5", "--output", "a.gif"], "keeps one label"),
-        (["gan_noise", "--output", "a.gif"], r"the output is a\.gif; expected .*\.png"),
-        (["gan_noise", "--output", "grid"], "the output is grid; expected"),
-        (["gan_noise", "--arithmetic", "1,2"], "--arithmetic is 1,2; expected three lists"),
-        (["gan_noise", "--arithmetic", "1,2-3+4,5"], "equally many seeds"),
-        (["cgan_noise", "--arithmetic", "1-2+3"], "keeps one label"),
-    ],
-)
-def test_what_cannot_be_sampled_is_said_in_one_line_and_leaves_nothing(here, arguments, message):
-    with pytest.raises(InputError, match=message) as caught:
-        sample(*arguments)
-    assert "\n" not in str(caught.value)
-    assert list(here.iterdir()) == []
-
-
-def test_a_device_that_is_not_there_is_said_in_one_line():
-    with pytest.raises(InputError, match="--device gpu cannot be used here") as caught:
-        commands.main(["sample", "gan_noise", "--device", "gpu"])
-    assert "\n" not in str(caught.value)
-
-
-def test_the_list_is_an_aligned_table(capsys):
+def test_the_list_is_an_aligned_table(released, capsys):
     commands.main(["zoo", "list"])
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == ["NAME", "cgan_noise", "controlgan_noise", "gan_noise"]
-    assert lines[3].endswith("parzen 226.5 nats (225 ± 2), fid_lenet 4.5")
-    assert len({line.index(word) for line, word in zip(lines, ["PAPER", *["1406.2661"] * 3], strict=True)}) == 1
+    assert [line.split()[0] for line in lines] == ["NAME", "cgan_noise", "gan_noise"]
+    assert lines[2].endswith("parzen 226.5 nats (225 ± 2), fid_lenet 4.5")
+    assert len({line.index(word) for line, word in zip(lines, ["PAPER", *["1406.2661"] * 2], strict=True)}) == 1
 
 
 def test_show_prints_the_card_and_config_its_path(released, capsys):
@@ -179,22 +54,27 @@ def test_show_prints_the_card_and_config_its_path(released, capsys):
     out = capsys.readouterr().out
     assert out.startswith("---\nname: gan_noise\n")
     assert "Grey noise" in out and out.endswith(f"weights: {released / 'gan_noise.safetensors'}\n")
+    commands.main(["zoo", "config", "gan_noise"])
+    assert capsys.readouterr().out == f"{assets.config('gan_mnist')}\n"
     with pytest.raises(InputError, match="did you mean cgan_noise"):
         commands.main(["zoo", "show", "cgan_nois"])
 
 
 def test_export_makes_files_and_lists_what_is_to_be_filled_in(released, capsys):
     run = str(released / "runs" / "last.ckpt")
-    commands.main(["zoo", "export", run, "--output", "out", "--name", "controlgan_new"])
+    commands.main(["zoo", "export", run, "--output", "out", "--name", "cgan_new"])
     first, second = capsys.readouterr().out.splitlines()
-    assert first.startswith("out/controlgan_new.safetensors (")
-    assert second.startswith("out/controlgan_new.md: fill in ") and "results[0].metric" in second
+    assert first.startswith("out/cgan_new.safetensors (")
+    assert second.startswith("out/cgan_new.md: fill in ") and "results[0].metric" in second
+    commands.main(["zoo", "export", "--float32", run, "--output", "out", "--name", "cgan_exact"])
+    half, exact = (Path(f"out/cgan_{name}.safetensors").stat().st_size for name in ("new", "exact"))
+    assert exact > 1.5 * half
 
 
-def test_verify_exits_with_1_when_a_hash_is_wrong(released, tmp_path, monkeypatch, capsys):
-    (tmp_path / "zoo").mkdir()
+def test_verify_exits_with_1_when_a_hash_is_wrong(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(assets, "zoo", lambda: tmp_path / "zoo")
     monkeypatch.setattr(assets, "configs", lambda: tmp_path)
+    monkeypatch.delenv("LIGHTNING_GANS_ZOO", raising=False)
     (tmp_path / "gan_mnist.yaml").write_text("")
     weights = tiny_zoo.entry(tmp_path / "zoo")
     commands.main(["zoo", "verify"])
@@ -206,36 +86,127 @@ def test_verify_exits_with_1_when_a_hash_is_wrong(released, tmp_path, monkeypatc
     assert "SHA-256" in capsys.readouterr().out
 
 
-def test_the_readme_is_rewritten(tmp_path):
-    readme = tmp_path / "README.md"
-    readme.write_text("<!-- zoo:begin -->\n<!-- zoo:end -->\n")
-    commands.main(["zoo", "readme"])
-    assert readme.read_text().count("noise.md) |") == 3
+def test_the_readme_is_rewritten(released, tmp_path, capsys):
+    for options_, file in (([], "README.md"), (["--file", "OTHER.md"], "OTHER.md")):
+        (tmp_path / file).write_text("<!-- zoo:begin -->\n<!-- zoo:end -->\n")
+        commands.main(["zoo", "readme", *options_])
+        assert (tmp_path / file).read_text().count("noise.md) |") == 2
+        assert capsys.readouterr().out == f"the table of 2 models is in {file}\n"
+
+
+# ---- how functions are called
+
+
+def test_words_become_arguments(monkeypatch, capsys):
+    called = []
+
+    def travel(
+        places: list[Path],
+        *,
+        to: Path,
+        by_train: bool = False,
+        luggage_weight: float | None = None,
+        strength: str | None = None,
+        seed: int = 0,
+    ) -> str:
+        """Go."""
+        called.append((places, to, by_train, luggage_weight, strength, seed))
+        return "arrived"
+
+    monkeypatch.setitem(commands.COMMANDS, "travel", travel)
+    commands.main(["travel", "a", "b", "--to", "c", "--by-train", "--luggage-weight", "1.5", "--strength", "-1,0,.5"])
+    commands.main(["travel", "a", "--by_train", "--luggage_weight=2", "--to=a-b", "--strength=7", "--seed", "-3"])
+    assert called == [
+        ([Path("a"), Path("b")], Path("c"), True, 1.5, "-1,0,.5", 0),
+        ([Path("a")], Path("a-b"), True, 2.0, "7", -3),
+    ]
+    assert capsys.readouterr().out == "arrived\narrived\n"
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("words", "told"),
     [
-        (["zoo"], "required: COMMAND; lightning-gans zoo --help tells more"),
-        (["zoo", "lst"], "invalid choice: 'lst'"),
-        (["sample"], "required: NAME; lightning-gans sample --help tells more"),
-        (["sample", "x_y", "--num", "few"], "argument --num: invalid int value: 'few'"),
-        (["sample", "x_y", "--nmu", "3"], "unrecognized arguments: --nmu 3"),
+        ("fitt", "'fitt'; did you mean fit"),
+        ("zoo lst", "'lst'; did you mean list"),
+        ("sample", "NAME not given; lightning-gans sample --help"),
+        ("zoo export last.ckpt", "--output not given; lightning-gans zoo export --help"),
+        ("sample x_y --num few", "num is few; expected a whole number"),
+        ("vocode x_y a b --chunk-seconds ten", "chunk_seconds is ten; expected a number"),
+        ("sample x_y --nmu 3", "--nmu; did you mean --num"),
+        ("sample x_y --zzzzzzzz 3", "--zzzzzzzz; lightning-gans sample --help"),
+        ("zoo list extra", "extra stands without an option"),
+        ("zoo export last.ckpt --output x --format tflite", "format is tflite; expected safetensors, onnx, torch"),
+        ("dashboard", "--entity not given"),
     ],
 )
-def test_wrong_arguments_are_one_line(arguments, told):
-    with pytest.raises(InputError) as raised:
-        commands.main(arguments)
-    assert told in str(raised.value) and "\n" not in str(raised.value)
+def test_wrong_words_are_one_line_and_exit_code_2(words, told, capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(words.split())
+    (said,) = capsys.readouterr().err.splitlines()
+    assert stop.value.code == 2 and said.startswith("lightning-gans: error: ") and told in said
 
 
-@pytest.mark.parametrize("arguments", [["sample", "--help"], ["zoo", "--help"], ["zoo", "export", "--help"]])
-def test_help_does_not_wait_for_torch(arguments):
-    code = (
-        "import sys\nfrom lightning_gans import commands\n"
-        f"try:\n    commands.main({arguments})\nexcept SystemExit:\n    sys.exit('torch' in sys.modules)"
+def test_names_of_libraries_that_are_used_though_private():
+    """Those of cli/messages.py."""
+    parser = CommandParser()
+    parser.add_class_arguments(Card, "card")
+    assert parser._negative_number_matcher.match("-1,0") and not parser._negative_number_matcher.match("--num")
+    assert "--card.hours" in parser._option_string_actions and parser._actions
+    assert [action.dest for action in parser.groups["card"]._group_actions][:2] == ["card", "card.name"]
+    action = next(action for action in parser._actions if action.dest == "card.results")
+    assert action._typehint == tuple[Result, ...]
+    formatter = parser._get_formatter()
+    assert callable(formatter._fill_text) and callable(formatter._expand_help) and callable(formatter.add_arguments)
+    assert issubclass(argparse._HelpAction, argparse.Action)
+
+
+# ---- help
+
+
+@pytest.mark.parametrize("words", every(commands.COMMANDS), ids=" ".join)
+def test_every_option_is_explained(words, capsys):
+    function = commands.COMMANDS
+    for word in words:
+        function = function[word]
+    explained = {p.arg_name for p in docstring_parser.parse(function.__doc__).params if p.description}
+    assert set(signature(function).parameters) == explained
+    with pytest.raises(SystemExit) as stop:
+        main([*words, "--help"])
+    out = capsys.readouterr().out
+    assert not stop.value.code and out.startswith(f"usage: lightning-gans {' '.join(words)}")
+    assert all(re.search(rf"^  (--)?{name} ", out, re.MULTILINE) for name in explained)
+
+
+def test_overviews_name_every_command(capsys):
+    for words in ([], ["--help"], ["zoo"], ["zoo", "-h"]):
+        main(words)
+        out = capsys.readouterr().out
+        expected = commands.COMMANDS["zoo"] if "zoo" in words else commands.TRAINING | commands.COMMANDS
+        assert all(re.search(rf"^  {name} +\w+", out, re.MULTILINE) for name in expected)
+        assert max(map(len, out.splitlines())) <= 120
+    main([])
+    assert set(assets.config_names()) <= set(re.findall(r"\w+", capsys.readouterr().out))
+
+
+@pytest.mark.parametrize("command", commands.TRAINING)
+def test_the_first_page_of_fit_is_one_screen(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    main([command, "--config", "gan_mnist", "--help"])
+    out = capsys.readouterr().out
+    assert len(out.splitlines()) <= 50 and max(map(len, out.splitlines())) <= 80
+    assert set(assets.config_names()) <= set(re.findall(r"\w+", out))
+    assert all(f"--{name}.help" in out for name in ("model", "data", *GROUPS)) and "--init_from" in out
+
+
+def test_nothing_heavy_is_imported_for_help_lists_and_errors():
+    script = (
+        "import sys\nfrom lightning_gans.__main__ import main\n"
+        f"for words in {[['--help'], ['--version'], ['zoo', 'list'], ['fit', '--help'], ['sample', '--help']]}:\n"
+        "    try:\n        main(words)\n    except SystemExit as stop:\n        assert not stop.code\n"
+        "heavy = {'torch', 'lightning', 'wandb', 'numpy', 'torchmetrics', 'plotly'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
     )
-    root = Path(__file__).parents[2]
-    result = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
-    assert result.returncode == 0, result.stderr
-    assert "lightning-gans" in result.stdout + result.stderr
+    environment = os.environ | {"PYTHONPATH": str(Path(lightning_gans.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert f"lightning-gans {lightning_gans.__version__}" in done.stdout.splitlines()

@@ -83,7 +83,7 @@ def test_the_page_in_a_browser(folders, tmp_path, capsys):
         ("nowhere", "there is no run nowhere; give folders of runs, such as runs/lightning_gans/NAME"),
         (".", "has no metrics.csv with generator_updates in it"),
         (". --output page.png", "--output is page.png; expected a .html file"),
-        ("", "arguments are required: RUN_DIR"),
+        ("", "RUNS not given"),
     ],
 )
 def test_what_cannot_be_compared(args, message, tmp_path, monkeypatch, capsys):

@@ -36,7 +36,7 @@ def test_what_is_saved_is_what_the_dry_run_shows():
     [
         (None, "--entity team", "there is no key; run wandb login, or look with --dry-run"),
         ("wandb_workspaces", "--entity team --dry-run", r"pip install 'lightning-gans[dashboard]'"),
-        (None, "", "arguments are required: --entity"),
+        (None, "", "--entity not given"),
     ],
 )
 def test_what_is_missing_is_said(absent, args, message, monkeypatch, capsys):

@@ -1,7 +1,6 @@
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -63,11 +62,6 @@ def test_a_package_without_its_folders_says_so(packaged):
     shutil.rmtree(packaged / "zoo_files")
     with pytest.raises(InputError, match="without its folder zoo_files"):
         assets.zoo()
-
-
-def test_finding_things_does_not_wait_for_torch():
-    code = "import sys; from lightning_gans import assets, commands, zoo; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
 
 
 def test_the_commit_of_a_checkout_and_of_the_current_folder(tmp_path, monkeypatch):

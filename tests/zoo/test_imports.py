@@ -29,7 +29,7 @@ def test_an_imported_file_holds_what_was_read(folder, prefix, tmp_path, capsys):
 
 
 def test_a_run_starts_from_an_imported_file(prefix, tmp_path):
-    weights = zoo.import_entry("wavegan", prefix, tmp_path, name="wavegan_sc09").weights
+    weights = zoo.import_entry(format="wavegan", checkpoint=prefix, output=tmp_path, name="wavegan_sc09").weights
     assert weights == tmp_path / "wavegan_sc09.safetensors"
     fresh = models.WaveGAN(width=1, latent_dim=3)
     assert zoo.init_from(fresh, weights) == []
@@ -38,7 +38,9 @@ def test_a_run_starts_from_an_imported_file(prefix, tmp_path):
 
 
 def test_an_import_can_be_exported_for_a_release(folder, prefix, tmp_path):
-    weights = zoo.import_entry("wavegan", prefix, tmp_path / "imported", name="wavegan_sc09").weights
+    weights = zoo.import_entry(
+        format="wavegan", checkpoint=prefix, output=tmp_path / "imported", name="wavegan_sc09"
+    ).weights
     released = zoo.export(weights, folder).weights
     assert zoo.load(released).untrained_networks == ("discriminator",)
     assert released.stat().st_size < weights.stat().st_size / 2
@@ -46,7 +48,9 @@ def test_an_import_can_be_exported_for_a_release(folder, prefix, tmp_path):
 
 def test_names_that_do_not_do(prefix, tmp_path):
     with pytest.raises(InputError, match=r"sc09\.ckpt cannot name a model of the zoo; give --name <paper>_<dataset>"):
-        zoo.import_entry("wavegan", prefix, tmp_path)
+        zoo.import_entry(format="wavegan", checkpoint=prefix, output=tmp_path)
     with pytest.raises(InputError, match=r"names the file .*wavegan_a\.safetensors and --name is wavegan_b; leave one"):
-        zoo.import_entry("wavegan", prefix, tmp_path / "wavegan_a.safetensors", "wavegan_b")
+        zoo.import_entry(
+            format="wavegan", checkpoint=prefix, output=tmp_path / "wavegan_a.safetensors", name="wavegan_b"
+        )
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".data-00000-of-00001", ".index"]

@@ -1,5 +1,6 @@
 import os
 import urllib.error
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
@@ -9,7 +10,7 @@ from helpers import tiny_zoo
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
-from lightning_gans.zoo import addresses, sources
+from lightning_gans.zoo import sources
 
 
 def test_folders_of_the_user_come_before_the_package(folder, tmp_path, monkeypatch):
@@ -40,7 +41,7 @@ def remote(folder, monkeypatch):
             raise urllib.error.URLError("no route to host")
         return BytesIO(served["data"])
 
-    monkeypatch.setattr(addresses.urllib.request, "urlopen", urlopen)
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     return served
 
 

@@ -35,10 +35,11 @@ class MelDataModule(SplitDataModule):
 
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
-        mel: The convention of the mels: a name, or a mapping with a name and the fields that differ from it.
+        mel: The convention of the mels: a name, or a mapping with a name and the fields that differ from it. When not
+            given, the model's on the command line, else ``parallel_wavegan``.
         crop: T, samples of a training crop; a multiple of the hop.
-        context: Frames that the mel has beyond either end of the audio; the outermost frame of an utterance is repeated
-            beyond its ends.
+        context: Frames that the mel has beyond either end of the audio, where the outermost frame of an utterance is
+            repeated. When not given, the model's on the command line, else 0.
         normalize: ``peak_file`` scales each file so that its loudest sample is ``peak``.
         peak: In (0, 1].
         gain: Bounds of a uniform gain of training crops, such as [0.3, 1.0]; none when not given.
@@ -73,9 +74,9 @@ class MelDataModule(SplitDataModule):
         self,
         root: str | None = None,
         *,
-        mel: str | dict[str, Any] = "parallel_wavegan",
+        mel: str | dict[str, Any] | None = None,
         crop: int = 25600,
-        context: int = 0,
+        context: int | None = None,
         normalize: Literal["none", "peak_file"] = "none",
         peak: float = 0.95,
         gain: tuple[float, float] | None = None,
@@ -90,7 +91,8 @@ class MelDataModule(SplitDataModule):
     ) -> None:
         super().__init__(root, batch_size, 1, num_workers)
         require_positive(crop=crop, crops_per_file=crops_per_file)
-        self.mel = MelConfig.of(mel)
+        context = 0 if context is None else context
+        self.mel = MelConfig.of("parallel_wavegan" if mel is None else mel)
         self.sample_rate, self.context, self.crop = self.mel.sample_rate, context, crop
         require_whole_frames(crop, self.mel)
         if context < 0:

@@ -1,0 +1,81 @@
+"""Options of the commands that LightningCLI runs which are not Lightning's, and the first page of their help."""
+
+from __future__ import annotations
+
+import textwrap
+from argparse import SUPPRESS
+
+from lightning_gans.cli.messages import OneLine
+from lightning_gans.zoo import assets
+
+GROUPS = {
+    "trainer": "Lightning's Trainer, such as --trainer.max_steps 10000",
+    "run": "the run's name, folder and W&B project",
+    "evaluation": "metrics and their sample counts",
+    "samples": "image grids and clips at each validation",
+    "checkpoint": "which checkpoints are kept",
+}
+"""Classes whose arguments are options, with a help of their own."""
+
+MORE = """\
+more options, each with a help of its own:
+  --model.help NAME    a paper's arguments, such as DCGAN's: --model.width 64
+  --data.help NAME     a data set's arguments, such as MNIST's: --data.root DIR
+{groups}
+
+packaged configs:
+{configs}
+
+examples:
+{examples}
+"""
+EXAMPLES = {
+    "fit": ("dcgan_mnist --trainer.max_steps 10000", "dcgan_celeba -c ddp --trainer.devices 4"),
+    "validate": ("dcgan_mnist --init_from dcgan_mnist",),
+    "test": (
+        "gan_mnist --init_from gan_mnist",
+        "dcgan_mnist --ckpt_path RUN.ckpt",
+    ),
+    "predict": ("dcgan_mnist --init_from dcgan_mnist",),
+}
+
+
+def options(
+    init_from: str | None = None,
+    ema: float | None = None,
+    accumulate: int | dict[str, int] | None = None,
+    clip_norm: float | dict[str, float] | None = None,
+    compile: bool = False,
+    global_batch_size: int | None = None,
+) -> None:
+    """Options of the commands that LightningCLI runs; see ``cli.train`` for what is made of them.
+
+    Args:
+        init_from: Start from the weights of a zoo model, or of a checkpoint.
+        ema: Evaluate and save an average of G's weights with this decay, such as 0.999.
+        accumulate: Batches of an update, for all networks or for each, {g: 2, d: 4}.
+        clip_norm: Largest norm of gradients, for all networks or for each, {g: 10.0, d: 1.0}.
+        compile: Train with torch.compile.
+        global_batch_size: Examples of an update on all processes, in place of data.batch_size.
+    """
+
+
+def print_help(command: str, summary: str) -> None:
+    """Print the first page of a command's help, for which neither torch nor Lightning is imported."""
+    parser = OneLine(
+        prog=f"lightning-gans {command}",
+        usage=f"lightning-gans {command} --config NAME [options]",
+        description=summary,
+        epilog=MORE.format(
+            groups="\n".join(f"  --{name + '.help':19}{text}" for name, text in GROUPS.items()),
+            configs=textwrap.fill(", ".join(assets.config_names()), 80, initial_indent="  ", subsequent_indent="  "),
+            examples="\n".join(f"  lightning-gans {command} --config {example}" for example in EXAMPLES[command]),
+        ),
+    )
+    parser.add_argument("-c", "--config", metavar="NAME", help="A packaged config or a file; several are layered.")
+    parser.add_argument("--ckpt_path", metavar="FILE", help="A checkpoint; with --run.id, last is that run's.")
+    parser.add_argument(
+        "--print_config", action="store_true", help="Print the whole configuration, and stop.", default=SUPPRESS
+    )
+    parser.add_function_arguments(options, as_group=False)
+    parser.print_help()
