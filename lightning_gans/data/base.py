@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -30,28 +29,6 @@ SKIP = ", or leave them out with --data.on_bad_file skip"
 def data_root(root: str | Path | None) -> Path:
     """Where data sets lie: the given folder, else ``$LIGHTNING_GANS_DATA``, else ``data`` in the current folder."""
     return Path(os.environ.get("LIGHTNING_GANS_DATA") or "data" if root is None else root).expanduser()
-
-
-def download_once(root: Path, fetch: Callable[[], object], message: str) -> None:
-    """Run a downloader while no other node does, into a folder that they may share.
-
-    Args:
-        root: Folder of data sets, made if it is not there.
-        fetch: Downloads, or finds that another node has done so.
-        message: What to say if it fails.
-
-    Raises:
-        InputError: if it fails, with the reason.
-    """
-    from filelock import FileLock
-
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with FileLock(root / ".lightning_gans_download.lock"):
-            fetch()
-    except Exception as error:  # whatever the downloader's libraries raise: no network, quota, no disk space
-        reason = one_line(error)
-        raise InputError(f"{message} (the download failed: {reason})") from error
 
 
 class SplitDataModule(LightningDataModule):
@@ -85,6 +62,47 @@ class SplitDataModule(LightningDataModule):
             raise InputError(f"num_workers is {num_workers}; expected 0 or more")
         self.root = data_root(root)
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
+
+    # ---- official data sets: where they lie, and how they come there
+
+    def _find(self) -> Path | None:
+        """The folder that has the files, if there is one."""
+        raise NotImplementedError
+
+    def _missing(self) -> str:
+        """What to say where it is not there."""
+        raise NotImplementedError
+
+    def _download(self) -> None:
+        """Bring it to ``root``; do nothing if it is there."""
+        raise NotImplementedError
+
+    def _located(self, download: bool = False) -> Path:
+        """The folder that has the files.
+
+        Args:
+            download: Whether to download where nothing is there; one process at a time does, on all nodes that share
+                the folder.
+
+        Raises:
+            InputError: where nothing is there, or with the reason why the download fails.
+        """
+        folder = self._find()
+        if folder is None and download:
+            from filelock import FileLock
+
+            try:
+                self.root.mkdir(parents=True, exist_ok=True)
+                with FileLock(self.root / ".lightning_gans_download.lock"):
+                    self._download()
+            except Exception as error:  # whatever the downloader's libraries raise: no network, quota, no disk space
+                raise InputError(f"{self._missing()} (the download failed: {one_line(error)})") from error
+            folder = self._find()
+        if folder is None:
+            raise InputError(self._missing())
+        return folder
+
+    # ---- splits
 
     def fingerprint(self) -> str | None:
         """Of the splits, which ``setup`` has made; see ``lightning_gans.data.loading.fingerprint``."""

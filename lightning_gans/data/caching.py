@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -103,10 +103,35 @@ def decode_into(
     return list(start), list(start.values()), broken
 
 
-def mapped(path: Path, dtype: type[np.generic]) -> np.ndarray:
-    """A file's values, in one row; also of an empty file, which cannot be mapped."""
+def packed(
+    path: Path,
+    what: str,
+    dtype: type[np.generic],
+    names: Sequence[str],
+    read: Callable[[str], np.ndarray],
+    facts: Callable[[list[str]], dict[str, Any]],
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """The arrays of many files in one, or what an earlier time has written.
+
+    Args:
+        path: Of the cache; an index lies beside it as JSON.
+        what: What the arrays are, for messages.
+        dtype: Of their values.
+        names: Of the files.
+        read: Makes the array of a file, given its name.
+        facts: What else the index tells, given the names of the files that could be read; asked for when all are.
+
+    Returns:
+        All values in one row, mapped, and the index: ``names``, where each begins (``start``), ``broken``, the facts.
+    """
+    index_path = path.with_suffix(".json")
+    if not (path.is_file() and index_path.is_file()):
+        with written_whole(path, what) as file, written_whole(index_path, f"an index of {what}") as index_file:
+            good, start, broken = decode_into(file, f"reading {what}", names, read)
+            index_file.write(json.dumps({"names": good, "start": start, "broken": broken} | facts(good)).encode())
     read_ahead(path)
-    return np.memmap(path, dtype, "r") if path.stat().st_size else np.zeros(0, dtype)
+    values = np.memmap(path, dtype, "r") if path.stat().st_size else np.zeros(0, dtype)  # which cannot be mapped
+    return values, json.loads(index_path.read_text(encoding="utf-8"))
 
 
 def read_ahead(path: Path) -> None:

@@ -29,11 +29,10 @@ class ImagesInMemory(Dataset):
         return len(self.image)
 
     def __getitem__(self, index: int | slice) -> ImageBatch:
-        index = index if isinstance(index, slice) else index % len(self)
         return ImageBatch(self.image[index], self.label[index])
 
     def __getitems__(self, indices: Sequence[int]) -> ImageBatch:
-        index = torch.as_tensor(indices) % len(self)  # of an epoch, see ``ResumableSampler``
+        index = torch.as_tensor(indices)
         return ImageBatch(self.image[index], self.label[index])
 
     def content(self) -> Iterator[bytes]:
@@ -71,9 +70,9 @@ def fingerprint(splits: Mapping[str, Any]) -> str | None:
 class ResumableSampler(DistributedSampler):
     """A shuffle that is a function of the seed and the epoch, and that can start in the middle of one epoch.
 
-    It hands out ``epoch * len(dataset) + index``. Data sets that draw something anew in each epoch take both apart with
-    ``divmod``, so that what they draw needs no state, be it after a resume or in a loader process; others take the
-    remainder.
+    To a data set with a true ``draws``, which draws something anew in each epoch, it hands out ``epoch * len(dataset) +
+    index``, to be taken apart with ``divmod``. So what is drawn needs no state, be it after a resume or in a loader
+    process.
 
     Args:
         dataset: What is sampled.
@@ -87,11 +86,10 @@ class ResumableSampler(DistributedSampler):
         self.set_epoch(epoch)
         self.skip = {epoch: skip}
 
-    dataset: Any
-
     def __iter__(self) -> Iterator[int]:
-        indices = list(super().__iter__())[self.skip.get(self.epoch, 0) :]
-        return (self.epoch * len(self.dataset) + index for index in indices)
+        dataset: Any = self.dataset
+        offset = self.epoch * len(dataset) if getattr(dataset, "draws", False) else 0
+        return (offset + index for index in list(super().__iter__())[self.skip.get(self.epoch, 0) :])
 
 
 class ResumableLoader(DataLoader):
@@ -127,7 +125,7 @@ def position(trainer: Trainer) -> tuple[int, int]:
 def even_batch_size(examples: int, world_size: int, batch_size: int) -> int:
     """The smallest batch size, from the given one up, at which all ranks have equally many batches of their shares.
 
-    Where processes talk to each other in every batch (a synchronised log, gathered features), one that has a batch more
+    Where processes talk to each other in every batch (a synchronized log, gathered features), one that has a batch more
     would wait forever.
     """
     share = examples // world_size

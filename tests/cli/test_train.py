@@ -10,7 +10,6 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from lightning_gans.__main__ import main
 from lightning_gans.cli import train as cli
-from lightning_gans.data.images import mnist
 from lightning_gans.errors import InputError
 from lightning_gans.models import DCGAN
 
@@ -156,10 +155,10 @@ def test_labels_that_do_not_fit(refused):
 
 
 def test_no_data_and_no_network(refused, monkeypatch, here):
-    def no_network(root: Path) -> None:
+    def no_network(root: str, download: bool) -> None:
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr(mnist, "download", no_network)
+    monkeypatch.setattr("torchvision.datasets.MNIST", no_network)
     message = refused("fit", "--config=gan_mnist", f"--data.root={here}", "--trainer.logger=false", *QUIET)
     assert message.startswith(f"no MNIST in {here}") and "--data.root DIR" in message and "not known" in message
 

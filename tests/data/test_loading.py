@@ -280,6 +280,7 @@ class WritingRecorder(Recorder):
         (self.folder / f"{self.global_rank}.json").write_text(json.dumps(self.seen))
 
 
+@pytest.mark.slow
 def test_two_processes(tmp_path):
     two_processes(tmp_path)
     ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in (0, 1)]

@@ -11,7 +11,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_gans.data.audio.base import AudioDataModule
 from lightning_gans.data.audio.slicing import AudioClips
-from lightning_gans.data.base import download_once, require_choice
+from lightning_gans.data.base import require_choice
 from lightning_gans.data.files import missing, walk
 from lightning_gans.errors import InputError
 
@@ -57,8 +57,7 @@ class SC09(AudioDataModule):
 
     def prepare_data(self) -> None:
         """Download where nothing is there, and fill the cache, on one process."""
-        if self._find() is None:
-            download_once(self.root, lambda: download(self.root, self.folder_name), self._missing())
+        self._located(download=True)
         folder, stamps, _ = self._files()
         self._decoded(folder, stamps)
 
@@ -80,9 +79,7 @@ class SC09(AudioDataModule):
 
     def _files(self) -> tuple[Path, dict[str, tuple[int, int]], dict[str, np.ndarray]]:
         """The folder, size and time of its digits, and the rows of each split."""
-        folder = self._find()
-        if folder is None:
-            raise InputError(self._missing())
+        folder = self._located()
         stamps = {
             f"{word}/{name}": stamp
             for word in WORDS
@@ -109,12 +106,10 @@ class SC09(AudioDataModule):
         brings = f", or connect to the network once to download {archive}"
         return missing(f"Speech Commands {self.version}", looked_for, self.root, brings)
 
+    def _download(self) -> None:
+        from torchaudio.datasets import SPEECHCOMMANDS  # extracts, and checks the archive's SHA-256
 
-def download(root: Path, name: str) -> None:
-    """Fetch and extract with torchaudio, which checks the archive's SHA-256."""
-    from torchaudio.datasets import SPEECHCOMMANDS
-
-    SPEECHCOMMANDS(str(root), url=name, download=True)
+        SPEECHCOMMANDS(str(self.root), url=self.folder_name, download=True)
 
 
 def _read_list(path: Path) -> list[str]:

@@ -66,6 +66,8 @@ class AudioClips(Dataset):
         seed: Of the random windows.
     """
 
+    draws = True
+
     def __init__(
         self,
         sounds: Sounds,

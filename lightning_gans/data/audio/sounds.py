@@ -11,12 +11,13 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_gans.data.audio.decoding import decode, measure
-from lightning_gans.data.caching import cache_path, decode_into, mapped, written_whole
+from lightning_gans.data.caching import cache_path, packed
 from lightning_gans.data.files import describe_broken
 from lightning_gans.data.loading import evenly
 from lightning_gans.errors import InputError
@@ -131,36 +132,26 @@ def decoded_sounds(
     """
     listed = [(name, *stamp) for name, stamp in stamps.items()]
     path = cache_path("audio", ".int16", FORMAT, str(root.resolve()), listed, sample_rate, channels, peak, trim)
-    index_path = path.with_suffix(".json")
-    if not (path.is_file() and index_path.is_file()):
-        length: dict[str, int] = {}
-        rates: dict[str, int] = {}
-        silent: list[str] = []
-        clipped: dict[str, int] = {}
+    length: dict[str, int] = {}
+    rates: dict[str, int] = {}
+    silent: list[str] = []
+    clipped: dict[str, int] = {}
 
-        def read(name: str) -> np.ndarray:
-            header = measure(root / name)
-            audio, full_scale = decode(root / name, header, sample_rate, channels, peak, trim)
-            length[name], rates[name] = audio.shape[1], header.rate
-            if not audio.any():
-                silent.append(name)
-            if full_scale > CLIPPED:
-                clipped[name] = full_scale
-            return audio
+    def read(name: str) -> np.ndarray:
+        header = measure(root / name)
+        audio, full_scale = decode(root / name, header, sample_rate, channels, peak, trim)
+        length[name], rates[name] = audio.shape[1], header.rate
+        if not audio.any():
+            silent.append(name)
+        if full_scale > CLIPPED:
+            clipped[name] = full_scale
+        return audio
 
-        with written_whole(path, "decoded sounds") as file, written_whole(index_path, "an index of sounds") as index:
-            names, start, broken = decode_into(file, "decoding sounds", list(stamps), read)
-            table = {
-                "names": names,
-                "start": start,
-                "length": [length[name] for name in names],
-                "source_rates": Counter(rates.values()),
-                "broken": broken,
-                "silent": sorted(silent),
-                "clipped": dict(sorted(clipped.items())),
-            }
-            index.write(json.dumps(table).encode())
-    table = json.loads(index_path.read_text(encoding="utf-8"))
-    table |= {key: np.array(table[key], np.int64) for key in ("start", "length")}
-    table["source_rates"] = {int(rate): count for rate, count in table["source_rates"].items()}
-    return Sounds(samples=mapped(path, np.int16), channels=channels, sample_rate=sample_rate, **table)
+    def facts(names: list[str]) -> dict[str, Any]:
+        loud = {"silent": sorted(silent), "clipped": dict(sorted(clipped.items()))}
+        return {"length": [length[name] for name in names], "source_rates": Counter(rates.values()), **loud}
+
+    samples, index = packed(path, "decoded sounds", np.int16, list(stamps), read, facts)
+    index |= {key: np.array(index[key], np.int64) for key in ("start", "length")}
+    index["source_rates"] = {int(rate): count for rate, count in index["source_rates"].items()}
+    return Sounds(samples=samples, channels=channels, sample_rate=sample_rate, **index)

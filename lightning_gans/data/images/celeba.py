@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_gans.data.base import download_once
 from lightning_gans.data.files import missing
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.images.files import ImageFiles
@@ -69,15 +68,14 @@ class CelebA(ImageDataModule):
 
     def prepare_data(self) -> None:
         """Download where nothing is there, and fill the cache, on one process."""
-        if self._find("img_align_celeba", "img_align_celeba.zip") is None:
-            download_once(self.root, lambda: download(self.root), self._missing("images"))
+        self._located(download=True)
         self._load()
 
     def _load(self) -> dict[str, ImagesInMemory]:
         files, folder = self._images()
         table = None
         if self.attributes != []:
-            list_file = self._find("list_attr_celeba.txt", "list_attr_celeba.csv")
+            list_file = self._path("list_attr_celeba.txt", "list_attr_celeba.csv")
             if list_file is None:
                 missing_list = self._missing("list of attributes")
                 raise InputError(f"{missing_list}; or train without labels: --data.attributes '[]'")
@@ -97,9 +95,7 @@ class CelebA(ImageDataModule):
 
     def _images(self) -> tuple[ImageFiles, str]:
         """The image files, and the folder inside them (Kaggle's archive has one more)."""
-        path = self._find("img_align_celeba", "img_align_celeba.zip")
-        if path is None:
-            raise InputError(self._missing("images"))
+        path = self._located()
         files = ImageFiles(path)
         folders = {name[: name.rfind("/") + 1] for name in files.stamps}
         if len(folders) != 1:
@@ -108,7 +104,7 @@ class CelebA(ImageDataModule):
 
     def _split(self, images: list[str]) -> tuple[dict[str, int], list[str]]:
         """The size of each split, and the images with the splits one after the other."""
-        path = self._find("list_eval_partition.txt", "list_eval_partition.csv")
+        path = self._path("list_eval_partition.txt", "list_eval_partition.csv")
         if path is None:
             total = sum(OFFICIAL.values())
             train, val = (round(len(images) * OFFICIAL[split] / total) for split in ("train", "val"))
@@ -121,11 +117,14 @@ class CelebA(ImageDataModule):
         counts = {split: list(partition.values()).count(part) for part, split in enumerate(OFFICIAL)}
         return counts, sorted(images, key=partition.__getitem__)
 
-    def _find(self, *names: str) -> Path | None:
+    def _path(self, *names: str) -> Path | None:
         paths = (self.root / f / s / name for f in FOLDERS for s in SUBFOLDERS for name in names)
         return next((path for path in paths if path.exists()), None)
 
-    def _missing(self, what: str) -> str:
+    def _find(self) -> Path | None:
+        return self._path("img_align_celeba", "img_align_celeba.zip")
+
+    def _missing(self, what: str = "images") -> str:
         looked_for = (
             "img_align_celeba/ or img_align_celeba.zip, list_attr_celeba.txt and list_eval_partition.txt in celeba, in"
             " CelebA and in the folder itself"
@@ -136,9 +135,7 @@ class CelebA(ImageDataModule):
         )
         return missing(f"CelebA {what}", looked_for, self.root, brings)
 
+    def _download(self) -> None:
+        from torchvision.datasets import CelebA as Official  # extracts into root/celeba and checks MD5 sums
 
-def download(root: Path) -> None:
-    """Fetch and extract with torchvision into ``root/celeba``; it checks the MD5 sums."""
-    from torchvision.datasets import CelebA as Official
-
-    Official(str(root), download=True)
+        Official(str(self.root), download=True)

@@ -40,8 +40,7 @@ class AttributeList(NamedTuple):
         Raises:
             InputError: for an unknown name, with the closest ones.
         """
-        if names is None:
-            return self
+        names = self.names if names is None else names
         for name in names:
             if name not in self.names:
                 raise InputError(f"unknown attribute {name}; {closest(name, self.names)}")
@@ -54,25 +53,19 @@ def read_attributes(path: Path) -> AttributeList:
     Raises:
         InputError: for a file that is not of this form, with the line, or that is cut short.
     """
-    rows, first = _rows(path), 1
-    count = None
-    if rows and len(rows[0]) == 1 and rows[0][0].isdigit():
-        count, rows, first = int(rows[0][0]), rows[1:], 2
-        names = rows[0] if rows else []
-    else:
-        names = rows[0][1:] if rows else []
-    row_of: dict[str, int] = {}
-    values: list[list[bool]] = []
-    for number, row in enumerate(rows[1:], first + 1):
-        if len(row) != len(names) + 1 or any(value not in ("1", "-1", "0") for value in row[1:]):
+    rows = _rows(path) or [[]]
+    with_count = len(rows[0]) == 1 and rows[0][0].isdigit()
+    head = rows[with_count] if with_count < len(rows) else []
+    names = head if with_count else head[1:]
+    images = rows[with_count + 1 :]
+    for number, (_, *values) in enumerate(images, with_count + 2):
+        if len(values) != len(names) or not {"1", "-1", "0"}.issuperset(values):
             raise InputError(f"{path}, line {number}: expected an image and {len(names)} times 1 or -1")
-        row_of[row[0]] = len(values)
-        values.append([value == "1" for value in row[1:]])
-    if not values or count not in (None, len(values)):
-        raise InputError(
-            f"{path} lists {len(values)} images, announced: {'some' if count is None else count}; fetch it again"
-        )
-    return AttributeList(row_of, names, torch.tensor(values, dtype=torch.float32))
+    expected = int(rows[0][0]) if with_count else max(len(images), 1)
+    if len(images) != expected or not images:
+        raise InputError(f"{path} lists {len(images)} images, expected {expected}; fetch it again")
+    label = torch.tensor([[value == "1" for value in values] for _, *values in images], dtype=torch.float32)
+    return AttributeList({image: row for row, (image, *_) in enumerate(images)}, names, label)
 
 
 def read_partition(path: Path) -> dict[str, int]:
@@ -83,12 +76,10 @@ def read_partition(path: Path) -> dict[str, int]:
     """
     rows = _rows(path)
     header = bool(rows) and not rows[0][-1].isdigit()
-    partition = {}
     for number, row in enumerate(rows[header:], 1 + header):
         if len(row) != 2 or row[1] not in ("0", "1", "2"):
             raise InputError(f"{path}, line {number}: expected an image and 0, 1 or 2")
-        partition[row[0]] = int(row[1])
-    return partition
+    return {image: int(part) for image, part in rows[header:]}
 
 
 def read_boxes(path: Path, margin: float = 0.25, where: str | None = None) -> dict[str, Box]:
@@ -105,15 +96,15 @@ def read_boxes(path: Path, margin: float = 0.25, where: str | None = None) -> di
     Raises:
         InputError: for a missing column, or a line without numbers.
     """
+    boxes = {}
     with _open(path) as file:
         table = csv.DictReader(file)
         known = list(table.fieldnames or [])
-        for column in ["image", "face_x", "face_y", "face_w", "face_h", *([where] if where else [])]:
+        for column in ["image", "face_x", "face_y", "face_w", "face_h", *([] if where is None else [where])]:
             if column not in known:
                 raise InputError(f"{path} has no column {column}; {closest(column, known)}")
-        boxes = {}
         for row in table:
-            if where and row[where] != "1":
+            if where is not None and row[where] != "1":
                 continue
             try:
                 x, y, w, h = (float(row[f"face_{name}"]) for name in "xywh")
@@ -125,7 +116,7 @@ def read_boxes(path: Path, margin: float = 0.25, where: str | None = None) -> di
             center = (x + w / 2, y + h / 2)
             boxes[row["image"]] = Box(center[0] - half, center[1] - half, center[0] + half, center[1] + half)
     if not boxes:
-        raise InputError(f"{path} has no box" + (f" with 1 in the column {where}" if where else ""))
+        raise InputError(f"{path} has no box" + ("" if where is None else f" with 1 in the column {where}"))
     return boxes
 
 

@@ -12,7 +12,6 @@ from typing import Any
 from torch import Tensor
 from torch.nn.functional import pad
 
-from lightning_gans.data.base import download_once
 from lightning_gans.data.files import missing
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
@@ -62,13 +61,11 @@ class MNIST(ImageDataModule):
         self.validation = validation
 
     def prepare_data(self) -> None:
-        if find_files(self.root) is None:
-            download_once(self.root, lambda: download(self.root), no_mnist(self.root))
+        """Download where nothing is there, on one process."""
+        self._located(download=True)
 
     def _load(self) -> dict[str, ImagesInMemory]:
-        folder = find_files(self.root)
-        if folder is None:
-            raise InputError(no_mnist(self.root))
+        folder = self._located()
         train, test = (self._read(folder, split) for split in ("train", "test"))
         if not self.validation:
             return {"train": train, "val": test}
@@ -86,14 +83,21 @@ class MNIST(ImageDataModule):
         border = (self.image_shape[-1] - SIDE) // 2
         return ImagesInMemory(pad(image[:, None], (border,) * 4), label)
 
+    def _find(self) -> Path | None:
+        names = [name for pair in FILES.values() for name in pair]
+        for folder in (self.root / "MNIST" / "raw", self.root / "raw", self.root):
+            if all((folder / name).is_file() or (folder / f"{name}.gz").is_file() for name in names):
+                return folder
+        return None
 
-def find_files(root: Path) -> Path | None:
-    """The folder that holds all four files, or None."""
-    names = [name for pair in FILES.values() for name in pair]
-    for folder in (root / "MNIST" / "raw", root / "raw", root):
-        if all((folder / name).is_file() or (folder / f"{name}.gz").is_file() for name in names):
-            return folder
-    return None
+    def _missing(self) -> str:
+        files = "train-images-idx3-ubyte(.gz) and its three companions in MNIST/raw, in raw and in the folder itself"
+        return missing("MNIST", files, self.root, ", or connect to the network once to download it")
+
+    def _download(self) -> None:
+        from torchvision.datasets import MNIST as Official  # knows the mirrors and checks MD5 sums
+
+        Official(str(self.root), download=True)
 
 
 def read_idx(folder: Path, name: str) -> Tensor:
@@ -122,16 +126,3 @@ def read_idx(folder: Path, name: str) -> Tensor:
         raise InputError(
             f"{path} is not a complete idx file of unsigned bytes ({one_line(error)}); fetch it again"
         ) from error
-
-
-def download(root: Path) -> None:
-    """Fetch the four files with torchvision, which knows their mirrors and checks their MD5 sums."""
-    from torchvision.datasets import MNIST as Official
-
-    Official(str(root), download=True)
-
-
-def no_mnist(root: Path) -> str:
-    """What to say where there is no MNIST."""
-    looked_for = "train-images-idx3-ubyte(.gz) and its three companions in MNIST/raw, in raw and in the folder itself"
-    return missing("MNIST", looked_for, root, ", or connect to the network once to download it")

@@ -109,6 +109,8 @@ class MelCrops(MelExamples):
         options: Of ``MelExamples``.
     """
 
+    draws = True
+
     def __init__(
         self,
         *examples: Any,

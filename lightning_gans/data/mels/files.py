@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from lightning_gans.data.caching import cache_path, decode_into, mapped, written_whole
-from lightning_gans.errors import one_line
+from lightning_gans.data.caching import cache_path, packed
 
-FORMAT = 1
+FORMAT = 2
 """Raise it when the same files give other values, so that old caches are left alone."""
 SOME = 32
 """Files that speak for all of a folder."""
@@ -67,58 +68,50 @@ def read_mels(root: Path, stamps: dict[str, tuple[int, int]], n_mels: int) -> Me
     """
     listed = [(name, *stamp) for name, stamp in stamps.items()]
     path = cache_path("mel", ".float32", FORMAT, str(root.resolve()), listed, n_mels)
-    index_path = path.with_suffix(".json")
-    if not (path.is_file() and index_path.is_file()):
-        shapes, unusable = _shapes(root, list(stamps), n_mels)
-        told = [shape[1] == n_mels for shape in shapes.values() if shape[0] != shape[1]]
-        most = sum(told) * 2 > len(told)
-        length: dict[str, int] = {}
+    length: dict[str, int] = {}
 
-        def read(name: str) -> np.ndarray:
-            shape = shapes[name]
-            if shape[0] == shape[1] and not told:
-                raise ValueError(f"its shape is {shape}: nothing tells frames from bands; store one more frame")
-            frames_first = most if shape[0] == shape[1] else shape[1] == n_mels
-            mel = _load(root / name).astype(np.float32).reshape(shape)
-            mel = mel if frames_first else mel.T
-            wrong = ~np.isfinite(mel).all(1)
-            if wrong.any():
-                raise ValueError(f"values that are not finite, first in frame {int(wrong.argmax())}")
-            length[name] = len(mel)
-            return mel
+    @cache
+    def most_have_frames_first() -> bool | None:
+        """What most files are like whose two axes differ; None if there is none."""
+        told = []
+        for name in stamps:
+            with suppress(OSError, ValueError):
+                first, last = _load(root / name, n_mels).shape
+                told += [last == n_mels] if first != last else []
+        return 2 * sum(told) > len(told) if told else None
 
-        with written_whole(path, "mels") as file, written_whole(index_path, "an index of mels") as index:
-            names, start, broken = decode_into(file, "reading mels", list(shapes), read)
-            rows = {"start": [s // n_mels for s in start], "length": [length[name] for name in names]}
-            index.write(json.dumps({"names": names, **rows, "broken": unusable | broken}).encode())
-    table = json.loads(index_path.read_text(encoding="utf-8"))
-    table |= {key: np.array(table[key], np.int64) for key in ("start", "length")}
-    return Mels(values=mapped(path, np.float32).reshape(-1, n_mels), **table)
+    def read(name: str) -> np.ndarray:
+        mel = _load(root / name, n_mels)
+        first, last = mel.shape
+        frames_first = most_have_frames_first() if first == last else last == n_mels
+        if frames_first is None:
+            raise ValueError(f"its shape is {mel.shape}: nothing tells frames from bands; store one more frame")
+        mel = (mel if frames_first else mel.T).astype(np.float32)
+        wrong = ~np.isfinite(mel).all(1)
+        if wrong.any():
+            raise ValueError(f"values that are not finite, first in frame {int(wrong.argmax())}")
+        length[name] = len(mel)
+        return mel
 
+    def facts(names: list[str]) -> dict[str, Any]:
+        return {"length": [length[name] for name in names]}
 
-def _shapes(root: Path, names: list[str], n_mels: int) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
-    """The two axes of each file, without those of 1 in front; why other files cannot be used."""
-    shapes: dict[str, tuple[int, int]] = {}
-    unusable: dict[str, str] = {}
-    for name in names:
-        try:
-            full = shape = _load(root / name).shape
-            while len(shape) > 2 and shape[0] == 1:
-                shape = shape[1:]
-            if len(shape) != 2 or n_mels not in shape or 0 in shape:
-                raise ValueError(f"its shape is {full}; expected (frames, {n_mels}) or ({n_mels}, frames)")
-            shapes[name] = shape
-        except (OSError, ValueError) as error:
-            unusable[name] = one_line(error)
-    return shapes, unusable
+    values, index = packed(path, "mels", np.float32, list(stamps), read, facts)
+    start, frames = np.array(index["start"], np.int64) // n_mels, np.array(index["length"], np.int64)
+    return Mels(index["names"], values.reshape(-1, n_mels), start, frames, index["broken"])
 
 
-def _load(path: Path) -> np.ndarray:
-    """A file's array, mapped. Nothing is unpickled."""
+def _load(path: Path, n_mels: int) -> np.ndarray:
+    """A file's array of two axes, mapped. Nothing is unpickled."""
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, EOFError) as error:
         raise ValueError(f"not a complete .npy array: {error}") from error
     if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
         raise ValueError("not an array of floats")
-    return array
+    shape = array.shape
+    while len(shape) > 2 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) != 2 or n_mels not in shape or 0 in shape:
+        raise ValueError(f"its shape is {array.shape}; expected (frames, {n_mels}) or ({n_mels}, frames)")
+    return array.reshape(shape)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from lightning_gans.data.base import download_once
 from lightning_gans.data.files import missing, walk
 from lightning_gans.data.mels.base import MelDataModule
 from lightning_gans.data.splits import split_files
@@ -47,17 +46,14 @@ class LJSpeech(MelDataModule):
 
     def prepare_data(self) -> None:
         """Download where nothing is there, and fill the cache, on one process."""
-        if self._find() is None:
-            download_once(self.root, lambda: download(self.root), self._missing())
+        self._located(download=True)
         super().prepare_data()
 
     def _find(self) -> Path | None:
         return next((folder for folder in (self.root / NAME / "wavs", self.root / "wavs") if folder.is_dir()), None)
 
     def _files(self) -> tuple[Path, dict[str, tuple[int, int]]]:
-        folder = self._find()
-        if folder is None:
-            raise InputError(self._missing())
+        folder = self._located()
         stamps = walk(folder, (".wav",))
         if not stamps or (self.complete and len(stamps) != CLIPS):
             raise InputError(
@@ -77,9 +73,7 @@ class LJSpeech(MelDataModule):
         brings = f", or connect to the network once to download {archive}"
         return missing("LJ Speech", f"the folder {NAME}/wavs or wavs", self.root, brings)
 
+    def _download(self) -> None:
+        from torchaudio.datasets import LJSPEECH  # extracts, and checks the archive's SHA-256
 
-def download(root: Path) -> None:
-    """Fetch and extract with torchaudio, which checks the archive's SHA-256."""
-    from torchaudio.datasets import LJSPEECH
-
-    LJSPEECH(str(root), download=True)
+        LJSPEECH(str(self.root), download=True)

@@ -34,7 +34,7 @@ def test_attributes_become_zeros_and_ones(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("3\nBald\na.jpg 1\n", "lists 1 images, announced: 3"),
+        ("3\nBald\na.jpg 1\n", "lists 1 images, expected 3"),
         ("2\nBald Male\na.jpg 1 1\nb.jpg 1\n", "line 4: expected an image and 2 times"),
         ("1\nBald\na.jpg yes\n", "line 3: expected"),
         ("2\nBald\na.jpg 1\n\nb.jpg 1\n", "line 4 is empty"),
