@@ -82,8 +82,9 @@ def settings(checkpoint: Path, text: str) -> dict[str, Any]:
             "lr": float((train.get("adam") or {}).get("lr", 1e-4)),
         }
     except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        problem = one_line(error)
-        raise InputError(f"{checkpoint}: hp_str is not the YAML of its settings ({problem}); choose another") from None
+        raise InputError(
+            f"{checkpoint}: hp_str is not the YAML of its settings ({one_line(error)}); choose another"
+        ) from None
 
 
 def their_name(layer: str) -> str:

@@ -70,8 +70,9 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        problem = one_line(error)
-        raise InputError(f"--config {path} is not YAML of plain values ({problem}); take objects out of it") from None
+        raise InputError(
+            f"--config {path} is not YAML of plain values ({one_line(error)}); take objects out of it"
+        ) from None
     if not isinstance(config, dict):
         raise InputError(f"--config {path} is no mapping; expected ParallelWaveGAN's config.yml")
     return config

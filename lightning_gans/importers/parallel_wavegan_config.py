@@ -13,101 +13,53 @@ from lightning.pytorch.utilities import rank_zero_warn
 
 from lightning_gans.errors import InputError
 
-ACTIVATION = {"nonlinear_activation": "LeakyReLU", "nonlinear_activation_params": {"negative_slope": 0.2}}
-GENERATORS: dict[str, tuple[str, dict[str, str], dict[str, Any]]] = {
-    "ParallelWaveGANGenerator": (
-        "ParallelWaveGAN",
-        {
-            "kernel_size": "kernel",
-            "layers": "layers",
-            "stacks": "stacks",
-            "residual_channels": "residual_channels",
-            "gate_channels": "gate_channels",
-            "skip_channels": "skip_channels",
-            "aux_context_window": "aux_context",
-        },
-        {
-            "in_channels": 1,
-            "out_channels": 1,
-            "dropout": 0.0,
-            "bias": True,
-            "use_causal_conv": False,
-            "upsample_conditional_features": True,
-            "upsample_net": "ConvInUpsampleNetwork",
-        },
-    ),
-    "MelGANGenerator": (
-        "STFTMelGAN",
-        {"stacks": "blocks", "upsample_scales": "ratios"},
-        {
-            "out_channels": 1,
-            "kernel_size": 7,
-            "bias": True,
-            "stack_kernel_size": 3,
-            **ACTIVATION,
-            "pad": "ReflectionPad1d",
-            "pad_params": {},
-            "use_final_nonlinear_activation": True,
-            "use_causal_conv": False,
-        },
-    ),
+ARGUMENTS = {
+    "ParallelWaveGANGenerator": {
+        "kernel_size": "kernel",
+        "aux_context_window": "aux_context",
+        **{name: name for name in ("layers", "stacks", "residual_channels", "gate_channels", "skip_channels")},
+    },
+    "MelGANGenerator": {"stacks": "blocks", "upsample_scales": "ratios"},
 }
-"""By ``generator_type``: our class, its arguments by the names of theirs, and what ours has no argument for."""
-UPSAMPLING = {
-    "nonlinear_activation": None,
-    "nonlinear_activation_params": {},
-    "interpolate_mode": "nearest",
-    "freq_axis_kernel_size": 1,
-    "use_causal_conv": False,
+"""By ``generator_type``: our arguments by the names of theirs."""
+LEAKY = {"nonlinear_activation": "LeakyReLU", "nonlinear_activation_params": {"negative_slope": 0.2}}
+MONO = {"in_channels": 1, "out_channels": 1, "bias": True}
+REFLECTING = {"pad": "ReflectionPad1d", "pad_params": {}}
+POOLING = {"kernel_size": 4, "stride": 2, "padding": 1, "count_include_pad": False}
+FIXED: dict[str, dict[str, Any]] = {
+    "ParallelWaveGANGenerator": MONO
+    | {"dropout": 0.0, "use_causal_conv": False, "upsample_conditional_features": True}
+    | {"upsample_net": "ConvInUpsampleNetwork"},
+    "upsample_params": {"nonlinear_activation": None, "nonlinear_activation_params": {}, "use_causal_conv": False}
+    | {"interpolate_mode": "nearest", "freq_axis_kernel_size": 1},
+    "MelGANGenerator": MONO
+    | LEAKY
+    | REFLECTING
+    | {"kernel_size": 7, "stack_kernel_size": 3, "use_final_nonlinear_activation": True, "use_causal_conv": False},
+    "ParallelWaveGANDiscriminator": MONO
+    | LEAKY
+    | {"kernel_size": 3, "layers": 10, "conv_channels": 64, "dilation_factor": 1},
+    "MelGANMultiScaleDiscriminator": MONO
+    | LEAKY
+    | REFLECTING
+    | {"scales": 3, "downsample_pooling": "AvgPool1d", "downsample_pooling_params": POOLING}
+    | {"kernel_sizes": [5, 3], "channels": 16, "max_downsample_channels": 1024, "downsample_scales": [4, 4, 4, 4]},
 }
-"""Of ``upsample_params``, what our generator has no argument for."""
-DISCRIMINATORS: dict[str, tuple[bool, dict[str, Any]]] = {
-    "ParallelWaveGANDiscriminator": (
-        False,
-        {
-            "in_channels": 1,
-            "out_channels": 1,
-            "kernel_size": 3,
-            "layers": 10,
-            "conv_channels": 64,
-            "dilation_factor": 1,
-            "bias": True,
-            **ACTIVATION,
-        },
-    ),
-    "MelGANMultiScaleDiscriminator": (
-        True,
-        {
-            "in_channels": 1,
-            "out_channels": 1,
-            "scales": 3,
-            "downsample_pooling": "AvgPool1d",
-            "downsample_pooling_params": {"kernel_size": 4, "stride": 2, "padding": 1, "count_include_pad": False},
-            "kernel_sizes": [5, 3],
-            "channels": 16,
-            "max_downsample_channels": 1024,
-            "bias": True,
-            "downsample_scales": [4, 4, 4, 4],
-            **ACTIVATION,
-            "pad": "ReflectionPad1d",
-            "pad_params": {},
-        },
-    ),
-}
-"""By ``discriminator_type``: whether it has several scales, and what our discriminator has no argument for."""
+"""Of each network, and of the generator's ``upsample_params``, what our networks have no argument for."""
+MULTI_SCALE = "MelGANMultiScaleDiscriminator"
 SCALES, MAPS = 3, 18
 """Of the multi-scale discriminator: its scales, and the feature maps of all of them."""
+OF_BOTH_NETWORKS = {
+    "optimizer_type": "RAdam",
+    "optimizer_params.eps": 1e-6,
+    "optimizer_params.weight_decay": 0.0,
+    "scheduler_type": "StepLR",
+    "scheduler_params.gamma": 0.5,
+    "adv_loss_params.average_by_discriminators": True,
+}
 RECIPE = {
-    "generator_optimizer_type": "RAdam",
-    "discriminator_optimizer_type": "RAdam",
-    "generator_optimizer_params.eps": 1e-6,
-    "discriminator_optimizer_params.eps": 1e-6,
-    "generator_optimizer_params.weight_decay": 0.0,
-    "discriminator_optimizer_params.weight_decay": 0.0,
-    "generator_scheduler_type": "StepLR",
-    "discriminator_scheduler_type": "StepLR",
-    "generator_scheduler_params.gamma": 0.5,
-    "discriminator_scheduler_params.gamma": 0.5,
+    **{f"{network}_{key}": v for key, v in OF_BOTH_NETWORKS.items() for network in ("generator", "discriminator")},
+    "generator_adv_loss_params.loss_type": "mse",
     "generator_train_start_steps": 0,
     "lambda_aux": 1.0,
     "use_stft_loss": True,
@@ -116,9 +68,6 @@ RECIPE = {
     "stft_loss_params.fft_sizes": [1024, 2048, 512],
     "stft_loss_params.hop_sizes": [120, 240, 50],
     "stft_loss_params.win_lengths": [600, 1200, 240],
-    "generator_adv_loss_params.loss_type": "mse",
-    "generator_adv_loss_params.average_by_discriminators": True,
-    "discriminator_adv_loss_params.average_by_discriminators": True,
     "feat_match_loss_params.average_by_layers": True,
     "feat_match_loss_params.average_by_discriminators": True,
     "feat_match_loss_params.include_final_outputs": False,
@@ -145,51 +94,46 @@ def translated(source: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]
 
 
 def _translated(source: str, config: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    generator = known(source, config, "generator_type", "ParallelWaveGANGenerator", list(GENERATORS))
-    discriminator = known(source, config, "discriminator_type", "ParallelWaveGANDiscriminator", list(DISCRIMINATORS))
-    model, arguments, fixed = GENERATORS[generator]
-    multi_scale, fixed_judge = DISCRIMINATORS[discriminator]
+    generator = at(config, "generator_type", "ParallelWaveGANGenerator")
+    discriminator = at(config, "discriminator_type", "ParallelWaveGANDiscriminator")
+    for kind, network in (("Generator", generator), ("Discriminator", discriminator)):
+        if network not in (known := [name for name in FIXED if name.endswith(kind)]):
+            named = f"{kind.lower()}_type is {network}, which is not read"
+            raise InputError(f"{source}: {named}; known: {', '.join(known)}")
+    multi_scale, features = discriminator == MULTI_SCALE, feature_weight(config)
+    if features and not multi_scale:
+        raise InputError(f"{source}: use_feat_match_loss is set, and {discriminator} has no features; correct it")
+    params, fixed = dict(at(config, "generator_params", {})), FIXED[generator]
     hparams: dict[str, Any] = {"mel": translated_mel(source, config)}
-    params = dict(config.get("generator_params") or {})
-    hparams |= {ours: plain(params.pop(name)) for name, ours in arguments.items() if name in params}
-    if model == "STFTMelGAN":
-        bands, ratios = params.pop("in_channels", 80), hparams.get("ratios", (8, 8, 2, 2))
+    hparams |= {ours: plain(params.pop(name)) for name, ours in ARGUMENTS[generator].items() if name in params}
+    if generator == "MelGANGenerator":
+        model, bands, ratios = "STFTMelGAN", params.pop("in_channels", 80), hparams.get("ratios", (8, 8, 2, 2))
         hparams["width"], rest = divmod(params.pop("channels", 512), 2 ** len(ratios))
         if rest:
             raise InputError(f"{source}: generator_params.channels cannot be halved {len(ratios)} times; correct it")
-        # Old configs have the second spelling.
-        fixed = fixed | {key: [2 * r for r in ratios] for key in ("upsample_kernel_sizes", "upsample_kernal_sizes")}
+        kernels = [2 * ratio for ratio in ratios]
+        fixed = fixed | {"upsample_kernel_sizes": kernels, "upsample_kernal_sizes": kernels}  # as old configs spell it
         hparams |= melgan_recipe(config, multi_scale)
     else:
-        bands, upsampling = params.pop("aux_channels", 80), dict(params.pop("upsample_params", None) or {})
+        model, bands = "ParallelWaveGAN", params.pop("aux_channels", 80)
+        upsampling = dict(params.pop("upsample_params", None) or {})
         hparams["upsample_scales"] = plain(upsampling.pop("upsample_scales", (4, 4, 4, 4)))
-        same(source, "generator_params.upsample_params", upsampling, UPSAMPLING)
+        same(source, "generator_params.upsample_params", upsampling, FIXED["upsample_params"])
         hparams |= parallel_wavegan_recipe(config)
         if multi_scale:
-            model, hparams = "MultiScaleParallelWaveGAN", {"kernel": 3, **hparams, "feature_weight": features(config)}
+            model, hparams = "MultiScaleParallelWaveGAN", {"kernel": 3, **hparams, "feature_weight": features}
         else:
             hparams["preset"] = "ljspeech"
-    if features(config) and not multi_scale:
-        raise InputError(f"{source}: use_feat_match_loss is set, and {discriminator} has no features; correct it")
     same(source, "generator_params", params, fixed)
-    same(source, "discriminator_params", dict(config.get("discriminator_params") or {}), fixed_judge)
-    if bands != hparams["mel"]["n_mels"]:
-        raise InputError(
-            f"{source}: num_mels is {hparams['mel']['n_mels']}, and the generator takes {bands}; correct it"
-        )
+    same(source, "discriminator_params", at(config, "discriminator_params", {}), FIXED[discriminator])
+    n_mels = hparams["mel"]["n_mels"]
+    if bands != n_mels:
+        raise InputError(f"{source}: num_mels is {n_mels}, and the generator takes {bands}; correct it")
     recipe = RECIPE | {"discriminator_scheduler_params.step_size": at(config, "generator_scheduler_params.step_size")}
     others = [f"{key}={at(config, key)!r}" for key, usual in recipe.items() if at(config, key, usual) != usual]
     if others:
         rank_zero_warn(f"{source}: a training of {model} goes on without {', '.join(others)}, which it does not have")
     return model, hparams
-
-
-def known(source: str, config: dict[str, Any], key: str, default: str, choices: list[str]) -> str:
-    """A type, if it is one that there is a module for."""
-    value = config.get(key, default)
-    if value not in choices:
-        raise InputError(f"{source}: {key} is {value}, which is not read; known: {', '.join(choices)}")
-    return value
 
 
 def plain(value: Any) -> Any:
@@ -213,36 +157,35 @@ def same(source: str, section: str, given: dict[str, Any], expected: dict[str, A
 
 def translated_mel(source: str, config: dict[str, Any]) -> dict[str, Any]:
     """The convention, as ``MelConfig.of`` takes it."""
-    features = {key: config[key] for key in ("window", "sampling_rate_for_feats") if config.get(key) is not None}
-    rate, n_fft = config.get("sampling_rate", 22050), config.get("fft_size", 1024)
-    same(source, "the part on features", features, {"window": "hann", "sampling_rate_for_feats": rate})
-    base = config.get("log_base", 10)
+    rate, n_fft = at(config, "sampling_rate", 22050), at(config, "fft_size", 1024)
+    expected = {"window": "hann", "sampling_rate_for_feats": rate}
+    same(source, "the part on features", {key: at(config, key, usual) for key, usual in expected.items()}, expected)
+    base = config.get("log_base", 10)  # null is a value of its own
     if base not in (10, None):
         raise InputError(f"{source}: log_base is {base}; the mels here have 10, or null for e")
     return {
         "name": "parallel_wavegan",
         "sample_rate": rate,
         "n_fft": n_fft,
-        "hop_length": config.get("hop_size", 256),
-        "win_length": config.get("win_length") or n_fft,
-        "n_mels": config.get("num_mels", 80),
-        "f_min": config.get("fmin") or 0.0,
-        "f_max": config.get("fmax"),
+        "hop_length": at(config, "hop_size", 256),
+        "win_length": at(config, "win_length", n_fft),
+        "n_mels": at(config, "num_mels", 80),
+        "f_min": at(config, "fmin", 0.0),
+        "f_max": at(config, "fmax"),
         "log": "ln" if base is None else "log10",
     }
 
 
 def at(config: dict[str, Any], key: str, default: Any = None) -> Any:
-    """The value of ``section.name``, or of ``name``."""
+    """The value of ``section.name``, or of ``name``; the default where it is left out or null."""
+    value: Any = config
     for part in key.split("."):
-        config = config.get(part) if isinstance(config, dict) else None
-        if config is None:
-            return default
-    return config
+        value = value.get(part) if isinstance(value, dict) else None
+    return default if value is None else value
 
 
-def features(config: dict[str, Any]) -> float:
-    """Weight of feature matching."""
+def feature_weight(config: dict[str, Any]) -> float:
+    """Of feature matching; 0 without it."""
     return float(at(config, "lambda_feat_match", 25.0)) * bool(at(config, "use_feat_match_loss"))
 
 
@@ -256,7 +199,7 @@ def parallel_wavegan_recipe(config: dict[str, Any]) -> dict[str, Any]:
         "lr_g": float(at(config, "generator_optimizer_params.lr", 1e-4)),
         "lr_d": float(at(config, "discriminator_optimizer_params.lr", 5e-5)),
         "lr_decay_steps": int(at(config, "generator_scheduler_params.step_size", 200_000)),
-        # There, what is not above 0 does not clip.
+        # there, what is not above 0 does not clip
         "clip_norm_g": max(0.0, float(at(config, "generator_grad_norm", 10))),
         "clip_norm_d": max(0.0, float(at(config, "discriminator_grad_norm", 1))),
     }
@@ -268,7 +211,7 @@ def melgan_recipe(config: dict[str, Any], multi_scale: bool) -> dict[str, Any]:
     return {
         "multi_scale": multi_scale,
         "adversarial_weight": adversarial / SCALES if multi_scale else adversarial,
-        "feature_weight": adversarial * features(config) / MAPS,
+        "feature_weight": adversarial * feature_weight(config) / MAPS,
         "discriminator_start": int(at(config, "discriminator_train_start_steps", 100_000)),
         "lr": float(at(config, "generator_optimizer_params.lr", 1e-4)),
     }

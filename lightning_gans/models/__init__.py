@@ -1,6 +1,7 @@
 """The papers, one file each."""
 
 from lightning_gans.models.cgan import CGAN
+from lightning_gans.models.conditional_wavegan import ConditionalWaveGAN
 from lightning_gans.models.controlgan import ControlGAN, LogitControlGAN
 from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
@@ -17,6 +18,7 @@ __all__ = [
     "DCGAN",
     "GAN",
     "WGANGP",
+    "ConditionalWaveGAN",
     "ControlGAN",
     "LogitControlGAN",
     "MelGAN",

@@ -3,8 +3,8 @@
 This file is SpecGAN, which makes spectrograms and inverts them; WaveGAN, of the same paper, is in ``wavegan.py``.
 
 Not stated in the paper: taken from the authors' code (https://github.com/chrisdonahue/wavegan): TensorFlow's SAME
-padding, Glorot initialisation with zero biases, (time, frequency) as the order of the axes, 16 iterations of Griffin
-and Lim's method from a phase of zero, the optimizers of the three other losses.
+padding, Glorot initialization with zero biases, (time, frequency) as the order of the axes, 16 iterations of Griffin
+and Lim's method from a phase of zero, the three other losses with their optimizers.
 
 Departures from the paper:
 
@@ -18,17 +18,19 @@ Departures from the paper:
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu, pad, relu
+from torch.nn.functional import leaky_relu, pad, relu
 
 from lightning_gans.audio.stft import griffin_lim, stft
 from lightning_gans.data.batches import AudioBatch
-from lightning_gans.errors import InputError
-from lightning_gans.losses import gradient_penalty
-from lightning_gans.models.wavegan import START, LossName, clip_weights, initialize, recipe, same_padding
+from lightning_gans.errors import InputError, check_choice
+from lightning_gans.losses.penalties import gradient_penalty
+from lightning_gans.models.wavegan import START, LossName, clip_weights, recipe
+from lightning_gans.networks.tensorflow import ResizeConv2d, SameConv2d, SameConvTranspose2d, glorot
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 LENGTH = 16384
@@ -42,43 +44,15 @@ KERNEL, STRIDE, LAYERS = 5, 2, 5
 MODES = {"nearest": "nearest", "linear": "bilinear", "cubic": "bicubic"}
 
 
-class SameConv2d(nn.Conv2d):
-    """Convolution (B, C, H, W) to (B, C', H / stride, W / stride) with SAME padding."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(pad(x, 2 * same_padding(self.kernel_size[0], self.stride[0])))
-
-
-class SameConvTranspose2d(nn.ConvTranspose2d):
-    """Transposed convolution (B, C, H, W) to (B, C', 2 H, 2 W), the gradient of a SAME convolution."""
-
-    def __init__(self, c_in: int, c_out: int, mode: str) -> None:
-        super().__init__(c_in, c_out, KERNEL, STRIDE, padding=(KERNEL - STRIDE) // 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x)[..., : x.shape[-2] * STRIDE, : x.shape[-1] * STRIDE]
-
-
-class ResizeConv2d(SameConv2d):
-    """Interpolation to twice the size, then a SAME convolution: (B, C, H, W) to (B, C', 2 H, 2 W)."""
-
-    def __init__(self, c_in: int, c_out: int, mode: str) -> None:
-        super().__init__(c_in, c_out, KERNEL)
-        self.mode = MODES[mode]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return super().forward(interpolate(x, scale_factor=float(STRIDE), mode=self.mode))
-
-
 class Generator(nn.Module):
     """Latents (B, Z) to spectrograms (B, 1, 128, 128) in [-1, 1], time before frequency."""
 
     def __init__(self, width: int, latent_dim: int, upsampling: str, batch_norm: bool) -> None:
         super().__init__()
         c = [width * 2**i for i in reversed(range(LAYERS))]
-        up = SameConvTranspose2d if upsampling == "zeros" else ResizeConv2d
+        up = partial(ResizeConv2d, mode=MODES[upsampling]) if upsampling in MODES else SameConvTranspose2d
         self.project = nn.Linear(latent_dim, START * c[0])
-        self.up = nn.ModuleList(up(*size, upsampling) for size in zip(c, [*c[1:], 1], strict=True))
+        self.up = nn.ModuleList(up(*size, KERNEL, STRIDE) for size in zip(c, [*c[1:], 1], strict=True))
         self.norm = nn.ModuleList(nn.BatchNorm2d(size, eps=1e-3, momentum=0.01) for size in c if batch_norm)
 
     def forward(self, z: Tensor) -> Tensor:
@@ -113,7 +87,7 @@ class Discriminator(nn.Module):
 
 
 class SpecGAN(AdversarialModule):
-    """The GAN of spectrograms: 16384 samples of mono audio as a picture of 128 frames and 128 frequencies.
+    """The GAN of spectrograms: 16384 samples of mono audio as an image of 128 frames and 128 frequencies.
 
     A batch is a critic update; every ``n_critic`` batches a generator update follows.
 
@@ -131,6 +105,8 @@ class SpecGAN(AdversarialModule):
         floor: Added to magnitudes before the logarithm; a sine of full scale has a magnitude of 64.
     """
 
+    mean: Tensor
+    std: Tensor
     unfit_for_onnx = "16 iterations of Griffin-Lim make plain differences of another runtime's rounding"
 
     def __init__(
@@ -150,12 +126,8 @@ class SpecGAN(AdversarialModule):
         super().__init__()
         self.save_hyperparameters()
         self.recipe = recipe(loss)
-        for name, value, known in (
-            ("upsampling", upsampling, ("zeros", *MODES)),
-            ("inversion", inversion, ("normalized", "official")),
-        ):
-            if value not in known:
-                raise InputError(f"unknown {name} {value!r}; expected {', '.join(known)}")
+        check_choice("upsampling", upsampling, ("zeros", *MODES))
+        check_choice("inversion", inversion, ("normalized", "official"))
         if floor <= 0:
             raise InputError(f"floor is {floor}; expected more than 0, since silence has no logarithm")
         self.audio_shape, self.sample_rate, self.floor = (1, LENGTH), sample_rate, floor
@@ -164,12 +136,12 @@ class SpecGAN(AdversarialModule):
         # Per frequency, of the logarithm of the magnitudes in the training set; a deviation of 0 is not yet known.
         self.register_buffer("mean", torch.zeros(BINS))
         self.register_buffer("std", torch.zeros(BINS))
-        initialize(self)
+        glorot(self)
 
     # ---- features
 
     def features(self, audio: Tensor) -> Tensor:
-        """Audio (B, 1, T) to normalised log magnitudes (B, 1, 128, 128) in [-1, 1], time before frequency."""
+        """Audio (B, 1, T) to normalized log magnitudes (B, 1, 128, 128) in [-1, 1], time before frequency."""
         x = (log_magnitude(audio, self.floor) - self.mean) / self.std / CLIP
         return x[..., : BINS - 1].clamp(-1, 1)
 
@@ -193,11 +165,8 @@ class SpecGAN(AdversarialModule):
 
     def setup(self, stage: str) -> None:
         super().setup(stage)
-        if stage == "fit" and self.hparams.batch_norm and self.recipe.penalized:
-            raise InputError(
-                "batch_norm does not go with loss wgan_gp, whose penalty is per example; leave it out, or use wgan,"
-                " lsgan or dcgan"
-            )
+        if stage == "fit":
+            self.recipe.check(self.hparams.batch_norm)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         device = generator.device if generator else self.device
@@ -216,29 +185,28 @@ class SpecGAN(AdversarialModule):
 
     def training_step(self, batch: AudioBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()
-        real, loss = self.features(batch.audio), self.recipe.loss
+        real, recipe = self.features(batch.audio), self.recipe
 
         with torch.no_grad():
             fake = self.generator(self.prior(len(real)))
         with self.toggled_optimizer(optimizer_d):
-            loss_d = loss.discriminator(self.discriminator(real), self.discriminator(fake))
-            penalty = 0.0
-            if self.recipe.penalized:
+            loss_d = total = recipe.loss_d(self.discriminator(real), self.discriminator(fake))
+            if recipe.penalized:
                 penalty = gradient_penalty(self.discriminator, real, fake)
+                total = loss_d + self.hparams.penalty_weight * penalty
                 self.log("train/penalty", penalty)
-            moved = self.update(optimizer_d, loss_d + self.hparams.penalty_weight * penalty)
-            if moved and self.recipe.clip:
-                clip_weights(self.discriminator, self.recipe.clip)
+            if self.update(optimizer_d, total) and recipe.clip is not None:
+                clip_weights(self.discriminator, recipe.clip)
         self.log("train/loss_d", loss_d, prog_bar=True)
 
         if (self.batches_seen + 1) % self.hparams.n_critic == 0:
             with self.toggled_optimizer(optimizer_g):
-                loss_g = loss.generator(self.discriminator(self.generator(self.prior(len(real)))))
+                loss_g = recipe.loss_g(self.discriminator(self.generator(self.prior(len(real)))))
                 self.update(optimizer_g, loss_g)
             self.log("train/loss_g", loss_g, prog_bar=True)
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        lr = self.hparams.lr or self.recipe.lr
+        lr = self.recipe.lr if self.hparams.lr is None else self.hparams.lr
         return [self.recipe.optimizer(network.parameters(), lr=lr) for network in (self.generator, self.discriminator)]
 
 

@@ -144,9 +144,22 @@ def _parallel_wavegan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     }
 
 
+def _wavegan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """With labels it is ConditionalWaveGAN, whose clips and latents are shorter."""
+    classes, conditioning = arguments.pop("num_classes", None), arguments.pop("conditioning", "concat")
+    if classes is None:
+        return "WaveGAN", arguments
+    before = {"length": 16384, "latent_dim": 100}
+    return "ConditionalWaveGAN", before | arguments | {
+        "num_classes": classes,
+        "projection": conditioning == "projection",
+    }
+
+
 RECAST: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]] = {
     "MelGAN": _melgan,
     "ParallelWaveGAN": _parallel_wavegan,
+    "WaveGAN": _wavegan,
 }
 """Class name to what makes today's class and arguments of its own, where several arguments decide together."""
 

@@ -26,8 +26,9 @@ def released(tmp_path_factory):
     folder = tmp_path_factory.mktemp("zoo")
     tiny_zoo.entry(folder, "wavegan_noise", "WaveGAN")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(tiny_zoo.TINY, "WaveGAN", tiny_zoo.TINY["WaveGAN"] | {"num_classes": 3, "channels": 2})
-        tiny_zoo.entry(folder, "wavegan_classes", "WaveGAN")
+        labels = tiny_zoo.TINY["WaveGAN"] | {"num_classes": 3, "channels": 2}
+        patch.setitem(tiny_zoo.TINY, "ConditionalWaveGAN", labels)
+        tiny_zoo.entry(folder, "wavegan_classes", "ConditionalWaveGAN")
     for name, model in (("gan_noise", "GAN"), ("cgan_noise", "CGAN"), ("controlgan_noise", "ControlGAN")):
         tiny_zoo.entry(folder, name, model)
     return folder
@@ -313,7 +314,7 @@ def test_the_clips_of_two_calls_do_not_mix():
         (["wavegan_noise", "--interpolate", "1"], "expected at least 2"),
         (["wavegan_noise", "--strength", "1,2"], "a WaveGAN knows only whole labels"),
         (["wavegan_noise", "--label", "1"], "WaveGAN takes no label"),
-        (["wavegan_classes", "--label", "3"], "label 3 is out of range; this WaveGAN has 0 to 2"),
+        (["wavegan_classes", "--label", "3"], "label 3 is out of range; this ConditionalWaveGAN has 0 to 2"),
         (["wavegan_classes", "--interpolate", "3"], "keeps one label"),
         (["wavegan_classes", "--arithmetic", "1-2+3"], "keeps one label"),
         (["wavegan_noise", "--num", "0"], "--num is 0; expected at least 1"),
@@ -339,7 +340,7 @@ def test_latents_that_do_not_fit_the_model(here):
     save_file({"x": torch.zeros(2, 3)}, "other.safetensors")
     Path("text.safetensors").write_text("no tensors")
     for name, message in (
-        ("long", r"z of shape \(2, 5\); WaveGAN takes latents z of shape \(N, 3\)"),
+        ("long", r"z of shape \(2, 5\); ConditionalWaveGAN takes latents z of shape \(N, 3\)"),
         ("classes", r"the label has shape \(2, 4\)"),
         ("other", "holds tensors x"),
         ("text", "cannot be read"),

@@ -24,7 +24,17 @@ from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.data.mels.base import MelDataModule
-from lightning_gans.models import CGAN, DCGAN, GAN, WGANGP, ControlGAN, LogitControlGAN, SpecGAN, WaveGAN
+from lightning_gans.models import (
+    CGAN,
+    DCGAN,
+    GAN,
+    WGANGP,
+    ConditionalWaveGAN,
+    ControlGAN,
+    LogitControlGAN,
+    SpecGAN,
+    WaveGAN,
+)
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.vocoder import Vocoder
 
@@ -46,8 +56,8 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "wgan_gp": lambda: WGANGP(**_dcgan, n_critic=2),
     "wavegan": lambda: WaveGAN(**_wavegan, n_critic=2),
     "wavegan_wgan": lambda: WaveGAN(**_wavegan, n_critic=2, loss="wgan"),
-    "wavegan_labels": lambda: WaveGAN(
-        **_wavegan, n_critic=2, loss="lsgan", batch_norm=True, post_filter=True, num_classes=CLASSES
+    "wavegan_labels": lambda: ConditionalWaveGAN(
+        CLASSES, **_wavegan, n_critic=2, loss="lsgan", batch_norm=True, post_filter=True
     ),
     "specgan": lambda: SpecGAN(latent_dim=4, width=1, n_critic=2),
     "melgan": tiny_melgan,

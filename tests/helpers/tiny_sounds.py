@@ -8,17 +8,17 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from lightning_gans.data.batches import AudioBatch
-from lightning_gans.models import WaveGAN
+from lightning_gans.models import ConditionalWaveGAN, WaveGAN
 
 RATE, LENGTH, CLASSES = 8_000, 256, 3
 COUNTS = {"train": 20, "val": 6, "test": 7}
 
 
-def wavegan(channels: int = 1, **options: Any) -> WaveGAN:
-    """With plain differences between samples, which those of fresh weights do not have."""
+def wavegan(channels: int = 1, **options: Any) -> WaveGAN | ConditionalWaveGAN:
+    """With plain differences between samples, which those of fresh weights do not have; conditional with classes."""
     torch.manual_seed(0)
     sizes = dict(length=LENGTH, strides=(4, 4), width=2, latent_dim=3, sample_rate=RATE, channels=channels)
-    module = WaveGAN(**sizes | options)
+    module = (ConditionalWaveGAN if "num_classes" in options else WaveGAN)(**sizes | options)
     for parameter in module.generator.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     return module

@@ -15,7 +15,7 @@ from lightning_gans import zoo
 from lightning_gans.audio import MelConfig
 from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
-from lightning_gans.models import DCGAN, SpecGAN, WaveGAN
+from lightning_gans.models import DCGAN, ConditionalWaveGAN, SpecGAN
 from lightning_gans.zoo import graphs
 from lightning_gans.zoo.graphs import export_graph
 
@@ -138,8 +138,8 @@ def tiny(name):
     if name in tiny_zoo.TINY:
         return tiny_zoo.tiny(name).eval()
     builders = {
-        "labelled WaveGAN": lambda: WaveGAN(
-            **tiny_zoo.TINY["WaveGAN"], num_classes=4, upsampling="nearest", post_filter=True
+        "ConditionalWaveGAN": lambda: ConditionalWaveGAN(
+            4, **tiny_zoo.TINY["WaveGAN"], upsampling="nearest", post_filter=True
         ),
         "DCGAN": lambda: DCGAN(image_size=28, channels=1, width=4, latent_dim=3),
         "SpecGAN": lambda: SpecGAN(width=2, latent_dim=3),
@@ -161,7 +161,7 @@ def tiny(name):
         ("ControlGAN", ".onnx", "latents (batch, 3), label (batch, 10) -> images (batch, 1, 28, 28)"),
         ("DCGAN", ".onnx", "latents (batch, 3) -> images (batch, 1, 28, 28)"),
         ("WaveGAN", ".onnx", "latents (batch, 3) -> audio (batch, 1, 256)"),
-        ("labelled WaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 256)"),
+        ("ConditionalWaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 256)"),
         ("SpecGAN", ".pt2", "latents (batch, 3) -> audio (batch, 1, 16384)"),
     ],
 )

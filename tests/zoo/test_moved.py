@@ -2,7 +2,7 @@ import inspect
 
 import pytest
 import torch
-from helpers import tiny_mels, tiny_zoo
+from helpers import tiny_mels, tiny_sounds, tiny_zoo
 
 from lightning_gans import models, zoo
 from lightning_gans.errors import InputError
@@ -118,6 +118,23 @@ def test_a_checkpoint_of_the_logit_form_of_controlgan_loads(tmp_path):
     loaded = zoo.load(path)
     assert type(loaded) is models.LogitControlGAN and loaded.untrained_networks == ()
     assert torch.equal(loaded.sample(2, seed=0), module.sample(2, seed=0))
+
+
+@pytest.mark.parametrize("conditioning", ["concat", "projection"])
+def test_wavegan_with_labels(conditioning, tmp_path):
+    assert moved.translate("WaveGAN", {"num_classes": None, "conditioning": conditioning, "width": 8}) == (
+        "WaveGAN",
+        {"width": 8},
+    )
+    module = tiny_sounds.wavegan(num_classes=3, projection=conditioning == "projection")
+    hparams = {key: value for key, value in module.hparams.items() if key != "projection"}
+    content = {"model": "WaveGAN", "hyper_parameters": hparams | {"conditioning": conditioning}}
+    torch.save(content | {"state_dict": module.state_dict()}, tmp_path / "old.ckpt")
+    loaded = zoo.load(tmp_path / "old.ckpt")
+    assert type(loaded).__name__ == "ConditionalWaveGAN"
+    assert torch.equal(loaded.sample(2, seed=0), module.sample(2, seed=0))
+    _, today = moved.translate("WaveGAN", {"num_classes": 3})
+    assert today == {"num_classes": 3, "projection": False, "length": 16384, "latent_dim": 100}
 
 
 # ---- vocoders: the weights of losses are compared by what they multiply
