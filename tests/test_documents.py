@@ -196,7 +196,7 @@ def first_column(document: str, heading: str) -> list[str]:
     ],
 )
 def test_a_table_names_what_there_is(document, heading, there_is):
-    assert sorted(first_column(document, heading)) == sorted(there_is)
+    assert sorted(name for name in first_column(document, heading) if "/" not in name) == sorted(there_is)
 
 
 def test_the_table_of_papers_names_every_class_with_its_file_and_source():
