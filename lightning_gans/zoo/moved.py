@@ -7,7 +7,7 @@ command line. Files and configs of older versions go on working as long as they 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from lightning_gans.errors import InputError
@@ -50,25 +50,7 @@ class Without:
         return None if value in self.values else {name: value}
 
 
-@dataclass(frozen=True)
-class Renamed:
-    """An argument with another name, or with other names for its values.
-
-    Args:
-        name: Today's.
-        values: Old value to today's; what is not listed stays.
-    """
-
-    name: str
-    values: Mapping[Any, Any] = field(default_factory=dict)
-    instead: str = ""
-
-    def today(self, name: str, value: Any) -> dict[str, Any] | None:
-        """What stands for the argument today."""
-        return {self.name: self.values.get(value, value) if self.values else value}
-
-
-Rule = Dropped | Without | Renamed
+Rule = Dropped | Without
 
 PENALTIES = "use WGANGP, or the functions of lightning_gans.losses in a paper of your own"
 
@@ -96,8 +78,12 @@ MOVED: dict[str, dict[str, Rule]] = {
 }
 """Class name to the arguments that it had, and no longer has or takes in the same way."""
 
-DIVIDED: dict[str, tuple[str, dict[Any, str]]] = {"ControlGAN": ("discriminator", {"logit": "LogitControlGAN"})}
-"""Class name to an argument whose values are classes of their own today."""
+
+def _controlgan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Its form with logits is a class of its own."""
+    if arguments.get("discriminator") != "logit":
+        return "ControlGAN", arguments
+    return "LogitControlGAN", {name: value for name, value in arguments.items() if name != "discriminator"}
 
 
 def _melgan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -157,6 +143,7 @@ def _wavegan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 RECAST: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]] = {
+    "ControlGAN": _controlgan,
     "MelGAN": _melgan,
     "ParallelWaveGAN": _parallel_wavegan,
     "WaveGAN": _wavegan,
@@ -184,10 +171,6 @@ def translate(model: str, arguments: Mapping[str, Any], source: str = "") -> tup
     today = dict(arguments)
     if model in RECAST:
         model, today = RECAST[model](today)
-    if model in DIVIDED:
-        name, models = DIVIDED[model]
-        if today.get(name) in models:
-            model = models[today.pop(name)]
     for name, rule in MOVED.get(model, {}).items():
         if name in today:
             value = today.pop(name)

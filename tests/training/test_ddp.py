@@ -93,6 +93,8 @@ def test_two_processes_equal_one_with_the_joined_batch(ranks, name):
         torch.testing.assert_close(rank["without_chance"][name], expected, **tolerance)
     if name == "wavegan_wgan":  # clipped at 0.01, a critic this small passes hardly any gradient on
         del moved["generator"]
+    if name == "wgan_gp":  # the last bias cancels in Wasserstein's difference
+        del moved["discriminator.7.bias"]
     assert min(moved.values()) > 2e-5
     if name == "controlgan":
         assert expected["measure"][0] > 0

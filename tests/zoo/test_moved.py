@@ -7,24 +7,25 @@ from helpers import tiny_mels, tiny_sounds, tiny_zoo
 from lightning_gans import models, zoo
 from lightning_gans.errors import InputError
 from lightning_gans.zoo import moved
-from lightning_gans.zoo.moved import ANY, Dropped, Renamed, Without
+from lightning_gans.zoo.moved import ANY, Dropped, Without
 
 RULES = {
     "GAN": {
         "clip": Dropped((None, 0.0), "use --clip_norm"),
         "unused": Dropped((ANY,)),
         "loss": Without(("hinge",), "use DCGAN"),
-        "width": Renamed("hidden"),
         "kind": Dropped(("plain",), "use GAN or CGAN"),
     },
-    "CGAN": {"width": Dropped((ANY,))},
+    "CGAN": {"kind": Dropped((ANY,)), "hidden": Dropped((ANY,))},
 }
 
 
 @pytest.fixture
 def rules(monkeypatch):
     monkeypatch.setattr(moved, "MOVED", RULES)
-    monkeypatch.setattr(moved, "DIVIDED", {"GAN": ("kind", {"labels": "CGAN"})})
+    monkeypatch.setattr(
+        moved, "RECAST", {"GAN": lambda given: ("CGAN" if given.get("kind") == "labels" else "GAN", given)}
+    )
     monkeypatch.setattr(moved, "LOST_TENSORS", {"GAN": ("balance",)})
 
 
@@ -33,9 +34,8 @@ def rules(monkeypatch):
     [
         ({"hidden": 8, "loss": "minimax"}, ("GAN", {"hidden": 8, "loss": "minimax"})),
         ({"clip": None, "unused": 3, "lr": 0.1}, ("GAN", {"lr": 0.1})),
-        ({"clip": 0.0, "width": 8}, ("GAN", {"hidden": 8})),
-        ({"kind": "plain", "width": 8}, ("GAN", {"hidden": 8})),
-        ({"kind": "labels", "width": 8, "lr": 0.1}, ("CGAN", {"lr": 0.1})),
+        ({"kind": "plain", "clip": 0.0, "hidden": 8}, ("GAN", {"hidden": 8})),
+        ({"kind": "labels", "hidden": 8, "lr": 0.1}, ("CGAN", {"lr": 0.1})),
     ],
 )
 def test_what_has_the_same_meaning_is_translated(rules, given, expected):
@@ -60,11 +60,9 @@ def test_what_is_gone_says_where_it_went(rules, given, message):
 
 def test_files_of_older_versions_load(rules, tmp_path):
     module = tiny_zoo.tiny("GAN")
-    hparams = dict(module.hparams) | {"unused": 3, "width": 8}
-    del hparams["hidden"]
+    hparams = dict(module.hparams) | {"unused": 3}
     state = module.state_dict() | {"balance": torch.zeros(())}
     loaded = zoo.load(tiny_zoo.checkpoint(tmp_path / "old.ckpt", hyper_parameters=hparams, state_dict=state))
-    assert loaded.hparams.hidden == 8
     assert torch.equal(loaded.sample(2, seed=0), module.sample(2, seed=0))
     with pytest.raises(InputError, match="use --clip_norm"):
         zoo.load(tiny_zoo.checkpoint(tmp_path / "old.ckpt", hyper_parameters=hparams | {"clip": 1.0}))
@@ -98,14 +96,11 @@ def test_papers(model, given, expected):
 
 
 def test_papers_of_the_table_exist():
-    names = {*moved.MOVED, *moved.LOST_TENSORS, *moved.DIVIDED}
-    names |= {model for _, values in moved.DIVIDED.values() for model in values.values()}
-    assert names <= set(models.__all__)
+    assert {*moved.MOVED, *moved.LOST_TENSORS, *moved.RECAST} <= set(models.__all__)
     for model, rules in moved.MOVED.items():
         arguments = inspect.signature(getattr(models, model)).parameters
         for name, rule in rules.items():
             assert (name in arguments) == isinstance(rule, Without), (model, name)
-            assert not isinstance(rule, Renamed) or rule.name in arguments
 
 
 def test_a_checkpoint_of_the_logit_form_of_controlgan_loads(tmp_path):
