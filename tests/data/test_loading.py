@@ -7,6 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
@@ -81,13 +83,15 @@ def test_even_batch_sizes():
     assert even_batch_size(10_000, 1, 500) == 500
     assert even_batch_size(10_000, 2, 500) == 500
     assert even_batch_size(10_001, 2, 500) == 501  # 5,001 and 5,000 images would be 11 and 10 batches
-    for images in range(1, 60):
-        for world_size in range(1, min(images, 9) + 1):
-            for given in range(1, 12):
-                size = even_batch_size(images, world_size, given)
-                most, least = -(-images // world_size), images // world_size
-                assert size >= given
-                assert -(-most // size) == -(-least // size)
+
+
+@given(st.integers(1, 10_000), st.integers(1, 64), st.integers(1, 600))
+def test_an_even_batch_size_is_the_smallest(images, world_size, wanted):
+    world_size = min(world_size, images)
+    size = even_batch_size(images, world_size, wanted)
+    most, least = -(-images // world_size), images // world_size
+    even = [-(-most // s) == -(-least // s) for s in range(wanted, size + 1)]
+    assert even == [False] * (size - wanted) + [True]
 
 
 def test_the_seed_decides_the_order(monkeypatch):

@@ -97,12 +97,12 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
         image = image.convert("RGB" if channels == 3 else "L")
         # cropped before it is resized: the filter must not see what lies outside
-        image = image.crop(_region(crop, *image.size)).resize((size, size), Image.Resampling.BILINEAR)
+        image = image.crop(square_region(crop, *image.size)).resize((size, size), Image.Resampling.BILINEAR)
     pixels = np.asarray(image)
     return pixels.transpose(2, 0, 1) if channels == 3 else pixels[None]
 
 
-def _region(crop: Box | int | None, width: int, height: int) -> tuple[int, int, int, int]:
+def square_region(crop: Box | int | None, width: int, height: int) -> tuple[int, int, int, int]:
     """Left, top, right and bottom of the square to cut out, in whole pixels."""
     if isinstance(crop, Box):
         left, top = max(crop.left, 0), max(crop.top, 0)

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lightning_gans.data.audio.slicing import AudioClips, choose_slicing, windows_per_file
 from lightning_gans.data.audio.sounds import Sounds
@@ -48,18 +50,36 @@ def test_the_mode_follows_from_the_durations(lengths, slicing, why):
     assert reason.startswith(why)
 
 
-@pytest.mark.parametrize(
-    ("hop", "pad_end", "expected"),
-    [
-        (4, False, [0, 0, 1, 1, 1, 2, 2]),
-        (4, True, [1, 1, 1, 2, 2, 2, 3]),
-        (2, False, [0, 0, 1, 1, 2, 3, 3]),
-        (2, True, [1, 1, 1, 2, 3, 3, 4]),
-    ],
+@given(
+    lengths=st.lists(st.integers(1, 60), min_size=1, max_size=5),
+    window=st.integers(1, 12),
+    share=st.floats(0.01, 1),
+    pad_end=st.booleans(),
+    channels=st.sampled_from([1, 2]),
 )
-def test_numbers_of_consecutive_windows(hop, pad_end, expected):
-    lengths = np.array([1, 3, 4, 5, 7, 8, 9])
-    assert windows_per_file(lengths, WINDOW, hop, pad_end).tolist() == expected
+def test_consecutive_windows_of_any_files(lengths, window, share, pad_end, channels):
+    sounds, hop = ramps(*lengths, channels=channels), max(1, round(share * window))
+    rows = np.arange(len(lengths))
+    data = AudioClips(sounds, rows, torch.from_numpy(rows), window, "consecutive", hop, pad_end)
+    assert (
+        np.bincount(data.file, minlength=len(lengths)).tolist()
+        == windows_per_file(sounds.length, window, hop, pad_end).tolist()
+    )
+    audio, label = data[:]
+    assert label.tolist() == data.file.tolist()
+    for file, length in enumerate(lengths):
+        clips = audio[label == file, 0].numpy()
+        begins = hop * np.arange(len(clips))
+        # a clip holds what lies there, and zeros behind the end
+        places = begins[:, None] + np.arange(window)
+        expected = np.where(places < length, 100 * file + 1 + places, 0)
+        assert np.array_equal(clips, expected)
+        if pad_end:  # no sample is lost, and no clip is of zeros or of what the one before has
+            assert len(clips) and begins[-1] + window >= length
+            assert len(clips) == 1 or begins[-2] + window < length
+        else:  # as many as fit
+            assert not len(clips) or begins[-1] + window <= length
+            assert len(clips) * hop + window > length
 
 
 def test_the_first_window_of_each_file():

@@ -3,11 +3,13 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import Box
-from lightning_gans.data.images.resizing import resized_images
+from lightning_gans.data.images.resizing import resized_images, square_region
 from lightning_gans.errors import InputError
 
 
@@ -40,6 +42,38 @@ def test_crops(tmp_path, picture, crop, expected):
         assert row.mean().item() == pytest.approx(6, abs=0.1)
     else:
         assert row.tolist() == expected
+
+
+SIZES = st.integers(1, 500)
+PLACES = st.floats(-200, 600)
+
+
+@given(SIZES, SIZES, PLACES, PLACES, st.floats(0.5, 700), st.floats(0.5, 700))
+def test_a_box_becomes_a_square_in_it_and_in_its_image(width, height, left, top, box_width, box_height):
+    box = Box(left, top, left + box_width, top + box_height)
+    inside = min(box.right, width) - max(box.left, 0), min(box.bottom, height) - max(box.top, 0)
+    if min(inside) < 1:
+        with pytest.raises(ValueError, match="lies outside"):
+            square_region(box, width, height)
+        return
+    x, y, right, bottom = square_region(box, width, height)
+    assert right - x == bottom - y == int(min(inside))  # as large as whole pixels allow
+    assert 0 <= x and 0 <= y and right <= width and bottom <= height
+    for begin, end, low, high in ((x, right, box.left, box.right), (y, bottom, box.top, box.bottom)):
+        size = width if begin is x else height
+        assert abs((begin + end) - (max(low, 0) + min(high, size))) <= 2  # centered to a pixel
+
+
+@given(SIZES, SIZES, st.none() | SIZES)
+def test_a_centered_square(width, height, side):
+    if side is not None and side > min(width, height):
+        with pytest.raises(ValueError, match=f"smaller than the crop of {side}"):
+            square_region(side, width, height)
+        return
+    left, top, right, bottom = square_region(side, width, height)
+    assert right - left == bottom - top == (min(width, height) if side is None else side)
+    assert abs(left - (width - right)) <= 1 and abs(top - (height - bottom)) <= 1
+    assert min(left, top, width - right, height - bottom) >= 0
 
 
 def test_shrinking_averages_over_all_pixels(tmp_path, picture):

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 from lightning_gans.audio import MelConfig, log_mel
@@ -37,18 +39,20 @@ def expected(whole: Tensor, config: MelConfig, first: int, frames: int, context:
 
 
 @configs
-@pytest.mark.parametrize("context", [0, 2])
-def test_frames_of_a_crop_are_those_of_the_whole(config, context):
-    sounds = noises(50, 16 * 40 + 11)
-    crops = MelCrops(sounds, np.arange(2), config, crop_frames=7, context=context)
-    for first in (0, 1, 2, 18, 31, 32, 33):
-        batch = to_batch(crops.read([Span(1, first, 7), Span(1, 5, 7)]), config, context)
-        assert batch.mel.shape == (2, 6, 7 + 2 * context)
-        assert batch.audio.equal(torch.stack([audio(sounds, 1)[16 * f :][: 16 * 7] for f in (first, 5)])[:, None])
-        for row, f in enumerate((first, 5)):
-            torch.testing.assert_close(
-                batch.mel[row], expected(audio(sounds, 1), config, f, 7, context), atol=1e-5, rtol=0
-            )
+@settings(deadline=None)
+@given(length=st.integers(1, 700), frames=st.integers(3, 9), context=st.integers(0, 3), data=st.data())
+def test_frames_of_a_crop_are_those_of_the_whole(config, length, frames, context, data):
+    """Wherever it lies, and of files that are shorter than a crop, which zeros follow."""
+    sounds, zeros = noises(50, length), max(16 * frames - length, 0)
+    crops = MelCrops(sounds, np.arange(2), config, crop_frames=frames, context=context)
+    last = (length + zeros) // 16 - frames
+    firsts = [0, last, data.draw(st.integers(0, last))]
+    batch = to_batch(crops.read([Span(1, first, frames) for first in firsts]), config, context)
+    whole = audio(sounds, 1, zeros)
+    for row, first in enumerate(firsts):
+        assert batch.audio[row, 0].equal(whole[16 * first :][: 16 * frames])
+        mel = expected(whole, config, first, frames, context)
+        torch.testing.assert_close(batch.mel[row], mel, atol=1e-5, rtol=0)
 
 
 @configs
@@ -77,17 +81,6 @@ def test_whole_utterances(config):
         assert batch.audio.equal(audio(sounds, file)[None, None, : 16 * frames])
         whole = expected(audio(sounds, file), config, 0, frames, 1)
         torch.testing.assert_close(batch.mel[0], whole, atol=1e-5, rtol=0)
-
-
-@configs
-@pytest.mark.parametrize("length", [1, 2, 17, 40, 70])
-def test_short_files_are_followed_by_zeros(config, length):
-    sounds = noises(length)
-    crops = MelCrops(sounds, np.arange(1), config, crop_frames=5, context=1)
-    batch = to_batch(crops.__getitems__([0]), config, 1)
-    whole = audio(sounds, 0, zeros=80 - length)
-    assert batch.audio.equal(whole[None, None])
-    torch.testing.assert_close(batch.mel[0], expected(whole, config, 0, 5, 1), atol=1e-5, rtol=0)
 
 
 def firsts(crops: MelCrops, epochs: range) -> list[list[int]]:
@@ -138,17 +131,18 @@ def test_one_example():
     assert isinstance(to_batch(batch, HOP, 0), MelBatch)
 
 
-def test_halves():
-    spans = [Span(0, 0, 10), Span(1, 0, 31), Span(2, 0, 12), Span(3, 0, 31), Span(4, 0, 40)]
-    assert halved(spans, 1) == halved(spans, 5) == spans
-    assert halved(spans, 2) == [*spans[:4], Span(4, 0, 20), Span(4, 20, 20)]
-    assert halved(spans, 4) == [
-        Span(0, 0, 10),
-        Span(2, 0, 12),
-        *(Span(1, 0, 15), Span(1, 15, 16)),
-        *(Span(3, 0, 15), Span(3, 15, 16)),
-        *(Span(4, 0, 20), Span(4, 20, 20)),
-    ]
+@given(st.lists(st.integers(2, 99), min_size=1, max_size=12), st.integers(1, 8))
+def test_halves(lengths, parts):
+    spans = [Span(file, 0, frames) for file, frames in enumerate(lengths)]
+    cut = halved(spans, parts)
+    missing = min(-len(spans) % parts, len(spans))  # an example is cut in two at most
+    assert len(cut) == len(spans) + missing
+    halves = cut[len(spans) - missing :]
+    for one, two in zip(halves[::2], halves[1::2], strict=True):
+        assert one.file == two.file and two.first == one.frames and 0 <= two.frames - one.frames <= 1
+        assert one.frames + two.frames == lengths[one.file]
+    assert cut[: len(spans) - missing] == [span for span in spans if span.file not in {half.file for half in halves}]
+    assert sorted(lengths)[len(spans) - missing :] == sorted(lengths[half.file] for half in halves[::2])
 
 
 @configs
