@@ -1,5 +1,6 @@
 """The documents do what they say: their commands run, their Python runs, their tables name what there is."""
 
+import inspect
 import os
 import re
 import runpy
@@ -19,12 +20,17 @@ from helpers import bundle_writer, tiny_data, tiny_zoo
 from helpers import parallel_wavegan_files as parallel_wavegan
 from helpers import vocoder_layers as layers
 from helpers.authors_wavegan import variables
+from lightning import Trainer
 from PIL import Image
 from torch.distributed.run import get_args_parser
 from wandb.cli.cli import cli as wandb
 
 from lightning_gans import audio, data, metrics, models, zoo
 from lightning_gans.__main__ import main
+from lightning_gans.callbacks.evaluation import Evaluate
+from lightning_gans.cli import options
+from lightning_gans.cli.main import COMMANDS
+from lightning_gans.tracking.wandb import RunLogger
 from lightning_gans.zoo import assets
 
 ROOT = Path(__file__).parents[1]
@@ -219,6 +225,25 @@ def test_an_option_of_the_table_is_one(option):
     with pytest.raises(SystemExit) as stop:
         main(["fit", "--config=dcgan_mnist", *words, "--print_config"])
     assert not stop.value.code
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_an_option_in_the_text_is_one(document):
+    functions = [options.options, *(COMMANDS | COMMANDS["zoo"] | {"zoo": zoo.listing}).values()]
+    plain = {"config", "ckpt_path"}.union(*(inspect.signature(function).parameters for function in functions))
+    classes = {
+        "model": [getattr(models, name) for name in models.__all__],
+        "data": [getattr(data, name) for name in data.__all__],
+        "trainer": [Trainer],
+        "run": [RunLogger],
+        "evaluation": [Evaluate],
+    }
+    text = re.sub(r"^```.*?^```$", "", (ROOT / document).read_text(), flags=re.MULTILINE | re.DOTALL)
+    for option in re.findall(r"--([\w.-]+)", " ".join(re.findall(r"`[^`]+`", text))):
+        group, _, name = option.replace("-", "_").rpartition(".")
+        takers = [base for kind in classes.get(group, []) for base in kind.__mro__]
+        known = plain if not group else {"g", "d", "c"} if group in plain else set()
+        assert name in known.union(*(inspect.signature(taker).parameters for taker in takers)), option
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
