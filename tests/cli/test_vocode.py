@@ -64,7 +64,8 @@ def test_copy_synthesis(build, capsys):
     model = louder(build)
     expected = model.vocode(model.mel(torch.from_numpy(samples / 32768).float()), seed=3)
     assert expected.shape[-1] == (FRAMES - 1) * HOP
-    assert np.array_equal(heard("new/out.wav"), as_16_bit(expected))
+    # a loaded model has the faster forms of CPUs
+    assert np.abs(heard("new/out.wav").astype(int) - as_16_bit(expected)).max() <= 1
     said = capsys.readouterr().out
     assert said.startswith("new/out.wav: 0.18 s of sound in ") and "real-time factor of" in said and "(cpu)" in said
     assert "resampled" not in said
