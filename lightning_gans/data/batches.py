@@ -35,7 +35,7 @@ class MelBatch(NamedTuple):
     """Sounds with their log-mel spectrograms.
 
     Attributes:
-        mel: (B, M, L + 2 * context) in the data set's convention, not normalised by any statistics. The L frames in the
+        mel: (B, M, L + 2 * context) in the data set's convention, not normalized by any statistics. The L frames in the
             middle belong to the audio, the others lie beside it; beyond an end of the utterance, its outermost frame is
             repeated.
         audio: (B, 1, T), T = L * hop_length, in [-1, 1] once on the device (int16 while on its way there).

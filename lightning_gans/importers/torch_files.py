@@ -1,4 +1,4 @@
-"""State dicts of weight-normalised networks in files of ``torch.save``, read without unpickling objects."""
+"""State dicts of weight-normalized networks in files of ``torch.save``, read without unpickling objects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def load(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch's reader meets a damaged file with any of a dozen classes
-        reason = re.sub(r"\s+", " ", str(error)).strip().partition(". ")[0] or type(error).__name__
+        reason = one_line(error).partition(". ")[0]
         raise InputError(
             f"{path} is cut short, or holds more than tensors and plain values, which is not unpickled ({reason}); get"
             " it again, or, if you trust it, save its state dicts alone with the code that made it"

@@ -24,7 +24,7 @@ from lightning_gans.models.specgan import BINS
 from lightning_gans.models.wavegan import START
 
 SKIPPED = re.compile(r"(?!G/|D/).*|.*/(Adam|RMSProp)(_\d+)?|D/.*/moving_(mean|variance)")
-"""Other scopes, what optimizers keep for each variable, and averages that the critic, which always normalises by the
+"""Other scopes, what optimizers keep for each variable, and averages that the critic, which always normalizes by the
 batch, never uses."""
 LENGTHS = {5: (16384,), 6: (32768, 65536)}
 """By the number of layers."""
@@ -60,7 +60,7 @@ def read(
     """
     prefix = bundle_prefix(Path(checkpoint))
     variables = read_bundle(prefix, lambda name: bool(SKIPPED.fullmatch(name)))
-    model, up = recognised(prefix, variables)
+    model, up = recognized(prefix, variables)
     hparams = _hparams(prefix, model, up, variables, length) | {"sample_rate": sample_rate}
     networks = ("generator", "discriminator") if any(name.startswith("D/") for name in variables) else ("generator",)
 
@@ -74,7 +74,7 @@ def read(
     return Imported(model, hparams, networks, state | _statistics(prefix, model, stats))
 
 
-def recognised(prefix: Path, variables: Mapping[str, np.ndarray]) -> tuple[str, str]:
+def recognized(prefix: Path, variables: Mapping[str, np.ndarray]) -> tuple[str, str]:
     """Class name, and what TensorFlow calls the layers of G, which tells how they upsample.
 
     Raises:

@@ -16,12 +16,12 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def picture() -> Callable[..., None]:
-    """Writes an image of one colour, or of the given pixels."""
+    """Writes an image of one color, or of the given pixels."""
 
-    def write(path: Path, colour: object = 0, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> None:
+    def write(path: Path, color: object = 0, size: tuple[int, int] = (12, 12), mode: str = "RGB") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        is_pixels = isinstance(colour, np.ndarray)
-        image = Image.fromarray(colour) if is_pixels else Image.new(mode, size, colour)
+        is_pixels = isinstance(color, np.ndarray)
+        image = Image.fromarray(color) if is_pixels else Image.new(mode, size, color)
         image.save(path, **({"quality": 100, "subsampling": 0} if path.suffix == ".jpg" else {}))
 
     return write

@@ -86,12 +86,12 @@ class AudioDataModule(SplitDataModule):
         Raises:
             InputError: for a split that gives no example.
         """
-        window, fix = self.audio_shape[1], "--data.slicing first, --data.pad_end true or a shorter --data.length"
+        length, fix = self.audio_shape[1], "--data.slicing first, --data.pad_end true or a shorter --data.length"
         splits = {}
         for split, of_split in rows.items():
-            splits[split] = AudioClips(sounds, of_split, label[of_split], window, slicing, seed=seed(), **options)
+            splits[split] = AudioClips(sounds, of_split, label[of_split], length, slicing, seed=seed(), **options)
             if not len(splits[split]):
-                raise InputError(too_short(split, "clip", sounds.length[of_split], window, self.sample_rate, fix))
+                raise InputError(too_short(split, "clip", sounds.length[of_split], length, self.sample_rate, fix))
         return splits
 
 

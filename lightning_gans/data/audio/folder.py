@@ -30,12 +30,12 @@ class AudioFolder(AudioDataModule):
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
         folder: The sounds' folder, relative to ``root``.
-        slicing: ``first`` takes the beginning of each file, ``random`` a window of each that is drawn anew in each
-            epoch (shorter files are followed by zeros), ``consecutive`` all windows a hop apart. ``auto`` takes
+        slicing: ``first`` takes the beginning of each file, ``random`` a clip of each that is drawn anew in each
+            epoch (shorter files are followed by zeros), ``consecutive`` all clips a hop apart. ``auto`` takes
             ``first`` where at least 90 % of the files fit into a clip, else ``consecutive`` where at least half of them
             hold two clips or more, else ``random``.
-        overlap: Share of a consecutive window that the next one repeats.
-        pad_end: Fill up the last consecutive window of a file with zeros; without it, the short tail is dropped.
+        overlap: Share of a consecutive clip that the next one repeats.
+        pad_end: Fill up the last consecutive clip of a file with zeros; without it, the short tail is dropped.
         label_pattern: Regular expression, searched in the path relative to the folder; its first group is the class.
         train_pattern: Regular expression that finds the training files by their relative paths; all that are not held
             out when not given.

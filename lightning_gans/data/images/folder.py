@@ -29,7 +29,7 @@ class ImageFolder(ImageDataModule):
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
         folder: The images' folder, relative to ``root``.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
         crop: Side of a centered square in pixels of the originals; the largest square when not given.
         boxes: CSV file, relative to the images' folder, with the columns image, face_x, face_y, face_w, face_h in
             pixels: the square to crop instead. Images without a box are left out.
@@ -58,7 +58,7 @@ class ImageFolder(ImageDataModule):
     ) -> None:
         super().__init__(root, **options)
         if channels not in (1, 3):
-            raise InputError(f"channels is {channels}; expected 3 (RGB) or 1 (grey)")
+            raise InputError(f"channels is {channels}; expected 3 (RGB) or 1 (gray)")
         if crop is not None and (crop < 1 or boxes is not None):
             clash = "" if boxes is None else ", with boxes"
             raise InputError(f"crop is {crop}{clash}; expected at least 1, and no boxes")

@@ -38,7 +38,7 @@ def resized_images(
         crops: A box for each name; or the side in pixels of a centered square for all; or None for the largest
             centered square.
         size: Height and width of the result.
-        channels: 3 for RGB, 1 for grey. Transparent images are laid on white.
+        channels: 3 for RGB, 1 for gray. Transparent images are laid on white.
 
     Returns:
         (N, C, H, W) uint8, mapped from the cache: pages come into memory as they are used.
@@ -75,7 +75,7 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
         crop: A box, of which the largest centered square inside the image is taken; the side of a centered square;
             or None for the largest centered square.
         size: Height and width of the result.
-        channels: 3 for RGB, 1 for grey.
+        channels: 3 for RGB, 1 for gray.
 
     Returns:
         (C, H, W) uint8.

@@ -138,7 +138,7 @@ def test_what_is_said(tmp_path, sound, said):
     ready(tmp_path, validation=0.25)
     assert said == [
         f"{tmp_path}: files are resampled to 16000 Hz: 2 of 8000 Hz, 1 of 44100 Hz",
-        f"{tmp_path}: 4 files, 0.00 h; slicing consecutive, 100 % of the files hold two windows or more; clips: 3000"
+        f"{tmp_path}: 4 files, 0.00 h; slicing consecutive, 100 % of the files hold two clips or more; clips: 3000"
         " train, 1000 val",
     ]
     sound(tmp_path / "short.wav", 4)
@@ -230,7 +230,7 @@ def test_batches_from_single_clips(digits):
     assert batch.label.shape == (2,)
 
 
-# ---- random windows, through loaders and a Trainer
+# ---- random clips, through loaders and a Trainer
 
 
 def counting(folder: Path, sound, num_workers: int = 0) -> AudioFolder:
@@ -317,12 +317,12 @@ def fit(folder: Path, data: AudioFolder, resume: Path | None = None, saver: Call
     return module.seen
 
 
-def test_a_resumed_run_goes_on_with_the_same_windows(tmp_path, sound):
+def test_a_resumed_run_goes_on_with_the_same_clips(tmp_path, sound):
     straight = fit(tmp_path, counting(tmp_path, sound), saver=Save(tmp_path))
     assert len(straight["train"]) == 12  # three epochs of four whole batches
     epochs = [{value for batch in straight["train"][i : i + 4] for value in batch} for i in (0, 4, 8)]
     assert not epochs[0] & epochs[1] and not epochs[1] & epochs[2]
-    assert straight["val"][0] == straight["val"][1]  # held-out windows stay the same
+    assert straight["val"][0] == straight["val"][1]  # held-out clips stay the same
     for step, num_workers in ((2, 0), (4, 0), (7, 0), (6, 1)):
         resumed = fit(tmp_path, counting(tmp_path, sound, num_workers), tmp_path / f"{step}.ckpt")
         assert resumed["train"] == straight["train"][step:], step
@@ -342,7 +342,7 @@ def test_the_free_spoken_digits(data_root, said):
     assert data.splits["test"].label.bincount().tolist() == [30] * 10
     assert said == [
         f"{data_root / 'fsdd'}: files are resampled to 16000 Hz: 3000 of 8000 Hz",
-        f"{data_root / 'fsdd'}: 3000 files, 0.36 h; slicing first, 99 % of the files fit into the window;"
+        f"{data_root / 'fsdd'}: 3000 files, 0.36 h; slicing first, 99 % of the files fit into a clip;"
         " clips: 2400 train, 300 val, 300 test",
     ]
     sounds = data.splits["train"].sounds

@@ -39,7 +39,7 @@ def ready(root: Path, **options) -> CelebA:
 
 
 def images(data: CelebA, split: str) -> list[int]:
-    """Numbers of the images, from their colour."""
+    """Numbers of the images, from their color."""
     return [round(value / 10) for value in data.splits[split].image[:, 0].float().mean((1, 2)).tolist()]
 
 

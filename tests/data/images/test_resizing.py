@@ -87,7 +87,7 @@ def test_shrinking_averages_over_all_pixels(tmp_path, picture):
 
 
 @pytest.mark.parametrize(
-    ("mode", "colour", "suffix"),
+    ("mode", "color", "suffix"),
     [
         ("L", 70, "png"),
         ("RGB", (70, 80, 90), "png"),
@@ -98,19 +98,19 @@ def test_shrinking_averages_over_all_pixels(tmp_path, picture):
         ("1", 1, "png"),
     ],
 )
-def test_modes_and_channels(tmp_path, mode, colour, suffix):
+def test_modes_and_channels(tmp_path, mode, color, suffix):
     path = tmp_path / f"a.{suffix}"
-    image = Image.new(mode, (12, 12), colour)
+    image = Image.new(mode, (12, 12), color)
     if mode == "P":
         image.putpalette([70, 80, 90])
     image.save(path, lossless=True) if suffix == "webp" else image.save(path)
     rgb = resized_images(ImageFiles(tmp_path), [path.name], None, 6, 3)
-    grey = resized_images(ImageFiles(tmp_path), [path.name], None, 6, 1)
+    gray = resized_images(ImageFiles(tmp_path), [path.name], None, 6, 1)
     expected = {"L": [70] * 3, "RGB": [70, 80, 90], "P": [70, 80, 90], "RGBA": [255] * 3, "1": [255] * 3}[
         mode
     ]  # transparent: white
     assert rgb[0, :, 3, 3].tolist() == expected
-    assert grey[0, 0, 3, 3].item() == round(0.299 * expected[0] + 0.587 * expected[1] + 0.114 * expected[2])
+    assert gray[0, 0, 3, 3].item() == round(0.299 * expected[0] + 0.587 * expected[1] + 0.114 * expected[2])
 
 
 def test_large_photos_and_their_orientation(tmp_path):
