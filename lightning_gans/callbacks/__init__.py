@@ -1,1 +1,1 @@
-"""What happens around a training step: samples, figures, files, and the safety of a run."""
+"""What happens around a training step: samples, metrics, files, and the safety of a run."""

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from lightning_gans.audio import griffin_lim_of_mel
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import METRICS, MetricName, Paired, SampleMetric, of_kind
+from lightning_gans.metrics import METRICS, MetricName, SampleMetric, of_kind
+from lightning_gans.metrics.paired import Paired
 from lightning_gans.training.compatibility import Kind, kind_of
 
 LOADERS = {"train": "reference_dataloader", "val": "val_dataloader"}

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback
 from lightning.pytorch.utilities import rank_zero_info
-from torch import Tensor
 
 from lightning_gans.audio.files import write_wav
 from lightning_gans.callbacks.run_folder import run_folder
@@ -16,7 +15,7 @@ from lightning_gans.errors import InputError
 class SavePredictions(Callback):
     """Writes what ``predict`` generates as numbered PNG or wav files, which other tools can score."""
 
-    def setup(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+    def setup(self, trainer: Any, module: Any, stage: str) -> None:
         self.folder = run_folder(trainer) / "predictions"
         self.sample_rate = getattr(module, "sample_rate", None)
         self.noun = "clips" if self.sample_rate else "images"
@@ -26,14 +25,12 @@ class SavePredictions(Callback):
                 " or choose another folder with --trainer.default_root_dir DIR"
             )
 
-    def on_predict_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_predict_start(self, trainer: Any, module: Any) -> None:
         trainer.strategy.barrier()  # no rank writes before all have looked
         self.folder.mkdir(parents=True, exist_ok=True)
         self.count = 0
 
-    def on_predict_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Tensor, batch: Any, *_: Any
-    ) -> None:
+    def on_predict_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         from torchvision.utils import save_image
 
         for fake in outputs.float().cpu():
@@ -44,5 +41,6 @@ class SavePredictions(Callback):
                 save_image(fake, path.with_suffix(".png"), normalize=True, value_range=(-1, 1))
             self.count += 1
 
-    def on_predict_end(self, trainer: Trainer, module: LightningModule) -> None:
-        rank_zero_info(f"{self.count * trainer.world_size} {self.noun} in {self.folder}")
+    def on_predict_end(self, trainer: Any, module: Any) -> None:
+        trainer.strategy.barrier()  # all ranks have written theirs
+        rank_zero_info(f"{len([*self.folder.iterdir()])} {self.noun} in {self.folder}")

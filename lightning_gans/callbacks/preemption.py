@@ -6,7 +6,7 @@ import signal
 from typing import Any, ClassVar
 
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gans.callbacks.run_folder import run_folder
@@ -31,7 +31,7 @@ class StopOnSignal(Callback):
         self.received = 0
         self.previous: dict[int, Any] = {}
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_start(self, trainer: Any, module: Any) -> None:
         for number in self.exit_codes:  # later than Lightning's own, which would save in the middle of a step
             self.previous[number] = signal.signal(number, self._receive)
         if trainer.received_sigterm:  # while everything was set up
@@ -42,9 +42,7 @@ class StopOnSignal(Callback):
         signal.signal(signal.SIGINT, signal.default_int_handler)
         rank_zero_info("\nStopping after this batch, with a checkpoint; Ctrl-C again stops at once, without one.")
 
-    def on_train_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         if trainer.world_size > 1 and (module.batches_seen + 1) % self.every:
             return
         code = self.received
@@ -60,7 +58,7 @@ class StopOnSignal(Callback):
             rank_zero_info(f"Stopped after {trainer.global_step} generator updates. Resume with: {resume}")
             raise SystemExit(code)
 
-    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+    def teardown(self, trainer: Any, module: Any, stage: str) -> None:
         for number, handler in self.previous.items():
             signal.signal(number, handler)
         self.previous = {}

@@ -1,4 +1,4 @@
-"""Pictures and sounds, speed, and the safety of a run: what happens around a paper's training step."""
+"""Samples of each validation, to look at and to listen to."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning import Callback, LightningModule, Trainer
-from lightning.pytorch.loggers import Logger
+from lightning import Callback
+from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
@@ -44,15 +44,13 @@ class LogSamples(Callback):
         self.latest: Path | None = None
         self.clips: Path | None = None
         self.pairs: list[tuple[Tensor, Tensor]] = []
-        self.references: Path | None = None
+        self.references: list[str] = []
         self.references_sent = False
 
-    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_validation_start(self, trainer: Any, module: Any) -> None:
         self.pairs = []
 
-    def on_validation_batch_end(
-        self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any
-    ) -> None:
+    def on_validation_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         if kind_of(module) == "mel":
             if trainer.is_global_zero:
                 pairs = zip(batch.audio.float().cpu(), outputs.float().cpu(), strict=True)
@@ -60,19 +58,24 @@ class LogSamples(Callback):
         elif self.label is None and module.num_classes and batch.label.dim() == 2:
             self.label = batch.label[: self.num or IMAGES].float()
 
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
         if not trainer.is_global_zero or trainer.state.fn != "fit" or trainer.fast_dev_run:
             return
-        self.latest = run_folder(trainer) / "samples" / f"{trainer.global_step:08d}.png"
-        self.latest.parent.mkdir(parents=True, exist_ok=True)
+        path = self.latest = run_folder(trainer) / "samples" / f"{trainer.global_step:08d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
         logger = None if trainer.sanity_checking or not hasattr(trainer.logger, "log_image") else trainer.logger
         if logger:
             axes = {"generator_updates": float(trainer.global_step), "samples_seen": float(module.samples_seen)}
             logger.log_metrics(axes)
-        show = {"image": self._images, "audio": self._sounds, "mel": self._utterances}[kind_of(module)]
-        show(trainer, module, logger)
+        kind = kind_of(module)
+        if kind == "image":
+            self._images(path, module, logger)
+        elif kind == "audio":
+            self._sounds(path, module, logger, getattr(trainer.datamodule, "class_names", None))
+        elif self.pairs:
+            self._utterances(path, module.sample_rate, logger)
 
-    def _images(self, trainer: Trainer, module: LightningModule, logger: Logger | None) -> None:
+    def _images(self, path: Path, module: Any, logger: Any) -> None:
         from torchvision.transforms.functional import to_pil_image
         from torchvision.utils import make_grid
 
@@ -81,41 +84,39 @@ class LogSamples(Callback):
         images = module.sample(num, self.label, seed=self.seed)
         grid = make_grid(images.float().cpu(), by_class or 8, normalize=True, value_range=(-1, 1))
         grid = to_pil_image((grid * 255).round().byte())
-        grid.save(self.latest)
+        grid.save(path)
         if logger:
             logger.log_image("val/samples", [grid])  # a tensor would be stretched to the full range
 
-    def _sounds(self, trainer: Trainer, module: LightningModule, logger: Logger | None) -> None:
+    def _sounds(self, path: Path, module: Any, logger: Any, class_names: Sequence[str] | None) -> None:
         classes = module.num_classes or 0
         audio = module.sample(self.num or max(CLIPS, classes), seed=self.seed)
-        self.clips = self.latest.with_suffix("")
-        files = write_clips(self.clips, audio, module.sample_rate)
+        numbers = [f"{i:03d}" for i in range(len(audio))]
+        names = class_names or [str(i) for i in range(classes)]
+        captions = [f"{number}: {names[i % classes]}" if classes else number for i, number in enumerate(numbers)]
         picture = clips_picture(audio, module.sample_rate)
-        picture.save(self.latest)
-        if logger:
-            names = getattr(trainer.datamodule, "class_names", None) or range(classes)
-            captions = [f"{file.stem}: {names[i % classes]}" if classes else file.stem for i, file in enumerate(files)]
-            logger.log_audio("val/samples", [str(file) for file in files], caption=captions)
-            logger.log_image("val/spectrograms", [picture])
+        self._keep(path, audio, picture, module.sample_rate, logger, numbers, captions)
 
-    def _utterances(self, trainer: Trainer, module: LightningModule, logger: Logger | None) -> None:
-        if not self.pairs:
-            return
-        rate, (real, fake) = module.sample_rate, zip(*self.pairs, strict=True)
-        self.clips = self.latest.with_suffix("")
+    def _utterances(self, path: Path, rate: int, logger: Any) -> None:
+        real, fake = zip(*self.pairs, strict=True)
         numbers = [f"{i:03d}" for i in range(len(self.pairs))]
-        if self.references is None:
-            self.references = self.latest.parent / "reference"
-            write_clips(self.references, real, rate, numbers)
-        files = write_clips(self.clips, fake, rate, [f"{number}_generated" for number in numbers])
+        if not self.references:
+            self.references = [str(file) for file in write_clips(path.parent / "reference", real, rate, numbers)]
+        if logger and not self.references_sent:
+            logger.log_audio("val/references", self.references, caption=numbers)
+            self.references_sent = True
         picture = clips_picture(in_columns(real, fake), rate, min(len(real), SHOWN // 2))
-        picture.save(self.latest)
+        self._keep(path, fake, picture, rate, logger, [f"{number}_generated" for number in numbers], numbers)
+
+    def _keep(
+        self, path: Path, audio: Any, picture: Image, rate: int, logger: Any, names: list[str], captions: list[str]
+    ) -> None:
+        """Write clips into the folder beside the picture, and both to W&B."""
+        self.clips = path.with_suffix("")
+        files = [str(file) for file in write_clips(self.clips, audio, rate, names)]
+        picture.save(path)
         if logger:
-            if not self.references_sent:
-                paths = [str(self.references / f"{number}.wav") for number in numbers]
-                logger.log_audio("val/references", paths, caption=numbers)
-                self.references_sent = True
-            logger.log_audio("val/samples", [str(file) for file in files], caption=numbers)
+            logger.log_audio("val/samples", files, caption=captions)
             logger.log_image("val/spectrograms", [picture])
 
 

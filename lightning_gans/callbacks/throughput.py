@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback
 
 
 class Throughput(Callback):
@@ -14,18 +14,18 @@ class Throughput(Callback):
     For sounds ``perf/audio_seconds_per_second`` too.
     """
 
-    def on_train_start(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_train_start(self, trainer: Any, module: Any) -> None:
         self.since, self.count = time.perf_counter(), 0
 
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
+    def on_validation_end(self, trainer: Any, module: Any) -> None:
         self.since, self.count = time.perf_counter(), 0
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, outputs: Any, batch: Any, *_: Any) -> None:
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         self.count += len(batch[0]) * trainer.world_size
         if (module.batches_seen + 1) % trainer.log_every_n_steps == 0:
             now = time.perf_counter()
             speed = self.count / (now - self.since)
-            self.log("perf/samples_per_second", speed)
+            module.log("perf/samples_per_second", speed)
             if getattr(module, "sample_rate", None):
-                self.log("perf/audio_seconds_per_second", speed * batch.audio.shape[-1] / module.sample_rate)
+                module.log("perf/audio_seconds_per_second", speed * batch.audio.shape[-1] / module.sample_rate)
             self.since, self.count = now, 0

@@ -14,7 +14,6 @@ from typing import Literal
 from lightning_gans.metrics.fid import FIDInception, FIDLeNet
 from lightning_gans.metrics.label_accuracy import LabelAccuracy
 from lightning_gans.metrics.nearest import NearestSelf, NearestTrain
-from lightning_gans.metrics.paired import Paired
 from lightning_gans.metrics.parzen import ParzenLogLikelihood
 from lightning_gans.metrics.perceptual import PESQ, STOI
 from lightning_gans.metrics.pitch import F0RMSE, VUVF1
@@ -53,29 +52,3 @@ METRICS: dict[str, type[SampleMetric]] = {
 def of_kind(kind: str) -> list[str]:
     """The names of the metrics of images, audio, or mels (those of vocoders)."""
     return [name for name, metric in METRICS.items() if metric.kind == kind]
-
-
-__all__ = [
-    "F0RMSE",
-    "METRICS",
-    "PESQ",
-    "STOI",
-    "VUVF1",
-    "ClassifierScore",
-    "Confident",
-    "FIDInception",
-    "FIDLeNet",
-    "LabelAccuracy",
-    "LabelEntropy",
-    "MelCepstralDistortion",
-    "MelL1",
-    "MetricName",
-    "NearestSelf",
-    "NearestTrain",
-    "Paired",
-    "ParzenLogLikelihood",
-    "STFTDistance",
-    "SampleMetric",
-    "SlicedWasserstein",
-    "of_kind",
-]

@@ -1,10 +1,12 @@
-"""Weights of the classifiers that metrics look through: files in the package, held to their hash."""
+"""Weights of the classifiers that metrics look through, files in the package, held to their hash; what made them."""
 
 from __future__ import annotations
 
 import hashlib
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
@@ -46,3 +48,15 @@ def store(network: nn.Module, path: Path) -> str:
     data = save({name: tensor.half().contiguous() for name, tensor in network.state_dict().items()})
     path.write_bytes(data)
     return hashlib.sha256(data).hexdigest()
+
+
+def command(function: Callable[..., Any], arguments: list[str] | None = None) -> int:
+    """Call a function with options of the command line; returns the exit status."""
+    from jsonargparse import auto_cli
+
+    try:
+        auto_cli(function, args=arguments)
+    except InputError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0

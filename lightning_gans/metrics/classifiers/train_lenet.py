@@ -1,52 +1,44 @@
 """Makes the weights of the digit classifier.
 
-``python -m lightning_gans.metrics.classifiers.train_lenet --root DIR --output FILE``
+``python -m lightning_gans.metrics.classifiers.train_lenet --output FILE [--root DIR]``
 
 The weights in the package were made by this command on one CPU thread (``OMP_NUM_THREADS=1``), with all 60,000 training
-images. Another machine rounds differently, so a new file has a new hash, which then belongs into ``metrics/lenet.py``;
+images. Another machine rounds differently, so a new file has a new hash, which then belongs into ``lenet.py``;
 every ``fid_lenet`` that was published with the old one has to be measured again.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from pathlib import Path
 
 from lightning_gans.data import MNIST
-from lightning_gans.errors import InputError
 from lightning_gans.metrics.classifiers.lenet import accuracy, load_lenet, train_lenet
-from lightning_gans.metrics.classifiers.stored import store
+from lightning_gans.metrics.classifiers.stored import command, store
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Train, store, and judge what was stored; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_gans.metrics.classifiers.train_lenet", description="Train the classifier."
-    )
-    parser.add_argument("--root", help="folder of data sets (default: $LIGHTNING_GANS_DATA, else data)")
-    parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    try:
-        data = MNIST(options.root, validation=False)
-        data.prepare_data()
-        data.setup("fit")
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def main(*, output: Path, root: str | None = None, epochs: int = 10, seed: int = 0) -> None:
+    """Train, store, and judge what was stored.
+
+    Args:
+        output: The .safetensors file to write.
+        root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
+        epochs: Passes over the images.
+        seed: Of the initial weights, the order and the shifts.
+    """
+    data = MNIST(root, validation=False)
+    data.prepare_data()
+    data.setup("fit")
     train, test = data.splits["train"], data.splits["test"]
     start = time.perf_counter()
-    network = train_lenet(train.image, train.label, options.epochs, seed=options.seed)
-    digest = store(network, options.output)
-    stored = load_lenet(options.output, digest)
+    network = train_lenet(train.image, train.label, epochs, seed=seed)
+    digest = store(network, output)
+    stored = load_lenet(output, digest)
     print(f"test accuracy {accuracy(stored, test.image, test.label):.2%} on {len(test):,} images")
-    print(f"{len(train):,} training images, {options.epochs} epochs, {time.perf_counter() - start:.0f} s")
-    print(f"{options.output}: {options.output.stat().st_size:,} bytes, SHA-256 {digest}")
-    return 0
+    print(f"{len(train):,} training images, {epochs} epochs, {time.perf_counter() - start:.0f} s")
+    print(f"{output}: {output.stat().st_size:,} bytes, SHA-256 {digest}")
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

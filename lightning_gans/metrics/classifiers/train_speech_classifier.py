@@ -1,6 +1,6 @@
 """Makes the weights of the classifier of spoken digits.
 
-``python -m lightning_gans.metrics.classifiers.train_speech_classifier --root DIR --output FILE``
+``python -m lightning_gans.metrics.classifiers.train_speech_classifier --output FILE [--root DIR]``
 
 The weights in the package were made by this code on one CPU thread (``OMP_NUM_THREADS=1``), with recordings 10 to 49
 of each digit and speaker of the Free Spoken Digit Dataset; 5 to 9 are for validation, and 0 to 4 are the official test
@@ -10,12 +10,11 @@ mean confidence of 81 %. It is never sure of white noise, tones and silence (mea
 of 1.3 % of the test digits played backwards.
 
 Another machine rounds differently, so a new file has a new hash, which then belongs into
-``metrics/speech_classifier.py``; every value that was published with the old one has to be measured again.
+``speech_classifier.py``; every value that was published with the old one has to be measured again.
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 import sys
 import time
@@ -34,7 +33,7 @@ from lightning_gans.metrics.classifiers.speech_classifier import (
     SpeechClassifier,
     load_speech_classifier,
 )
-from lightning_gans.metrics.classifiers.stored import store
+from lightning_gans.metrics.classifiers.stored import command, store
 
 
 def train_speech_classifier(
@@ -131,32 +130,25 @@ def judge(network: SpeechClassifier, clips: Tensor, labels: Tensor) -> tuple[flo
     return (p.argmax(1) == labels).double().mean().item(), p.amax(1).double().mean().item()
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Train, store, and judge what was stored; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lightning_gans.metrics.classifiers.train_speech_classifier",
-        description="Train the classifier of spoken digits.",
-    )
-    parser.add_argument("--root", help="folder of data sets (default: $LIGHTNING_GANS_DATA, else data)")
-    parser.add_argument("--output", type=Path, required=True, help="the .safetensors file to write")
-    parser.add_argument("--epochs", type=int, default=24)
-    parser.add_argument("--seed", type=int, default=0)
-    options = parser.parse_args(arguments)
-    try:
-        parts = spoken_digits(options.root)
-    except InputError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+def main(*, output: Path, root: str | None = None, epochs: int = 24, seed: int = 0) -> None:
+    """Train, store, and judge what was stored.
+
+    Args:
+        output: The .safetensors file to write.
+        root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
+        epochs: Passes over the clips.
+        seed: Of the initial weights, the order and the variations.
+    """
+    parts = spoken_digits(root)
     start = time.perf_counter()
-    network = train_speech_classifier(*parts.pop("train"), options.epochs, seed=options.seed)
-    digest = store(network, options.output)
-    stored = load_speech_classifier(options.output, digest)
+    network = train_speech_classifier(*parts.pop("train"), epochs, seed=seed)
+    digest = store(network, output)
+    stored = load_speech_classifier(output, digest)
     for name, (clips, labels) in parts.items():
         accuracy, confidence = judge(stored, clips, labels)
         print(f"{name}: accuracy {accuracy:.2%}, mean confidence {confidence:.2%}, {len(labels):,} clips")
-    print(f"{options.epochs} epochs, {time.perf_counter() - start:.0f} s")
-    print(f"{options.output}: {options.output.stat().st_size:,} bytes, SHA-256 {digest}")
-    return 0
+    print(f"{epochs} epochs, {time.perf_counter() - start:.0f} s")
+    print(f"{output}: {output.stat().st_size:,} bytes, SHA-256 {digest}")
 
 
 def spoken_digits(root: str | None) -> dict[str, tuple[Tensor, Tensor]]:
@@ -184,4 +176,4 @@ def spoken_digits(root: str | None) -> dict[str, tuple[Tensor, Tensor]]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(main))

@@ -96,6 +96,7 @@ def test_command(tmp_path, capsys):
     """The command on a few images of the idx format."""
     import struct
 
+    from lightning_gans.metrics.classifiers.stored import command
     from lightning_gans.metrics.classifiers.train_lenet import main
 
     generator = torch.Generator().manual_seed(0)
@@ -105,7 +106,7 @@ def test_command(tmp_path, capsys):
         (tmp_path / f"{name}-images-idx3-ubyte").write_bytes(header + pixels.numpy().tobytes())
         (tmp_path / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">HBBI", 0, 8, 1, count) + bytes(count))
     output = tmp_path / "lenet.safetensors"
-    assert main(["--root", str(tmp_path), "--output", str(output), "--epochs", "2"]) == 0
+    assert command(main, ["--root", str(tmp_path), "--output", str(output), "--epochs", "2"]) == 0
     printed = capsys.readouterr().out
     assert "test accuracy 100.00% on 50 images" in printed  # all labels are 0
     assert hashlib.sha256(output.read_bytes()).hexdigest() in printed

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from lightning_gans.metrics.classifiers.speech_classifier import load_speech_classifier
+from lightning_gans.metrics.classifiers.stored import command
 from lightning_gans.metrics.classifiers.train_speech_classifier import (
     judge,
     main,
@@ -83,7 +84,7 @@ def test_command(tmp_path, capsys, monkeypatch):
             samples = clips(1, seed=digit)[0, : 2_000 + 100 * number].numpy()
             soundfile.write(folder / f"{digit}_someone_{number}.flac", samples, 8_000)
     output = tmp_path / "speech.safetensors"
-    assert main(["--root", str(tmp_path), "--output", str(output), "--epochs", "1"]) == 0
+    assert command(main, ["--root", str(tmp_path), "--output", str(output), "--epochs", "1"]) == 0
     printed = capsys.readouterr().out
     assert "val: accuracy" in printed and "test: accuracy 10.00%" in printed and "10 clips" in printed
     assert "without the accuracy on SC09: no Speech Commands v0.01" in printed
@@ -91,5 +92,5 @@ def test_command(tmp_path, capsys, monkeypatch):
 
 
 def test_missing_data(tmp_path, capsys):
-    assert main(["--root", str(tmp_path), "--output", str(tmp_path / "x")]) == 2
+    assert command(main, ["--root", str(tmp_path), "--output", str(tmp_path / "x")]) == 2
     assert "error: no folder fsdd" in capsys.readouterr().err
