@@ -272,8 +272,7 @@ class AdversarialModule(LightningModule):
         check_data(self, self.trainer.datamodule)
         prepare(self.trainer.strategy)
         channels_last(self)
-        if self.trainer.strategy.root_device.type == "cpu":
-            use_cpu_forms(self)
+        use_cpu_forms(self)
 
     def on_fit_start(self) -> None:
         if self.noise_seed is None:

@@ -30,6 +30,7 @@ from torch import nn
 
 from lightning_gans.errors import InputError
 from lightning_gans.models import GAN
+from lightning_gans.training.cpu_forms import use_cpu_forms
 from lightning_gans.training.adversarial_module import SAMPLE_CHUNK, AdversarialModule
 
 every_paper = pytest.mark.parametrize("name", PAPERS)
