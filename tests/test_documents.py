@@ -56,18 +56,19 @@ SHORT = (
 )
 
 
-def blocks(document: str, language: str) -> list[str]:
-    """The contents of the code blocks of a language, in their order."""
+def snippets(document: str) -> list[tuple[str, str]]:
+    """What a document tells to type, in its order: the language, and a command or a block of Python."""
     found = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / document).read_text(), re.MULTILINE | re.DOTALL)
-    assert {kind for kind, _ in found} <= {"console", "python", "bibtex"}, "what language is that, and who checks it?"
-    return [content for kind, content in found if kind == language]
-
-
-def commands(document: str) -> list[str]:
-    """The commands of a document; one that ends with a backslash goes on in the next line."""
-    lines = "".join(blocks(document, "console")).replace("\\\n", "").splitlines()
-    assert all(line.startswith("$ ") for line in lines), lines
-    return [line.removeprefix("$ ") for line in lines]
+    assert {language for language, _ in found} <= {"console", "python", "bibtex"}, "what is that, and who checks it?"
+    typed = []
+    for language, content in found:
+        if language == "console":  # a command that ends with a backslash goes on in the next line
+            lines = content.replace("\\\n", "").splitlines()
+            assert all(line.startswith("$ ") for line in lines), lines
+            typed += [(language, line.removeprefix("$ ")) for line in lines]
+        elif language == "python":
+            typed.append((language, content))
+    return typed
 
 
 def value(words: list[str], option: str) -> str:
@@ -168,22 +169,19 @@ def run(command: str) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_every_command_runs(document, capsys):
-    failed = []
-    for command in commands(document):
+def test_everything_that_it_tells_to_type_runs(document, capsys):
+    failed, names = [], {}
+    for language, content in snippets(document):
         try:
-            run(command)
+            if language == "console":
+                run(content)
+            else:
+                exec(compile(content.replace("max_steps=500", "fast_dev_run=True"), document, "exec"), names)
         except (Exception, SystemExit) as error:
             said = capsys.readouterr().err.strip().rpartition("\n")[2]
-            failed.append(f"{command}\n    {type(error).__name__}: {error} {said}")
+            failed.append(f"{content}\n    {type(error).__name__}: {error} {said}")
     assert not failed, "\n".join(failed)
-    assert commands(document)
-
-
-@pytest.mark.parametrize("document", [document for document in DOCUMENTS if blocks(document, "python")])
-def test_the_python_runs(document):
-    code = "\n".join(blocks(document, "python")).replace("max_steps=500", "fast_dev_run=True")
-    exec(compile(code, document, "exec"), {})
+    assert snippets(document)
 
 
 def first_column(document: str, heading: str) -> list[str]:
