@@ -30,7 +30,7 @@ class SaveConfigToRun(SaveConfigCallback):
         super().setup(trainer, module, stage)
 
     def _compare_ranks(self, trainer: Any) -> None:
-        mine = dict(flat(yaml.safe_load(self.parser.dump(self.config, skip_none=False))))
+        mine = dict(flat(yaml.safe_load(self.parser.dump(self.config, skip_unset=False))))
         first = trainer.strategy.broadcast(mine)
         keys = [key for key in {**first, **mine} if first.get(key) != mine.get(key)]
         found: list[list[str]] = [[]] * trainer.world_size
@@ -46,7 +46,7 @@ class SaveConfigToRun(SaveConfigCallback):
     def save_config(self, trainer: Any, module: Any, stage: str) -> None:
         if trainer.logger is None:
             return  # there is no run folder, and the current folder may hold a config.yaml of the user's
-        text = self.parser.dump(self.config, skip_none=False)
+        text = self.parser.dump(self.config, skip_unset=False)
         path = run_folder(trainer) / "config.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

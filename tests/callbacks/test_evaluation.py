@@ -1,10 +1,13 @@
 import math
+from pathlib import Path
 
 import pytest
 import torch
+from helpers.small_trainer import Keep, Noise, scaled, tiny, trainer
 from helpers.tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
 from helpers.tiny_sounds import COUNTS, RATE, Noises, wavegan
-from lightning import Callback, LightningDataModule, Trainer
+from lightning import LightningDataModule
+from lightning.pytorch.callbacks import ModelCheckpoint
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.utils.data import DataLoader
@@ -15,8 +18,16 @@ from lightning_gans.callbacks.evaluation import Evaluate
 from lightning_gans.data import Digits
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import METRICS, SampleMetric, of_kind
-from lightning_gans.models import GAN
+from lightning_gans.metrics import (
+    METRICS,
+    LabelAccuracy,
+    ParzenLogLikelihood,
+    SampleMetric,
+    SlicedWasserstein,
+    of_kind,
+    parzen,
+)
+from lightning_gans.models import CGAN, GAN
 
 
 class Heard(SampleMetric):
@@ -53,27 +64,97 @@ class HeardByVal(Heard):
 
 
 @pytest.fixture(autouse=True)
-def metrics(monkeypatch, tmp_path):
+def metrics(monkeypatch):
     for name, metric in (("heard", Heard), ("heard_once", HeardOnce), ("heard_by_val", HeardByVal)):
         monkeypatch.setitem(METRICS, name, metric)
-    monkeypatch.chdir(tmp_path)
 
 
-class Keep(Callback):
-    """Notes what the step itself generates."""
+class ParzenOf20(ParzenLogLikelihood):
+    """For as few images as there are here."""
 
     def __init__(self) -> None:
-        self.fakes: list[Tensor] = []
-
-    def on_validation_batch_end(self, trainer, module, outputs, *_) -> None:
-        self.fakes.append(outputs)
-
-    on_test_batch_end = on_validation_batch_end
+        super().__init__(num_samples=20)
 
 
-def trainer(*callbacks: Callback, **options) -> Trainer:
-    quiet = dict(accelerator="cpu", enable_progress_bar=False, enable_model_summary=False, logger=False)
-    return Trainer(**quiet, enable_checkpointing=False, callbacks=list(callbacks), **options)
+def test_validation_judges_what_was_generated():
+    data, keep, model = Noise(), Keep(), tiny()
+    run = trainer(Evaluate(["sliced_wasserstein"]), keep)
+    run.validate(model, data, verbose=False)
+    by_hand = SlicedWasserstein()
+    by_hand.update(scaled(data, "val"), torch.cat(keep.fakes))
+    assert run.callback_metrics["val/sliced_wasserstein"].item() == pytest.approx(by_hand.compute().item(), rel=1e-5)
+    assert [len(fake) for fake in keep.fakes] == [8, 8, 4]
+
+
+def test_a_test_has_a_baseline_of_real_images():
+    data, keep, model = Noise(), Keep(), tiny()
+    run = trainer(Evaluate(["sliced_wasserstein"]), keep)
+    run.test(model, data, verbose=False)
+    real = SlicedWasserstein()
+    real.update(scaled(data, "test"), scaled(data, "train")[:30])
+    fake = SlicedWasserstein()
+    fake.update(scaled(data, "test"), torch.cat(keep.fakes))
+    figures = run.callback_metrics
+    assert figures["test/sliced_wasserstein_real_train"].item() == pytest.approx(real.compute().item(), rel=1e-5)
+    assert figures["test/sliced_wasserstein"].item() == pytest.approx(fake.compute().item(), rel=1e-5)
+    assert real.compute() != fake.compute()
+
+
+def test_the_width_of_the_parzen_window_comes_from_validation_images_in_a_test_alone(monkeypatch):
+    monkeypatch.setitem(METRICS, "parzen_ll", ParzenOf20)
+    data, keep, model = Noise(), Keep(), tiny()
+    run = trainer(Evaluate(["parzen_ll"]), keep)
+    run.validate(model, data, verbose=False)
+    rows = [parzen.unit_rows(images) for images in (scaled(data, "val"), torch.cat(keep.fakes))]
+    tried = parzen.parzen_log_likelihood(*rows, parzen.SIGMAS).mean(1)
+    assert run.callback_metrics["val/parzen_ll"].item() == pytest.approx(tried.max().item(), rel=1e-5)
+
+    keep.fakes.clear()
+    run.test(model, data, verbose=False)
+    samples = parzen.unit_rows(torch.cat(keep.fakes))[:20]
+    validation, test = (parzen.unit_rows(scaled(data, split)) for split in ("val", "test"))
+    best = parzen.parzen_log_likelihood(validation, samples, parzen.SIGMAS).mean(1).argmax()
+    by_hand = parzen.parzen_log_likelihood(test, samples, parzen.SIGMAS).mean(1)
+    assert run.callback_metrics["test/parzen_ll"].item() == pytest.approx(by_hand[best].item(), rel=1e-5)
+    assert by_hand.argmax() != best  # else it could have come from the test images
+
+
+def test_the_baseline_of_label_accuracy_is_the_test_set():
+    """The last batch is short: 360 test images in batches of 100."""
+    data = Digits(eval_batch_size=100)
+    run = trainer(Evaluate(["label_accuracy"]))
+    model = CGAN(image_shape=(1, 32, 32), latent_dim=3)
+    run.test(model, data, verbose=False)
+    by_hand = LabelAccuracy()
+    test = data.splits["test"][:]
+    by_hand.update(None, test.image / 127.5 - 1, test.label)
+    assert run.callback_metrics["test/label_accuracy_real"].item() == pytest.approx(by_hand.compute().item())
+    assert by_hand.compute() > 0.5
+
+
+def test_a_metric_that_a_limited_validation_cannot_give_is_left_out(monkeypatch):
+    monkeypatch.setitem(METRICS, "parzen_ll", ParzenOf20)
+    checkpoint = ModelCheckpoint(monitor="val/parzen_ll")
+    run = trainer(
+        Evaluate(["parzen_ll", "sliced_wasserstein"]),
+        checkpoint,
+        limit_val_batches=2,
+        enable_checkpointing=True,
+        max_epochs=2,
+    )
+    with pytest.warns(UserWarning, match=r"val/parzen_ll is left out.*16 samples") as warned:
+        run.fit(tiny(), Noise())
+    assert sum("left out" in str(w.message) for w in warned) == 1
+    assert "val/parzen_ll" not in run.callback_metrics and "val/sliced_wasserstein" in run.callback_metrics
+    assert Path(checkpoint.best_model_path).is_file()
+
+
+def test_a_metric_that_the_whole_set_cannot_give_is_an_error():
+    with pytest.raises(InputError, match="parzen_ll got 20 samples"):
+        trainer(Evaluate(["parzen_ll"])).validate(tiny(), Noise(), verbose=False)
+
+
+# ---- sounds
 
 
 def test_several_fakes_for_each_example_but_for_metrics_that_depend_on_their_number():
