@@ -52,7 +52,7 @@ def test_every_config_builds_a_model_that_fits_its_data(name, monkeypatch, tmp_p
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_every_config_monitors_a_figure_that_it_computes(name):
+def test_every_config_monitors_a_metric_that_it_computes(name):
     config = content(name)
     monitor, metrics = config["checkpoint"]["monitor"], config["evaluation"]["metrics"]
     assert monitor.removeprefix("val/") in metrics

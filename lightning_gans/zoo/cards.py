@@ -15,7 +15,7 @@ NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
 """<paper>_<dataset>"""
 URL_SCHEMES = ("https://", "hf://", "wandb://")
 
-TEXT, NUMBER, FIGURE = (str,), (int, float), (str, int, float)
+TEXT, NUMBER, VALUE = (str,), (int, float), (str, int, float)
 Schema = dict[str, Any]
 SCHEMA: Schema = {
     "name": TEXT,
@@ -29,7 +29,7 @@ SCHEMA: Schema = {
     "licence": TEXT,
     "results": [
         {"metric": TEXT}
-        | dict.fromkeys(("reported", "paper_recipe", "reproduced", "baseline", "real"), FIGURE)
+        | dict.fromkeys(("reported", "paper_recipe", "reproduced", "baseline", "real"), VALUE)
         | {"unit": TEXT, "protocol": TEXT}
     ],
     "command": TEXT,

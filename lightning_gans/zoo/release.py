@@ -93,7 +93,7 @@ def write_entry(weights: Weights, module: Any, output_dir: str | Path, name: str
         if fields.get("sha256") != digest:
             part.unlink()
             raise InputError(
-                f"{card_file} exists and its figures belong to other weights; move it away, or give another --name"
+                f"{card_file} exists and its results belong to other weights; move it away, or give another --name"
             )
     else:
         fields, text = _skeleton(module, name, digest), ""

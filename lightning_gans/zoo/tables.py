@@ -22,11 +22,11 @@ def listing() -> str:
     """Return a table of all models: name, paper, data, size, metrics."""
     rows = [["NAME", "PAPER", "DATA", "MB", "METRICS (the paper's)"]]
     for card in cards():
-        figures = ", ".join(
+        values = ", ".join(
             f"{result.metric} {_reproduced(result)}" + (f" ({_text(result.reported)})" if result.reported else "")
             for result in card.results
         )
-        rows.append([card.name, card.paper.arxiv, card.data.name, _megabytes(card), figures])
+        rows.append([card.name, card.paper.arxiv, card.data.name, _megabytes(card), values])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
@@ -89,8 +89,8 @@ def _reproduced(result: Result) -> str:
     return f"{_text(result.reproduced)} {result.unit}" if result.unit else _text(result.reproduced)
 
 
-def _text(figure: float | str | None) -> str:
-    return "-" if figure is None else str(figure)
+def _text(value: float | str | None) -> str:
+    return "-" if value is None else str(value)
 
 
 def _megabytes(card: Card) -> str:

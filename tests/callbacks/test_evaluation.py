@@ -94,9 +94,9 @@ def test_a_test_has_a_baseline_of_real_images():
     real.update(scaled(data, "test"), scaled(data, "train")[:30])
     fake = SlicedWasserstein()
     fake.update(scaled(data, "test"), torch.cat(keep.fakes))
-    figures = run.callback_metrics
-    assert figures["test/sliced_wasserstein_real_train"].item() == pytest.approx(real.compute().item(), rel=1e-5)
-    assert figures["test/sliced_wasserstein"].item() == pytest.approx(fake.compute().item(), rel=1e-5)
+    logged = run.callback_metrics
+    assert logged["test/sliced_wasserstein_real_train"].item() == pytest.approx(real.compute().item(), rel=1e-5)
+    assert logged["test/sliced_wasserstein"].item() == pytest.approx(fake.compute().item(), rel=1e-5)
     assert real.compute() != fake.compute()
 
 

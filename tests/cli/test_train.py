@@ -189,7 +189,7 @@ def test_a_checkpoint_that_cannot_be_resumed(checkpoint, refused, here):
     assert str(cut) in refused("test", *SMALL, f"--ckpt_path={cut}")
 
 
-def test_figures_and_images_of_a_checkpoint(checkpoint, here, capsys):
+def test_metrics_and_images_of_a_checkpoint(checkpoint, here, capsys):
     main(["test", *SMALL, f"--ckpt_path={checkpoint}"])
     shown = capsys.readouterr().out
     assert "test/sliced_wasserstein" in shown and "test/sliced_wasserstein_real" in shown

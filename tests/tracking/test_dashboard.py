@@ -8,7 +8,7 @@ from lightning_gans.__main__ import main
 from lightning_gans.metrics import METRICS
 
 
-def test_a_dry_run_shows_every_figure_along_generator_updates(capsys):
+def test_a_dry_run_shows_every_metric_along_generator_updates(capsys):
     pytest.importorskip("wandb_workspaces")
     main(["dashboard", "--entity", "team", "--project", "p", "--dry-run"])
     made = json.loads(capsys.readouterr().out)

@@ -44,10 +44,10 @@ def test_weights_that_are_not_finite_are_not_released(folder, tmp_path):
     assert sorted(path.name for path in folder.iterdir()) == ["gan_noise.md", "gan_noise.safetensors"]
 
 
-def test_a_card_with_figures_is_not_given_other_weights(folder, tmp_path):
+def test_a_card_with_results_is_not_given_other_weights(folder, tmp_path):
     before = tiny_zoo.entry(folder).read_bytes()
     state = {key: value + 1 for key, value in tiny_zoo.tiny("GAN").state_dict().items()}
-    with pytest.raises(InputError, match=r"gan_noise\.md exists and its figures belong to other weights"):
+    with pytest.raises(InputError, match=r"gan_noise\.md exists and its results belong to other weights"):
         zoo.export(tiny_zoo.checkpoint(tmp_path / "last.ckpt", state_dict=state), folder, "gan_noise")
     assert (folder / "gan_noise.safetensors").read_bytes() == before
 
