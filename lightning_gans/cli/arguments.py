@@ -1,44 +1,41 @@
-"""Words of the command line that stand for something packaged: the names of configs."""
+"""Words of the command line that LightningCLI does not know: names of packaged configs, arguments of older versions."""
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from lightning_gans.errors import InputError
-from lightning_gans.zoo import assets
+from lightning_gans.zoo import assets, moved
 
 
-def resolve(args: list[str]) -> list[str]:
-    """Put packaged files in the place of bare config names, and name the run after the first config.
+def resolve(args: Sequence[str]) -> list[str]:
+    """Put packaged files in the place of config names, name the run after the first, and translate old arguments.
 
     Args:
         args: With the command first.
 
     Raises:
-        InputError: for a config that is not there, or that does not hold options by name.
+        InputError: for a config that is not there or does not hold options by name, and a choice that a paper no longer
+            offers.
     """
-    resolved: list[str] = []
-    names: list[str] = []
-    for arg in args:
-        option, equals, value = arg.partition("=")
-        if equals and option in ("-c", "--config"):
-            names.append(value)
-            arg = f"{option}={config_file(value)}"
-        elif resolved and resolved[-1] in ("-c", "--config"):
-            names.append(arg)
-            arg = str(config_file(arg))
-        resolved.append(arg)
-    if any(re.fullmatch(r"(--trainer\.logger=)?(CSV|TensorBoard)Logger", arg) for arg in resolved):
-        resolved.append("--trainer.logger.save_dir=runs")  # they have no default
-    return [*resolved[:1], *(f"--run.name={Path(name).stem}" for name in names[:1]), *resolved[1:]]
+    words = _joined(args)
+    names = [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
+    contents = {name: read_config(assets.config(name)) for name in names}
+    words = _of_today(words, contents)
+    words = [f"--config={assets.config(word[9:])}" if word[9:] in contents else word for word in words]
+    if {"--trainer.logger=CSVLogger", "--trainer.logger=TensorBoardLogger"} & set(words):
+        words.append("--trainer.logger.save_dir=runs")  # they have no default
+    return [*words[:1], *(f"--run.name={Path(name).stem}" for name in names[:1]), *words[1:]]
 
 
-def config_file(name_or_path: str) -> Path:
-    """A config that holds options by name; jsonargparse would not say which file is at fault."""
-    path = assets.config(name_or_path)
+def read_config(path: Path) -> dict[str, Any]:
+    """Options by name; jsonargparse would not say which file is at fault."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.MarkedYAMLError as error:
@@ -49,4 +46,43 @@ def config_file(name_or_path: str) -> Path:
     if not isinstance(content, dict):
         found = "is empty" if content is None else f"holds a {type(content).__name__}"
         raise InputError(f"{path} {found}; expected options by name, such as model: and data:")
-    return path
+    return content
+
+
+def _joined(args: Sequence[str]) -> list[str]:
+    """``--option value`` and ``-c value`` as one word."""
+    words: list[str] = []
+    for arg in args:
+        if words and re.fullmatch(r"--[^=]+|-c", words[-1]) and not arg.startswith("--"):
+            words[-1] += f"={arg}"
+        else:
+            words.append(arg)
+    return [re.sub("^-c=", "--config=", word) for word in words]
+
+
+def _of_today(words: list[str], contents: dict[str, dict[str, Any]]) -> list[str]:
+    """The words, with the model of configs and words together in today's form where it was of an older version."""
+    name, given = "", dict[str, Any]()
+    for word in words:
+        option, _, value = word.partition("=")
+        key = option.removeprefix("--model.").removeprefix("init_args.")
+        if word.startswith("--config="):
+            model = contents[value].get("model")
+            if isinstance(model, dict):
+                name = str(model.get("class_path", name))
+                given |= model.get("init_args") or {}
+            else:
+                name = str(model or name)
+        elif option in ("--model", "--model.class_path"):
+            name = value
+        elif option.startswith("--model.") and key.isidentifier() and key != "help":
+            given[key] = yaml.safe_load(value)
+    short = name.removeprefix("lightning_gans.models.")
+    today = moved.translate(short, given)
+    if today == (short, given):
+        return words
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in today[1].items()}
+    arguments = [f"--model={today[0]}", *(f"--model.{key}={text}" for key, text in texts.items())]
+    without = {name: json.dumps({k: v for k, v in config.items() if k != "model"}) for name, config in contents.items()}
+    others = [word for word in words if not word.startswith("--model")]
+    return [*(f"--config={without[w[9:]]}" if w.startswith("--config=") else w for w in others), *arguments]

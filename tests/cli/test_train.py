@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 from helpers.small_run import QUIET, SMALL, fit, messages, run_folder
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
@@ -357,3 +358,27 @@ def test_groups_of_options_have_a_help_of_their_own(option, told, capsys):
     assert not stop.value.code and told in out
     others = {"--trainer", "--run", "--evaluation", "--samples", "--checkpoint"} - {option.partition(".")[0]}
     assert not any(f"{other}." in out for other in others)
+
+
+# ---- arguments of older versions
+
+
+def test_a_config_of_an_older_version_goes_on_working(here, capsys):
+    """The model of all configs and options together becomes one of today; the rest stays."""
+    model = {"class_path": "lightning_gans.models.MelGAN", "init_args": {"mel": "hifigan", "aux_loss": "stft"}}
+    (here / "old.yaml").write_text(yaml.safe_dump({"model": model, "data": "MelFolder", "trainer": {"max_steps": 7}}))
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--config", "old.yaml", "--model.width", "2", "--data.crop=2560", "--print_config"])
+    assert not stop.value.code
+    config = yaml.safe_load(capsys.readouterr().out)
+    assert config["model"]["class_path"] == "lightning_gans.models.STFTMelGAN"
+    arguments = config["model"]["init_args"]
+    assert (arguments["mel"], arguments["width"], arguments["stft_weight"]) == ("hifigan", 2, 1.0)
+    assert config["trainer"]["max_steps"] == 7 and config["data"]["init_args"]["crop"] == 2560
+
+
+@pytest.mark.parametrize(
+    "words", ["--model=DCGAN --model.loss=wasserstein", "--config=dcgan_mnist --model.loss minimax"]
+)
+def test_a_choice_that_a_paper_lost_says_where_it_is(words, refused):
+    assert re.search("DCGAN no longer takes loss='.*'; use .*WGANGP", refused("fit", "--data=Digits", *words.split()))
