@@ -43,6 +43,7 @@ from lightning_gans.training.checkpoints import CheckpointFiles
 from lightning_gans.training.compilation import CompileNetworks
 from lightning_gans.training.ddp import chosen, lost_connection
 from lightning_gans.training.ema import AverageGenerator
+from lightning_gans.zoo import moved
 from lightning_gans.zoo.weights import Weights
 
 BY_OPTION: dict[str, Callable[[Any], Callback]] = {
@@ -136,7 +137,7 @@ class Command(LightningCLI):
     def _plugins(self, given: Any) -> list[Any]:
         plugins = given if isinstance(given, list) else [given] if given else []
         if not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            plugins = [*plugins, CheckpointFiles()]
+            plugins = [*plugins, CheckpointFiles(moved.checkpoint)]
         if SLURMEnvironment.detect() and not any(isinstance(plugin, ClusterEnvironment) for plugin in plugins):
             # Lightning's would save in the middle of a step
             plugins = [*plugins, SLURMEnvironment(auto_requeue=False)]

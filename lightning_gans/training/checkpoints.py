@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,16 @@ class CheckpointFiles(TorchCheckpointIO):
 
     Lightning's own goes by the folder for temporary files. Where that is another file system, it is copied from there
     into its place, and a kill leaves half of it.
+
+    Args:
+        of_today: What is done with a checkpoint that is loaded, which an older version may have written.
     """
+
+    def __init__(self, of_today: Callable[[dict[str, Any]], dict[str, Any]] = lambda content: content) -> None:
+        self.of_today = of_today
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        return self.of_today(super().load_checkpoint(*args, **kwargs))
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         if "://" in str(path):

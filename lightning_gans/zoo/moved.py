@@ -190,3 +190,11 @@ def tensors(model: str, state: Mapping[str, Any]) -> dict[str, Any]:
         state: Tensors of a file of any version.
     """
     return {key: value for key, value in state.items() if key not in LOST_TENSORS.get(model, ())}
+
+
+def checkpoint(content: dict[str, Any]) -> dict[str, Any]:
+    """A training checkpoint of any version with the tensors that today's class has, for resuming it."""
+    if {"model", "hyper_parameters", "state_dict"} <= set(content):
+        model, _ = translate(content["model"], content["hyper_parameters"])
+        content["state_dict"] = tensors(model, content["state_dict"])
+    return content

@@ -3,9 +3,11 @@ import inspect
 import pytest
 import torch
 from helpers import tiny_mels, tiny_sounds, tiny_zoo
+from helpers.tiny_runs import SaveAfter, build, fit, state
 
 from lightning_gans import models, zoo
 from lightning_gans.errors import InputError
+from lightning_gans.training.checkpoints import CheckpointFiles
 from lightning_gans.zoo import moved
 from lightning_gans.zoo.moved import ANY, Dropped, Without
 
@@ -213,3 +215,15 @@ def test_vocoders_of_older_versions_load(name, options, today, tmp_path):
     loaded, mel = zoo.load(tmp_path / "old.ckpt"), torch.rand(1, 8, 9) - 3
     assert type(loaded).__name__ == today
     torch.testing.assert_close(loaded.vocode(mel, seed=0), module.vocode(mel, seed=0), rtol=0, atol=1e-5)
+
+
+def test_a_checkpoint_of_the_logit_form_of_controlgan_resumes(tmp_path):
+    module = build("controlgan_logit")
+    fit(module, callbacks=[saver := SaveAfter(tmp_path / "today.ckpt", batches=2)], max_steps=4)
+    content = torch.load(saver.path, weights_only=True)
+    content["model"], content["hyper_parameters"]["discriminator"] = "ControlGAN", "logit"
+    content["state_dict"] |= {"balance": torch.zeros(()), "measure": torch.zeros(2)}
+    torch.save(content, tmp_path / "old.ckpt")
+    resumed = build("controlgan_logit", seed=1)
+    fit(resumed, resume=tmp_path / "old.ckpt", max_steps=4, plugins=[CheckpointFiles(moved.checkpoint)])
+    torch.testing.assert_close(state(resumed), state(module), rtol=0, atol=0)
