@@ -78,7 +78,7 @@ def test_the_newest_is_that_written_last(tmp_path):
 def test_the_same_command_starts_a_run_and_goes_on_with_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     said: list[str] = []
-    monkeypatch.setattr(cli, "rank_zero_info", said.append)
+    monkeypatch.setattr(cli.resume, "rank_zero_info", said.append)
     job = ["--run.mode=offline", "--run.id=job-1", "--ckpt_path=last"]
     for epochs in (1, 2):
         fit(*job, f"--trainer.max_epochs={epochs}")
