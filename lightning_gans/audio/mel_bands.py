@@ -15,7 +15,7 @@ from lightning_gans.audio.resampling import torchaudio_functional
 def tensorflow_mel_matrix(n_mels: int, n_freqs: int, sample_rate: int, f_min: float, f_max: float) -> Tensor:
     """Mel bands as TensorFlow's ``linear_to_mel_weight_matrix`` has them: HTK's scale, triangles linear in mel.
 
-    torchaudio's and librosa's HTK bands are linear in Hz. No band is normalised, and bin 0 (the mean) belongs to none.
+    torchaudio's and librosa's HTK bands are linear in Hz. No band is normalized, and bin 0 (the mean) belongs to none.
 
     Args:
         n_mels: M.

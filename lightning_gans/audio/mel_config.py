@@ -25,7 +25,7 @@ CONVENTIONS: dict[str, dict[str, Any]] = {
     "bigvgan": dict(f_max=8000.0, epsilon=1e-9),
     # https://github.com/maum-ai/univnet
     "univnet": dict(sample_rate=24000, n_mels=100, f_max=12000.0, epsilon=1e-9),
-    # https://github.com/kan-bayashi/ParallelWaveGAN, which then normalises each band by its mean and deviation
+    # https://github.com/kan-bayashi/ParallelWaveGAN, which then normalizes each band by its mean and deviation
     "parallel_wavegan": dict(log="log10", floor=1e-10, framing="center", f_min=80.0, f_max=7600.0),
     # https://github.com/gemelo-ai/vocos, mel-24khz
     "vocos": dict(sample_rate=24000, n_mels=100, floor=1e-7, scale="htk", norm=None, framing="center"),

@@ -11,6 +11,7 @@ from torch.nn.functional import pad
 
 from lightning_gans.audio.mel import bank
 from lightning_gans.audio.mel_config import MelConfig, difference
+from lightning_gans.audio.resampling import torchaudio_functional
 from lightning_gans.audio.stft import hann
 from lightning_gans.errors import InputError
 
@@ -30,8 +31,8 @@ def convert(
         mel: (..., M, L) in the source's convention.
         source: The convention of ``mel``.
         target: That of the result.
-        source_statistics: Mean and deviation, (M,) each, by which ``mel`` was normalised; None if it was not.
-        target_statistics: Those by which to normalise the result.
+        source_statistics: Mean and deviation, (M,) each, by which ``mel`` was normalized; None if it was not.
+        target_statistics: Those by which to normalize the result.
 
     Returns:
         (..., M, L), float32.
@@ -67,7 +68,7 @@ def griffin_lim_of_mel(mel: Tensor, config: MelConfig, length: int, iterations: 
     the result is always the same.
 
     Args:
-        mel: (..., M, L) in the convention, not normalised.
+        mel: (..., M, L) in the convention, not normalized.
         config: The convention.
         length: T, samples to return, at most ``config.samples(L)``.
         iterations: Projections.
@@ -87,19 +88,18 @@ def griffin_lim_of_mel(mel: Tensor, config: MelConfig, length: int, iterations: 
         shape, mel = mel.shape[:-2], mel.reshape(-1, *mel.shape[-2:]).float()
         bands = mel.exp() if config.log == "ln" else 10**mel
         magnitude = (torch.linalg.pinv(bank(config, mel.device)) @ bands).clamp(min=0)  # (N, F, L)
-        magnitude = pad(magnitude, (1, 1), mode="replicate")  # whole overlap at both ends
-        options = dict(
-            n_fft=config.n_fft,
-            hop_length=config.hop_length,
-            win_length=config.win_length,
-            window=hann(config.win_length, mel.device),
+        audio = torchaudio_functional().griffinlim(
+            pad(magnitude, (1, 1), mode="replicate"),  # whole overlap at both ends
+            hann(config.win_length, mel.device),
+            config.n_fft,
+            config.hop_length,
+            config.win_length,
+            power=1.0,
+            n_iter=iterations,
+            momentum=MOMENTUM,
+            length=None,
+            rand_init=False,
         )
-        spectrum, previous = magnitude.to(torch.complex64), 0
-        for _ in range(iterations):
-            estimate = torch.stft(torch.istft(spectrum, **options), return_complex=True, **options)
-            ahead = estimate + MOMENTUM * (estimate - previous)
-            spectrum, previous = magnitude * ahead / ahead.abs().clamp(min=1e-8), estimate
-        audio = torch.istft(spectrum, **options)
         # The middle of the frame that was put in front lies this far before the first sample.
         before = config.hop_length // 2 if config.framing == "hop" else config.hop_length
         return audio[:, before : before + length].reshape(*shape, length)

@@ -27,7 +27,7 @@ def unlikely(mel: Tensor, config: MelConfig) -> str:
         return ""
     likely = floors or [name for name, other in known.items() if low > other.lowest - 1e-2 and high < highest(other)]
     if abs(mean) < 0.7 and 0.4 < deviation < 1.6 and not floors:
-        guess = "they look normalised by the mean and deviation of each band, which has to be undone"
+        guess = "they look normalized by the mean and deviation of each band, which has to be undone"
     elif likely:
         guess = f"they look like {' or '.join(likely)}"
     else:

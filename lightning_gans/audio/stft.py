@@ -1,7 +1,7 @@
-"""Signal processing that papers, data sets and metrics share: short-time Fourier transforms, mel bands, sound files.
+"""Short-time Fourier transforms as TensorFlow frames them, their inverse, and the method of Griffin and Lim.
 
-Functions of tensors work on (..., T) samples in [-1, 1] and on any device. Transforms run in float32 whatever the
-autocast setting: the logarithm of a half-precision magnitude is mostly rounding.
+They work on (..., T) samples in [-1, 1] and on any device, in float32 whatever the autocast setting: the logarithm of a
+half-precision magnitude is mostly rounding.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def stft(audio: Tensor, n_fft: int, hop_length: int) -> Tensor:
         frames = math.ceil(audio.shape[-1] / hop_length)
         audio = pad(audio, (0, (frames - 1) * hop_length + n_fft - audio.shape[-1]))
         spectrum = torch.stft(
-            audio.flatten(0, -2) if audio.dim() > 1 else audio,
+            audio.reshape(-1, audio.shape[-1]),
             n_fft,
             hop_length,
             window=hann(n_fft, audio.device),
             center=False,
             return_complex=True,
         )
-        return spectrum.unflatten(0, audio.shape[:-1]) if audio.dim() > 2 else spectrum
+        return spectrum.view(*audio.shape[:-1], *spectrum.shape[1:])
 
 
 def istft(spectrum: Tensor, n_fft: int, hop_length: int, length: int, normalized: bool = True) -> Tensor:

@@ -15,7 +15,7 @@ Reduction = Literal["sum", "mean", "official"]
 
 
 def feature_matching(real: Outputs, fake: Outputs, reduction: Reduction = "sum") -> Tensor:
-    """Mean absolute differences of feature maps, in float32 under any precision (Kumar et al. 2019, MelGAN, eq. 4).
+    """Mean absolute differences of feature maps, in float32 under any precision (Kumar et al. 2019, section 2.3).
 
     Args:
         real: What the discriminator returns for real audio. No gradient flows into it.

@@ -1,6 +1,6 @@
 """Distances of magnitude spectra at several resolutions at once.
 
-See Yamamoto et al. 2020, Parallel WaveGAN, section 3.1, https://arxiv.org/abs/1910.11480. Not stated there: taken from
+See Yamamoto et al. 2020, Parallel WaveGAN, https://arxiv.org/abs/1910.11480. Not stated there: taken from
 https://github.com/kan-bayashi/ParallelWaveGAN: the power's floor, the padding, the norms over a whole batch.
 """
 

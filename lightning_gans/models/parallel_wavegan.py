@@ -80,7 +80,7 @@ class ConditionNetwork(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """A gated, dilated convolution (section 3.1 of the paper), conditioned on features."""
+    """A gated, dilated convolution as in WaveNet, but not causal, conditioned on features."""
 
     def __init__(self, dilation: int, kernel: int, residual: int, gate: int, skip: int, aux: int) -> None:
         super().__init__()

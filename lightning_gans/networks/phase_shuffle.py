@@ -1,4 +1,4 @@
-"""WaveGAN's phase shuffle."""
+"""WaveGAN's phase shuffle (Donahue et al. 2019, section 3.3, https://arxiv.org/abs/1802.04208)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from lightning_gans.errors import check_choice
 
 
 class PhaseShuffle(nn.Module):
-    """Shifts (B, C, L) by a number of steps drawn anew from -n to n, the gap filled by reflection (section 3.3).
+    """Shifts (B, C, L) by a number of steps drawn anew from -n to n, the gap filled by reflection.
 
     Args:
         n: Largest shift, less than L; 0 leaves the input as it is.

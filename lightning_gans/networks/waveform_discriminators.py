@@ -19,7 +19,7 @@ SLOPE = 0.2
 
 
 class ScaleDiscriminator(nn.Module):
-    """MelGAN's window-based discriminator of one scale (Kumar et al. 2019, appendix A).
+    """MelGAN's window-based discriminator of one scale (Kumar et al. 2019, section 2.2).
 
     Six feature maps, then the logits, one per 256 samples.
 
@@ -78,7 +78,7 @@ class MultiScaleDiscriminator(nn.Module):
 
 
 class SampleDiscriminator(nn.Module):
-    """Parallel WaveGAN's discriminator: a logit for each sample, from the 77 around it (Yamamoto et al. 2020, 2.2).
+    """Parallel WaveGAN's discriminator: a logit for each sample, from the 77 around it (Yamamoto et al. 2020).
 
     Ten dilated convolutions without any change of rate. The dilations are those of the implementation that the field
     uses (https://github.com/kan-bayashi/ParallelWaveGAN): 1, 1, 2, 3, ..., 8, 1.

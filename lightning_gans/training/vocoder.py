@@ -81,7 +81,7 @@ class Vocoder(AdversarialModule):
 
     @torch.no_grad()
     def mel(self, audio: Tensor | np.ndarray) -> Tensor:
-        """The very features that the model is trained on: one frame per whole hop, not normalised.
+        """The very features that the model is trained on: one frame per whole hop, not normalized.
 
         Args:
             audio: (B, 1, T), (B, T) or (T,), in [-1, 1], at the model's ``sample_rate``.
@@ -106,7 +106,7 @@ class Vocoder(AdversarialModule):
         """Turn log-mel features into sound, with weight norm folded for the duration of the call.
 
         Args:
-            mel: Features in the model's convention, not normalised: a tensor (B, M, L) or (M, L), or a numpy array
+            mel: Features in the model's convention, not normalized: a tensor (B, M, L) or (M, L), or a numpy array
                 (L, M), as text-to-speech systems save them.
             seed: Of the noise, where the model takes any: the same seed gives the same sound on every device; None for
                 new noise at each call.

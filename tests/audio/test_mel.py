@@ -336,7 +336,7 @@ def test_the_likely_convention_is_named(given, taken, guess):
     assert guess in unlikely(example(given), MelConfig.of(taken))
 
 
-def test_normalised_features_are_recognised():
+def test_normalized_features_are_recognised():
     mel = torch.randn(80, 100)
-    assert "they look normalised" in unlikely(mel, MelConfig.of("parallel_wavegan"))
-    assert "they look normalised" in unlikely(mel, MelConfig.of("melgan"))
+    assert "they look normalized" in unlikely(mel, MelConfig.of("parallel_wavegan"))
+    assert "they look normalized" in unlikely(mel, MelConfig.of("melgan"))

@@ -19,7 +19,7 @@ from lightning_gans.audio.files import write_wav
 from lightning_gans.data import AudioFolder
 from lightning_gans.losses import gradient_penalty
 from lightning_gans.models import SpecGAN, WaveGAN
-from lightning_gans.models.wavegan import PhaseShuffle
+from lightning_gans.networks.phase_shuffle import PhaseShuffle
 
 BATCH, LENGTH, SAMPLE_RATE = 8, 16384, 16000
 CLIPS = 96

@@ -9,7 +9,6 @@ its own. With one thread, seconds are CPU time, which other processes hardly tou
 
 from __future__ import annotations
 
-import contextlib
 import json
 import resource
 import statistics
@@ -17,18 +16,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from unittest import mock
 
 import numpy as np
 import torch
 from lightning import Callback, Trainer
 from torch import Tensor
 
+from lightning_gans import cpu
 from lightning_gans.audio.files import write_wav
 from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
+from lightning_gans.losses.adversarial import hinge_d, least_squares_d, least_squares_g, wasserstein_g
 from lightning_gans.losses.features import feature_matching
 from lightning_gans.models import MelGAN, ParallelWaveGAN
 from lightning_gans.training.vocoder import Vocoder
@@ -53,22 +53,15 @@ def batch_of(module: Vocoder) -> MelBatch:
     return MelBatch(torch.randn(crops, 80, frames), torch.rand(crops, 1, samples) - 0.5)
 
 
-@contextlib.contextmanager
-def plain_layers() -> Iterator[None]:
-    """Networks layer by layer, as on accelerators."""
-    with contextlib.ExitStack() as stack:
-        for name in ("vocoder_networks", "models.melgan", "models.parallel_wavegan"):
-            stack.enter_context(mock.patch(f"lightning_gans.{name}.runs_eagerly_on_cpu", lambda _: False))
-        yield
-
-
 def plain_loop(module: Vocoder) -> Callable[[MelBatch], None]:
     """A step of the plain loop, in the precision that it is called under."""
     generator, discriminator = module.generator, module.discriminator
     if isinstance(module, MelGAN):
         optimizers = [torch.optim.Adam(n.parameters(), 1e-4, (0.5, 0.9)) for n in (generator, discriminator)]
+        adversarial_d, adversarial_g = hinge_d, wasserstein_g
     else:
         optimizers = [torch.optim.RAdam(n.parameters(), 1e-4, eps=1e-6) for n in (generator, discriminator)]
+        adversarial_d, adversarial_g = least_squares_d, least_squares_g
 
     def update(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
@@ -76,23 +69,23 @@ def plain_loop(module: Vocoder) -> Callable[[MelBatch], None]:
         optimizer.step()
 
     def step(batch: MelBatch) -> None:
-        noise = torch.randn_like(batch.audio)
-        fake = module(batch.mel, noise)
+        inputs = [batch.mel, torch.randn_like(batch.audio)] if module.takes_noise else [batch.mel]
+        fake = module(*inputs)
         of_fake = discriminator(fake)
-        loss_g = sum(module.loss.generator(maps[-1], None) for maps in of_fake)
+        loss_g = sum(adversarial_g(logits) for logits, _ in of_fake)
         if isinstance(module, MelGAN):
             with torch.no_grad():
                 of_real = discriminator(batch.audio)
-            loss_g = loss_g + 10 * feature_matching(of_real, of_fake)
+            loss_g = loss_g + 10 * feature_matching(of_real, of_fake, "official")
         else:
             loss_g = 4 * loss_g + sum(module.stft_loss(fake, batch.audio))
         update(optimizers[0], loss_g)
         with torch.no_grad():
-            fake = module(batch.mel, noise)
+            fake = module(*inputs)
         of_real, of_fake = discriminator(batch.audio), discriminator(fake)
         update(
             optimizers[1],
-            sum(module.loss.discriminator(r[-1], f[-1]) for r, f in zip(of_real, of_fake, strict=True)),
+            sum(adversarial_d(r, f) for (r, _), (f, _) in zip(of_real, of_fake, strict=True)),
         )
 
     return step
@@ -139,7 +132,7 @@ def plain_step(paper: str, precision: str) -> Callable[[], None]:
 
     def call() -> None:
         # Called from within the Trainer's step or on its own: the precision is set either way.
-        with plain_layers(), torch.autocast("cpu", torch.bfloat16, enabled=precision != "32-true"):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision != "32-true"):
             step(batch)
 
     return call
@@ -155,17 +148,17 @@ def synthesis(paper: str, precision: str, examples: int, form: str = "both", tim
     module = build(paper).eval()
     mel = torch.randn(examples, 80, SYNTHESES[examples])
     audio = examples * SYNTHESES[examples] * module.mel_config.hop_length / module.sample_rate
-    forms = {"ours": contextlib.nullcontext, "plain": plain_layers}
-    forms = [context for name, context in forms.items() if form in ("both", name)]
+    forms = {"ours": cpu.put_in_place, "plain": cpu.take_off}
+    forms = [choose for name, choose in forms.items() if form in ("both", name)]
     taken = []
     with torch.autocast("cpu", torch.bfloat16, enabled=precision != "32-true"):
         for _ in range(times):
             taken.append([])
-            for context in forms:
-                with context():
-                    start = clock()
-                    module.vocode(mel, seed=0)
-                    taken[-1].append((clock() - start) / audio)
+            for choose in forms:
+                choose(module)
+                start = clock()
+                module.vocode(mel, seed=0)
+                taken[-1].append((clock() - start) / audio)
     return taken[1:]
 
 
