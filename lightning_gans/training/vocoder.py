@@ -114,7 +114,7 @@ class Vocoder(AdversarialModule):
                 rounding. All at once when not given.
 
         Returns:
-            (B, 1, T), T = L * hop_length, on the module's device; B is 1 for a single mel.
+            (B, 1, T), T = L * hop_length, on the module's device and in its precision; B is 1 for a single mel.
 
         Raises:
             InputError: for another number of bands, axes in another order, values that are not finite, too few frames.
@@ -125,7 +125,7 @@ class Vocoder(AdversarialModule):
         if step < 1:
             raise InputError(f"chunk_frames is {chunk_frames}; expected at least 1")
         noise = self.noise(len(mel), frames * hop, seed)
-        mel = pad(mel, (self.context, self.context), mode="replicate")
+        mel = pad(mel.to(self.mel_mean.dtype), (self.context, self.context), mode="replicate")
         chunks = []
         with cached():
             for start in range(0, frames, step):
@@ -136,7 +136,7 @@ class Vocoder(AdversarialModule):
         return torch.cat(chunks, -1)
 
     def noise(self, num: int, samples: int, seed: int | None = None) -> Tensor | None:
-        """(num, 1, samples) from N(0, 1), drawn on the CPU so that a seed means the same everywhere.
+        """(num, 1, samples) from N(0, 1), drawn on the CPU in float32 so that a seed means the same everywhere.
 
         None for models that take none.
         """
@@ -144,7 +144,7 @@ class Vocoder(AdversarialModule):
             return None
         generator = torch.Generator()
         generator.seed() if seed is None else generator.manual_seed(seed)
-        return torch.randn(num, 1, samples, generator=generator).to(self.device)
+        return torch.randn(num, 1, samples, generator=generator).to(self.mel_mean)
 
     def fresh_noise(self, mel: Tensor) -> Tensor:
         """Noise (B, 1, T) for mels (B, M, L + 2 * context), of the generator and the device that a run draws from."""

@@ -75,6 +75,12 @@ MOVED: dict[str, dict[str, Rule]] = {
         "discriminator": Dropped(("parallel_wavegan",), "expected parallel_wavegan or multi_scale"),
         "feature_weight": Dropped((0.0,), "use MultiScaleParallelWaveGAN, whose features are matched"),
     },
+    "MultiScaleParallelWaveGAN": {
+        "discriminator": Dropped(("multi_scale",), "use ParallelWaveGAN, which has that discriminator"),
+    },
+    "STFTMelGAN": {
+        "fm_scale": Dropped(("paper",), "give feature_weight times 0.2667, as maps are summed as in the paper"),
+    },
 }
 """Class name to the arguments that it had, and no longer has or takes in the same way."""
 
@@ -112,6 +118,17 @@ def _melgan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     }
 
 
+def _stft_melgan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """MelGAN's words for what melgan_lj001 names today."""
+    if "discriminator" in arguments:
+        arguments["multi_scale"] = arguments.pop("discriminator") == "multi_scale"
+    if "aux_weight" in arguments:
+        arguments["stft_weight"] = arguments.pop("aux_weight")
+    if arguments.pop("aux_loss", "stft") == "none":
+        arguments["stft_weight"] = 0.0
+    return "STFTMelGAN", arguments
+
+
 def _parallel_wavegan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """With MelGAN's discriminator it is MultiScaleParallelWaveGAN, which has no presets."""
     if arguments.get("discriminator") != "multi_scale":
@@ -146,6 +163,7 @@ RECAST: dict[str, Callable[[dict[str, Any]], tuple[str, dict[str, Any]]]] = {
     "ControlGAN": _controlgan,
     "MelGAN": _melgan,
     "ParallelWaveGAN": _parallel_wavegan,
+    "STFTMelGAN": _stft_melgan,
     "WaveGAN": _wavegan,
 }
 """Class name to what makes today's class and arguments of its own, where several arguments decide together."""

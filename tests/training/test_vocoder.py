@@ -6,6 +6,7 @@ import torch
 from helpers.tiny_mels import FRAMES, MEL, TinyMels, sounds, tiny_melgan, tiny_parallel_wavegan, tiny_stft_melgan
 from helpers.tiny_runs import TinyClips, fit, weights
 
+from lightning_gans import cpu
 from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
 from lightning_gans.models.melgan import MelGAN
@@ -33,6 +34,18 @@ def test_shapes_that_vocode_takes(build):
     assert torch.equal(model.vocode(mel[0].T.numpy(), seed=3), one)
     assert torch.equal(model.vocode(mel[0].T.numpy().astype(np.float64), seed=3), one)
     assert not audio.requires_grad
+
+
+@pytest.mark.parametrize("build", VOCODERS)
+@pytest.mark.parametrize("dtype, error", [(torch.float64, 1e-5), (torch.bfloat16, 0.05)])
+@pytest.mark.parametrize("form", [cpu.put_in_place, cpu.take_off])
+def test_models_in_other_precisions(build, dtype, error, form):
+    model, mel = build(), mels(2, 9)
+    expected = model.vocode(mel, seed=3)
+    form(model.to(dtype))
+    audio = model.vocode(mel, seed=3)
+    assert audio.dtype == dtype
+    assert (audio - expected).abs().max() < error * expected.abs().max()
 
 
 def test_the_seed():

@@ -182,6 +182,14 @@ def test_melgan_of_seungwonpark():
     assert today["loss"] == "least_squares" and "fm_scale" not in today
 
 
+def test_older_words_for_stft_melgan():
+    """Which melgan_lj001 names today."""
+    given = {"aux_loss": "none", "discriminator": "parallel_wavegan", "fm_scale": "paper"}
+    assert moved.translate("STFTMelGAN", given) == ("STFTMelGAN", {"stft_weight": 0.0, "multi_scale": False})
+    with pytest.raises(InputError, match=r"fm_scale='official'; give feature_weight times 0\.2667"):
+        moved.translate("STFTMelGAN", {"fm_scale": "official"})
+
+
 def test_the_discriminator_of_parallel_wavegan():
     given = {"preset": "ljspeech", "discriminator": "parallel_wavegan", "feature_weight": 0.0, "layers": 9}
     assert moved.translate("ParallelWaveGAN", given) == ("ParallelWaveGAN", {"preset": "ljspeech", "layers": 9})
