@@ -1,19 +1,22 @@
-"""The import rules, and what adding a paper takes: a model, a config, a card, a test, and one import line."""
+"""The import rules, and what adding a paper takes: its file, a config, and one import."""
 
 import ast
-import importlib.util
+import csv
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
-from helpers.tiny_runs import Log, SaveAfter, fit, weights
-from helpers.tiny_zoo import FILLED, rewrite
+from helpers.small_run import QUIET
 from importlinter.cli import lint_imports
+from torch import Tensor
 
 import lightning_gans
-from lightning_gans import models, zoo
+from lightning_gans import models
 from lightning_gans.audio import CONVENTIONS
-from lightning_gans.zoo.weights import build, fetch
 
 PACKAGE = Path(lightning_gans.__file__).parent
 ROOT = PACKAGE.parent
@@ -30,7 +33,7 @@ from lightning_gans.training.adversarial_module import AdversarialModule
 class Tomorrow(AdversarialModule):
     """Two linear maps and the hinge loss."""
 
-    def __init__(self, image_size: int = 32, latent_dim: int = 4, lr: float = 1e-3) -> None:
+    def __init__(self, image_size: int = 64, latent_dim: int = 4, lr: float = 1e-3) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.generator = nn.Sequential(nn.Linear(latent_dim, image_size**2), nn.Tanh())
@@ -60,6 +63,14 @@ class Tomorrow(AdversarialModule):
     def configure_optimizers(self):
         return [torch.optim.Adam(network.parameters(), self.hparams.lr) for network in self.children()]
 '''
+
+NEW_CONFIG = """\
+model: {class_path: Tomorrow, init_args: {image_size: 32}}
+data: {class_path: Digits, init_args: {batch_size: 300}}
+trainer: {max_epochs: 50, val_check_interval: 3, log_every_n_steps: 1}
+evaluation: {metrics: [sliced_wasserstein]}
+checkpoint: {monitor: val/sliced_wasserstein, save_top_k: -1}
+"""
 
 
 @pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="the rules stand in the checkout's pyproject.toml")
@@ -97,33 +108,50 @@ def test_a_paper_has_its_files(paper):
     assert "https://arxiv.org/abs/" in (PACKAGE / "models" / f"{file}.py").read_text().partition("\n\n")[0]
 
 
-def test_a_new_paper(tmp_path, monkeypatch):
-    """Thirty lines, and a name in ``models``: it trains, resumes, samples, and goes into the zoo and back."""
-    path = tmp_path / "tomorrow.py"
-    path.write_text(NEW_PAPER)
-    spec = importlib.util.spec_from_file_location("tomorrow", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(models, "Tomorrow", module.Tomorrow, raising=False)
-    monkeypatch.setattr(models, "__all__", [*models.__all__, "Tomorrow"])
+def values(checkpoint: Path) -> dict[str, Tensor]:
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
 
-    model, log = models.Tomorrow(), Log()
-    before = weights(model)
-    saver = SaveAfter(tmp_path / "run.ckpt", batches=6)
-    trainer = fit(model, callbacks=[saver], logger=log, max_steps=9)
-    assert trainer.global_step == 9
-    assert all(not torch.equal(before[key], tensor) for key, tensor in weights(model).items())
-    assert log.lines[0]["generator_updates"] == 1
-    assert log.lines[0]["train/grad_norm_g"] > 0
 
-    resumed = models.Tomorrow()
-    fit(resumed, resume=saver.path, max_steps=9)
-    torch.testing.assert_close(weights(resumed), weights(model), rtol=0, atol=0)
+def test_a_new_paper(tmp_path):
+    """A model's file, a config and an import: the command line trains, resumes, samples and exports the paper."""
+    package = tmp_path / "lightning_gans"
+    shutil.copytree(PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__", "*.safetensors"))
+    (package / "models" / "tomorrow.py").write_text(NEW_PAPER)
+    with (package / "models" / "__init__.py").open("a") as file:
+        file.write('from lightning_gans.models.tomorrow import Tomorrow\n\n__all__ += ["Tomorrow"]\n')
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    (tmp_path / "configs" / "tomorrow_digits.yaml").write_text(NEW_CONFIG)
+    (tmp_path / "zoo").mkdir()
 
-    trainer.save_checkpoint(tmp_path / "end.ckpt")
-    exported = zoo.export(tmp_path / "end.ckpt", tmp_path / "zoo", "tomorrow_noise", half=False)
-    loaded = build(fetch(exported.weights))
-    assert dict(loaded.hparams) == dict(image_size=32, latent_dim=4, lr=1e-3)
-    rewrite(exported.card, **FILLED)
-    monkeypatch.setenv("LIGHTNING_GANS_ZOO", str(tmp_path / "zoo"))
-    torch.testing.assert_close(zoo.load("tomorrow_noise").sample(3, seed=0), model.sample(3, seed=0), rtol=0, atol=0)
+    runs, short = Path("runs/lightning_gans"), f"--config tomorrow_digits {' '.join(QUIET)} --trainer.max_steps"
+    commands = [
+        f"fit {short} 3 --run.id begun",
+        f"fit {short} 6 --run.id begun --ckpt_path last",
+        f"fit {short} 6 --run.id whole",
+        f"test {short} 6 --ckpt_path {runs}/whole/checkpoints/last.ckpt",
+        f"zoo export {runs}/whole/checkpoints/last.ckpt --output zoo --name tomorrow_digits --float32",
+        f"sample {runs}/whole/checkpoints/last.ckpt --num 4 --output of_run.png",
+        "sample zoo/tomorrow_digits.safetensors --num 4 --output of_zoo.png",
+    ]
+    script = "import sys; from lightning_gans.__main__ import main\nfor line in sys.stdin: main(line.split())"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        input="\n".join(commands),
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path), "WANDB_MODE": "disabled", "LIGHTNING_GANS_DATA": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "test/sliced_wasserstein" in done.stdout
+
+    begun, whole = (values(tmp_path / runs / name / "checkpoints" / "last.ckpt") for name in ("begun", "whole"))
+    torch.testing.assert_close(begun, whole, rtol=0, atol=0)
+    before = values(tmp_path / runs / "begun" / "checkpoints" / "00000003.ckpt")
+    assert all(not torch.equal(before[key], whole[key]) for key in whole)
+    rows = list(csv.DictReader((tmp_path / runs / "begun" / "metrics.csv").open()))
+    rows = [row for row in rows if row["train/loss_g"]]
+    assert [float(row["generator_updates"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert all(float(row["train/grad_norm_g"]) > 0 for row in rows)
+    assert (tmp_path / "of_run.png").read_bytes() == (tmp_path / "of_zoo.png").read_bytes()
