@@ -8,7 +8,7 @@ import yaml
 from lightning_gans import data, models
 from lightning_gans.audio import MelConfig
 from lightning_gans.cli import train as cli
-from lightning_gans.data.audio.base import AudioDataModule
+from lightning_gans.data.audio.folder import AudioFolder
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import METRICS
@@ -39,7 +39,7 @@ def test_every_config_builds_a_model_that_fits_its_data(name, monkeypatch, tmp_p
     if isinstance(built.datamodule, ImageDataModule):
         monkeypatch.setattr(built.datamodule, "num_classes", built.datamodule.num_classes or built.model.num_classes)
         check_data(built.model, built.datamodule)
-    if isinstance(built.datamodule, AudioDataModule):
+    if isinstance(built.datamodule, AudioFolder):
         check_data(built.model, built.datamodule)
         return
     if isinstance(built.model, Vocoder):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import torch
 from lightning import LightningDataModule
@@ -20,10 +20,6 @@ from lightning_gans.data.loading import (
     position,
 )
 from lightning_gans.errors import InputError, one_line
-
-OnBadFile = Literal["error", "skip"]
-SKIP = ", or leave them out with --data.on_bad_file skip"
-"""The end of the message on files that cannot be used, where they can be skipped."""
 
 
 def data_root(root: str | Path | None) -> Path:

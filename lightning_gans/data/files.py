@@ -12,11 +12,13 @@ from torch import Tensor
 
 from lightning_gans.errors import InputError
 
+Stamps = dict[str, tuple[int, int]]
+"""Size and time of change by path."""
 NAMED = 10
 """How many files a message names."""
 
 
-def walk(root: Path, suffixes: tuple[str, ...]) -> dict[str, tuple[int, int]]:
+def walk(root: Path, suffixes: tuple[str, ...]) -> Stamps:
     """Size and time of change of each file below a folder that ends so, by its path inside, sorted.
 
     Follows links to folders, but enters none twice; hidden files and folders are left out.
@@ -24,7 +26,7 @@ def walk(root: Path, suffixes: tuple[str, ...]) -> dict[str, tuple[int, int]]:
     Raises:
         InputError: for a folder or a file that cannot be read.
     """
-    found: dict[str, tuple[int, int]] = {}
+    found: Stamps = {}
     entered = {os.path.realpath(root)}
     try:
         for folder, subfolders, names in os.walk(root, onerror=_fail, followlinks=True):
@@ -54,7 +56,7 @@ def has_suffix(name: str, suffixes: tuple[str, ...]) -> bool:
     return path.suffix.lower() in suffixes and not hidden
 
 
-def files_below(root: Path, folder: str, suffixes: tuple[str, ...], what: str) -> dict[str, tuple[int, int]]:
+def files_below(root: Path, folder: str, suffixes: tuple[str, ...], what: str) -> Stamps:
     """As ``walk`` of ``root/folder``, where there must be such files.
 
     Args:

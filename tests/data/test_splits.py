@@ -5,21 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_gans.data.splits import only_split, split_files
+from lightning_gans.data.splits import Patterns, only_split
 from lightning_gans.errors import InputError
 
 NAMES = st.lists(st.from_regex(r"[ab]/[xyz][0-9]{1,3}\.wav", fullmatch=True), min_size=1, unique=True)
-NONE = dict(train_pattern=None, val_pattern=None, test_pattern=None)
 
 
 def split(names: list[str], validation: float = 0.0, **patterns: str) -> dict[str, list[str]]:
-    rows = split_files(names, NONE | patterns, validation)
+    rows = Patterns(**patterns, validation=validation).split(names)
     return {name: [names[row] for row in of_split] for name, of_split in rows.items()}
 
 
 @given(NAMES, st.floats(0, 0.99), st.sampled_from([None, "^a/"]), st.sampled_from([None, "x"]), st.randoms())
 def test_every_file_belongs_to_one_split_whatever_the_order(names, validation, train_pattern, test_pattern, random):
-    given_patterns = {"train_pattern": train_pattern, "test_pattern": test_pattern}
+    given_patterns = {"train": train_pattern, "test": test_pattern}
     patterns = {key: pattern for key, pattern in given_patterns.items() if pattern is not None}
     if not all(any(pattern.strip("^") in name for name in names) for pattern in patterns.values()):
         with pytest.raises(InputError, match="finds none of"):
@@ -41,32 +40,32 @@ def test_every_file_belongs_to_one_split_whatever_the_order(names, validation, t
         assert of_split == sorted(of_split, key=names.index)
     # what is decoded alone is split as before
     stamps = dict.fromkeys(names, (0, 0))
-    kept = list(only_split(stamps, split_files(names, NONE | patterns, validation)))
+    kept = list(only_split(stamps, Patterns(**patterns, validation=validation).split(names)))
     assert set(kept) == set(used) and split(kept, validation, **patterns) == splits
 
 
 def test_held_out_files_are_not_trained_on_whatever_the_train_pattern_finds():
     names = ["ann_1", "ann_2", "bob_1", "bob_2", "eve_1"]
-    assert split(names, train_pattern="ann|bob", val_pattern="_2", test_pattern="eve") == {
+    assert split(names, train="ann|bob", val="_2", test="eve") == {
         "train": ["ann_1", "bob_1"],
         "val": ["ann_2", "bob_2"],
         "test": ["eve_1"],
     }
-    assert split(names, train_pattern="bob", val_pattern="ann")["train"] == ["bob_1", "bob_2"]
-    assert split(names, val_pattern="_")["train"] == []
+    assert split(names, train="bob", val="ann")["train"] == ["bob_1", "bob_2"]
+    assert split(names, val="_")["train"] == []
 
 
-@pytest.mark.parametrize("name", ["train_pattern", "val_pattern", "test_pattern"])
+@pytest.mark.parametrize("name", ["train", "val", "test"])
 def test_a_pattern_that_finds_nothing(name):
-    with pytest.raises(InputError, match=f"^{name} 'x' finds none of 2 files, such as ann"):
+    with pytest.raises(InputError, match=f"^{name}_pattern 'x' finds none of 2 files, such as ann"):
         split(["ann", "bob"], **{name: "x"})
 
 
 def test_two_patterns_that_find_the_same_file():
     with pytest.raises(InputError, match="both find 1 files: ann_1;"):
-        split(["ann_1", "ann_2"], val_pattern="1", test_pattern="1|2")
+        split(["ann_1", "ann_2"], val="1", test="1|2")
 
 
 def test_rows_are_whole_numbers():
-    rows = split_files(["a"], NONE | {"val_pattern": "a"})
+    rows = Patterns(val="a").split(["a"])
     assert all(of_split.dtype == np.int64 for of_split in rows.values())

@@ -18,12 +18,12 @@ from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
 from torch import Tensor, nn
 
-from lightning_gans.data.audio.base import AudioDataModule
+from lightning_gans.data.audio.folder import AudioFolder
 from lightning_gans.data.audio.slicing import AudioClips
 from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.data.mels.base import MelDataModule
+from lightning_gans.data.mels.folder import MelFolder
 from lightning_gans.models import (
     CGAN,
     DCGAN,
@@ -97,7 +97,7 @@ class TinyImages(ImageDataModule):
         self.splits = {"train": data, "val": data.part(0, 8), "test": data.part(0, 8)}
 
 
-class TinyClips(AudioDataModule):
+class TinyClips(AudioFolder):
     """Noise whose loudness is the class; the same at each call."""
 
     num_classes = CLASSES
@@ -116,20 +116,24 @@ class TinyClips(AudioDataModule):
             for split, part in rows.items()
         }
 
+    def prepare_data(self) -> None:
+        """There are no files."""
 
-class TinySpeech(MelDataModule):
+
+class TinySpeech(MelFolder):
     """Tones with noise, a few frames longer than a crop; the same at each call."""
 
     def __init__(self, module: Vocoder, batch_size: int = 4, count: int = 16) -> None:
         hop = module.mel_config.hop_length
         crops = dict(crop=FRAMES * hop, gain=(0.5, 1.0), batch_size=batch_size)
         super().__init__(mel=module.hparams.mel, context=module.context, **crops)
+        self.hparams.pop("module")  # which no checkpoint should hold
         samples = (sounds(count, FRAMES + 8, hop).numpy() * 30000).astype(np.int16)
         length = samples.shape[-1]
         names, start = [str(i) for i in range(count)], length * np.arange(count)
         made = Sounds(names, samples.ravel(), start, np.full(count, length), 1, self.sample_rate, {}, {})
         rows = {"train": np.arange(count), "val": np.arange(2), "test": np.arange(2, 4)}
-        self.splits = self._split(Path("generated"), made, None, rows)
+        self.splits = self._split(made, None, rows)
 
     def prepare_data(self) -> None:
         """There are no files."""

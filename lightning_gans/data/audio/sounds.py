@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_gans.data.audio.decoding import decode, measure
 from lightning_gans.data.caching import cache_path, packed
-from lightning_gans.data.files import describe_broken
+from lightning_gans.data.files import Stamps, describe_broken
 from lightning_gans.data.loading import evenly
 from lightning_gans.errors import InputError
 
@@ -47,6 +47,7 @@ class Sounds:
         broken: Why the others could not be decoded.
         silent: Files of zeros only.
         clipped: How many samples are at full scale, for files with more than ``CLIPPED``.
+        root: Where the files lie.
     """
 
     names: list[str]
@@ -59,6 +60,7 @@ class Sounds:
     broken: dict[str, str]
     silent: list[str] = field(default_factory=list)
     clipped: dict[str, int] = field(default_factory=dict)
+    root: Path = Path()
 
     def __getitem__(self, row: int) -> np.ndarray:
         """(C, T) of one file."""
@@ -82,30 +84,26 @@ class Sounds:
         """Hours of sound in some of the files."""
         return float(self.length[rows].sum()) / self.sample_rate / 3600
 
-    def report(self, folder: Path, on_bad_file: str = "error", way_out: str = "") -> None:
+    def report(self, on_bad_file: str) -> None:
         """Say what was resampled or left out.
 
-        Args:
-            folder: Where the files lie.
-            on_bad_file: ``skip`` leaves out what cannot be used.
-            way_out: The end of the message otherwise.
-
         Raises:
-            InputError: for files that cannot be used, unless they are to be skipped and others are left.
+            InputError: for files that cannot be used, unless ``on_bad_file`` is ``skip`` and others are left.
         """
         if self.broken:
-            message = describe_broken("sound", folder, self.broken)
+            message = describe_broken("sound", self.root, self.broken)
             if on_bad_file == "error" or not self.names:
-                raise InputError(f"{message}; replace or remove them{way_out}")
+                fix = "replace or remove them, or leave them out with --data.on_bad_file skip"
+                raise InputError(f"{message}; {fix}")
             rank_zero_info(f"{message}; they are left out")
         rates = [f"{n} of {rate} Hz" for rate, n in sorted(self.source_rates.items()) if rate != self.sample_rate]
         if rates:
-            rank_zero_info(f"{folder}: files are resampled to {self.sample_rate} Hz: {', '.join(rates)}")
+            rank_zero_info(f"{self.root}: files are resampled to {self.sample_rate} Hz: {', '.join(rates)}")
 
 
 def decoded_sounds(
     root: Path,
-    stamps: dict[str, tuple[int, int]],
+    stamps: Stamps,
     sample_rate: int,
     channels: int,
     peak: float | None = None,
@@ -154,4 +152,24 @@ def decoded_sounds(
     samples, index = packed(path, "decoded sounds", np.int16, list(stamps), read, facts)
     index |= {key: np.array(index[key], np.int64) for key in ("start", "length")}
     index["source_rates"] = {int(rate): count for rate, count in index["source_rates"].items()}
-    return Sounds(samples=samples, channels=channels, sample_rate=sample_rate, **index)
+    return Sounds(samples=samples, channels=channels, sample_rate=sample_rate, root=root, **index)
+
+
+def too_short(split: str, what: str, length: np.ndarray, needed: int, sample_rate: int, fix: str) -> str:
+    """What to say of a split that gives no example.
+
+    Args:
+        split: Its name.
+        what: What an example is.
+        length: (N,) samples of its files.
+        needed: Samples of an example, at least.
+        sample_rate: In Hz.
+        fix: What to use instead.
+    """
+    if not len(length):
+        return f"no file is left for {split}; use more files, or hold out fewer"
+    longest = f"{length.max()} samples ({length.max() / sample_rate:.2f} s at {sample_rate} Hz)"
+    return (
+        f"no {split} {what}: the longest of {len(length)} files has {longest}, at least {needed}"
+        f" ({needed / sample_rate:.2f} s) are needed; use {fix}"
+    )

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile
 
-from lightning_gans.data.files import first_names, has_suffix, walk
+from lightning_gans.data.files import Stamps, first_names, has_suffix, walk
 from lightning_gans.errors import InputError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
@@ -23,7 +23,7 @@ class ImageFiles:
         InputError: for an archive that is damaged or cut short.
     """
 
-    def __init__(self, root: Path, stamps: dict[str, tuple[int, int]] | None = None) -> None:
+    def __init__(self, root: Path, stamps: Stamps | None = None) -> None:
         self.root = root
         self.archive: ZipFile | None = None
         if stamps is not None or root.is_dir():

@@ -13,7 +13,7 @@ from lightning_gans.data.images.files import SUFFIXES, ImageFiles
 from lightning_gans.data.images.lists import Box, read_attributes, read_boxes
 from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.data.splits import require_splits
+from lightning_gans.data.splits import require_share
 from lightning_gans.errors import InputError
 
 
@@ -62,7 +62,7 @@ class ImageFolder(ImageDataModule):
         if crop is not None and (crop < 1 or boxes is not None):
             clash = "" if boxes is None else ", with boxes"
             raise InputError(f"crop is {crop}{clash}; expected at least 1, and no boxes")
-        require_splits({}, validation)
+        require_share(validation)
         if attributes and attribute_file is None:
             raise InputError(f"attributes {', '.join(attributes)} without an attribute_file that lists them")
         self.save_hyperparameters(logger=False)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from lightning_gans.data.caching import cache_path, packed
+from lightning_gans.data.files import Stamps
 
 FORMAT = 2
 """Raise it when the same files give other values, so that old caches are left alone."""
@@ -53,7 +54,7 @@ class Mels:
         return Mels(list(names), self.values, self.start[rows], self.length[rows], {})
 
 
-def read_mels(root: Path, stamps: dict[str, tuple[int, int]], n_mels: int) -> Mels:
+def read_mels(root: Path, stamps: Stamps, n_mels: int) -> Mels:
     """Read ``.npy`` files of (L, M) or (M, L), or take the result of an earlier time from the cache.
 
     Which axis is which is told by the number of bands; where a file has as many frames, by the other files.

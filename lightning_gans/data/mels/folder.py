@@ -1,84 +1,221 @@
-"""Any folder of sound files, for vocoders; with mels beside them or without."""
+"""Any folder of sound files for vocoders: crops with their log-mel spectrograms, whole utterances to be judged by."""
 
 from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
-from lightning_gans.data.audio.sounds import SUFFIXES, Sounds
-from lightning_gans.data.base import SKIP, OnBadFile, require_choice
-from lightning_gans.data.files import files_below, walk
-from lightning_gans.data.mels.base import MelDataModule
+from lightning_gans.audio import MelConfig, unlikely
+from lightning_gans.data.audio.decoding import INT16_STEPS
+from lightning_gans.data.audio.sounds import SUFFIXES, Sounds, decoded_sounds, too_short
+from lightning_gans.data.base import SplitDataModule, require_choice, require_positive, seed
+from lightning_gans.data.batches import MelBatch, MelSource
+from lightning_gans.data.files import Stamps, files_below, first_names, walk
+from lightning_gans.data.mels.crops import MelCrops, MelExamples, Utterances, to_batch
 from lightning_gans.data.mels.files import Mels, read_mels
-from lightning_gans.data.splits import require_splits, split_files
+from lightning_gans.data.splits import Patterns, only_split
 from lightning_gans.errors import InputError
 
+LEAST_FRAMES = 16
+"""Held-out files of fewer frames are left out: networks that reflect their input cannot take them."""
 
-class MelFolder(MelDataModule):
+
+class MelFolder(SplitDataModule):
     """The sound files in ``root/folder`` and its sub-folders, of any format that soundfile reads, decoded once.
+
+    Training batches are random crops. Those of validation, test and prediction are whole utterances, one per batch and
+    cut to whole frames; where their number is no multiple of the number of processes, the longest are cut in two.
+    Frames of a crop equal those of the whole utterance: the mel is made on the device from the crop and what lies
+    around it, after the gain.
 
     Several channels are averaged, other sample rates are resampled to that of the mel. Files that are no sound, cut
     short, empty or silent are errors, or left out with a note.
 
     With ``mel_suffix``, the mels come from files beside the sounds, such as those that a text-to-speech system predicts
     for them: ``a.npy`` beside ``a.wav``, floats of shape (L, M) or (M, L), in the convention of ``mel`` and not
-    normalized by statistics. They are read as they are, so that nothing that changes the sound goes with them, and
-    training files shorter than a crop are always left out.
+    normalized by statistics. They are read as they are, so that nothing that changes the sound goes with them.
 
     Held-out files: those that ``val_pattern`` and ``test_pattern`` find. Without ``val_pattern``, the files with the
     smallest SHA-256 hashes of their paths are the validation set; without ``test_pattern``, it is the test set too.
 
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
-        folder: The sounds' folder, relative to ``root``; patterns are searched in paths relative to it.
+        folder: The sounds' folder, relative to ``root``.
+        mel: The convention of the mels: a name, or a mapping with a name and the fields that differ from it. When not
+            given, the model's on the command line, else ``parallel_wavegan``.
+        crop: T, samples of a training crop; a multiple of the hop.
+        context: Frames that the mel has beyond either end of the audio, where the outermost frame of an utterance is
+            repeated. When not given, the model's on the command line, else 0.
+        normalize: ``peak_file`` scales each file so that its loudest sample is ``peak``.
+        peak: In (0, 1].
+        gain: Bounds of a uniform gain of training crops, such as [0.3, 1.0]; none when not given.
+        trim_silence: Cut off both ends of each file as far as they are 60 dB below its loudest frame.
         mel_suffix: Ending of the mel files' names, in place of the sounds', such as ``.npy``.
+        train_pattern: Regular expression that finds the training files by their paths relative to the folder; all that
+            are not held out when not given.
+        val_pattern: The same for the validation files.
+        test_pattern: The same for the test files.
         validation: Share of the files held out without a ``val_pattern``; 0 validates on the training files.
+        short: Training files shorter than a crop: ``pad`` puts zeros behind them, ``skip`` leaves them out. With mel
+            files, they are always left out.
         on_bad_file: What to do with files that cannot be used: ``error``, or ``skip`` with a note.
-        options: As ``MelDataModule``.
+        crops_per_file: In each epoch.
+        batch_size: Training crops per step and process.
+        num_workers: Loader processes; 0 is fastest, since decoding is done once.
+
+    Attributes:
+        splits: ``train`` crops, ``val`` and ``test`` utterances.
+        mel: The convention.
+        sample_rate: In Hz, that of the convention.
+        audio_kind: ``mel``.
+
+    Raises:
+        InputError: for values that do not go together.
     """
 
-    way_out = SKIP
+    splits: dict[str, MelExamples]
+    audio_kind = "mel"
+    things = "examples"
 
     def __init__(
         self,
         root: str | None = None,
         *,
         folder: str = ".",
+        mel: str | dict[str, Any] | None = None,
+        crop: int = 25600,
+        context: int | None = None,
+        normalize: Literal["none", "peak_file"] = "none",
+        peak: float = 0.95,
+        gain: tuple[float, float] | None = None,
+        trim_silence: bool = False,
         mel_suffix: str | None = None,
+        train_pattern: str | None = None,
+        val_pattern: str | None = None,
+        test_pattern: str | None = None,
         validation: float = 0.1,
-        on_bad_file: OnBadFile = "error",
-        **options: Any,
+        short: Literal["pad", "skip"] = "pad",
+        on_bad_file: Literal["error", "skip"] = "error",
+        crops_per_file: int = 1,
+        batch_size: int = 6,
+        num_workers: int = 0,
     ) -> None:
-        super().__init__(root, **options)
-        require_splits({}, validation)
+        super().__init__(root, batch_size, 1, num_workers)
+        require_positive(crop=crop, crops_per_file=crops_per_file)
+        self.mel = MelConfig.of("parallel_wavegan" if mel is None else mel)
+        hop = self.mel.hop_length
+        if crop % hop:
+            near = " or ".join(f"{n * hop} ({n} frames)" for n in (crop // hop, crop // hop + 1) if n)
+            reason = f"is no whole number of frames of {hop} samples (mel {self.mel.name})"
+            raise InputError(f"crop is {crop} samples, which {reason}; use {near}")
+        if context is not None and context < 0:
+            raise InputError(f"context is {context}; expected 0 or more")
+        require_choice("normalize", normalize, "none", "peak_file")
+        if not 0 < peak <= 1:
+            raise InputError(f"peak is {peak}; expected a number above 0, up to 1")
+        if gain is not None and not (len(gain) == 2 and 0 < gain[0] <= gain[1] <= 1):
+            raise InputError(f"gain is {gain}; expected two numbers, 0 < low <= high <= 1, such as [0.3, 1.0]")
+        require_choice("short", short, "pad", "skip")
         require_choice("on_bad_file", on_bad_file, "error", "skip")
         if mel_suffix is not None:
             if not mel_suffix.endswith(".npy"):
                 raise InputError(f"mel_suffix is {mel_suffix!r}; expected an ending such as .npy or _mel.npy")
-            changes = {"normalize peak_file": self.peak, "gain": self.gain, "trim_silence": self.trim_silence}
+            changes = {"normalize peak_file": normalize == "peak_file", "gain": gain, "trim_silence": trim_silence}
             if clash := [name for name, value in changes.items() if value]:
                 raise InputError(
                     f"{' and '.join(clash)} would change the sound and not its mel file; leave it out, or leave out"
                     " mel_suffix to make the mels from the sound"
                 )
+        self.patterns = Patterns(train_pattern, val_pattern, test_pattern, validation)
         self.save_hyperparameters(logger=False)
-        self.folder, self.mel_suffix = folder, mel_suffix
-        self.validation, self.on_bad_file = validation, on_bad_file
+        self.folder, self.path, self.mel_suffix = folder, self.root / folder, mel_suffix
+        self.sample_rate, self.context, self.crop = self.mel.sample_rate, context or 0, crop
+        self.peak = peak if normalize == "peak_file" else None
+        self.gain = None if gain is None else (float(gain[0]), float(gain[1]))
+        self.trim_silence, self.short, self.crops_per_file = trim_silence, short, crops_per_file
+        self.on_bad_file = on_bad_file
 
-    def _rows(self, names: list[str]) -> dict[str, np.ndarray]:
-        return split_files(names, self.patterns, self.validation)
+    def prepare_data(self) -> None:
+        """Fill the caches on one process, so that the others find them."""
+        self._sounds()
 
-    def _files(self) -> tuple[Path, dict[str, tuple[int, int]]]:
-        return self.root / self.folder, files_below(self.root, self.folder, SUFFIXES, "sound file")
+    def on_after_batch_transfer(self, batch: MelSource | MelBatch, dataloader_idx: int) -> MelBatch:
+        """Scale the samples to [-1, 1] and make the mel, on the device."""
+        if isinstance(batch, MelSource):
+            return to_batch(batch, self.mel, self.context)
+        return MelBatch(batch.mel, batch.audio.float().div_(INT16_STEPS))
 
-    def _mels(self, folder: Path, sounds: Sounds) -> tuple[Sounds, Mels | None]:
-        if self.mel_suffix is None:
-            return sounds, None
-        path = {name: str(PurePosixPath(name).with_suffix("")) + self.mel_suffix for name in sounds.names}
-        there = walk(folder, (".npy",))
-        mels = read_mels(folder, {p: there[p] for p in path.values() if p in there}, self.mel.n_mels)
+    def _load(self) -> dict[str, MelExamples]:
+        sounds, mels = self._sounds()
+        sounds.report(self.on_bad_file)
+        clipped = [f"{name} ({count} samples)" for name, count in sounds.clipped.items() if name not in sounds.broken]
+        if clipped:
+            rank_zero_warn(
+                f"{len(clipped)} sound file(s) in {sounds.root} reach full scale often and may be clipped:"
+                f" {first_names(clipped)}; they are used, remove them if they sound distorted"
+            )
+        if mels and mels.names and (reason := unlikely(torch.from_numpy(mels.some()).mT, self.mel)):
+            rank_zero_warn(f"{sounds.root}: {reason}")
+        return self._split(sounds, mels, self._rows(sounds.names))
+
+    def _split(self, sounds: Sounds, mels: Mels | None, rows: dict[str, np.ndarray]) -> dict[str, MelExamples]:
+        """The data sets of the splits, each given by the rows of its files.
+
+        Raises:
+            InputError: for a split that gives no example.
+        """
+        hop, crop_frames = self.mel.hop_length, self.crop // self.mel.hop_length
+        frames = sounds.length // hop if mels is None else np.minimum(sounds.length // hop, mels.length)
+        pad = self.short == "pad" and mels is None  # there is no mel of the zeros
+        splits: dict[str, MelExamples] = {}
+        for split, of_split in {**rows, "val": rows.get("val", rows["train"])}.items():
+            least = LEAST_FRAMES if split != "train" else 1 if pad else crop_frames
+            used = of_split[frames[of_split] >= least]
+            if not len(used):
+                fix = "--data.short pad, a smaller --data.crop or " if split == "train" and least > 1 else ""
+                args = sounds.length[of_split], least * hop, self.sample_rate, f"{fix}longer files"
+                raise InputError(too_short(split, "example", *args))
+            if len(used) < len(of_split):
+                rank_zero_info(
+                    f"{sounds.root}: {len(of_split) - len(used)} {split} file(s) have fewer than {least} frame(s)"
+                    f" ({least * hop / self.sample_rate:.2f} s) and are left out"
+                )
+            examples = sounds, used, self.mel, self.context, mels
+            if split != "train":
+                splits[split] = Utterances(*examples)
+                continue
+            if padded := int((frames[used] < crop_frames).sum()):
+                rank_zero_info(f"{sounds.root}: {padded} {split} file(s) are shorter than a crop; zeros follow them")
+            drawn: dict[str, Any] = dict(per_file=self.crops_per_file, gain=self.gain, seed=seed())
+            splits[split] = MelCrops(*examples, crop_frames=crop_frames, **drawn)
+        listed = ", ".join(f"{len(p.rows)} {name} ({60 * sounds.hours(p.rows):.1f} min)" for name, p in splits.items())
+        rank_zero_info(f"{sounds.root}: files at {self.sample_rate} Hz: {listed}")
+        return splits
+
+    def _for_evaluation(self, split: str, world_size: int) -> Utterances:
+        part = self.splits[split]
+        return Utterances(part.sounds, part.rows, self.mel, self.context, part.mels, parts=world_size)
+
+    def _sounds(self) -> tuple[Sounds, Mels | None]:
+        """The files of the splits, decoded, with their mels where those come from files too.
+
+        Silent files are as broken as those that are no sound.
+        """
+        folder, stamps = self._files()
+        stamps = only_split(stamps, self._rows(list(stamps)))  # a wrong pattern is told before minutes of decoding
+        sounds = decoded_sounds(folder, stamps, self.sample_rate, 1, self.peak, self.trim_silence)
+        sounds = sounds.without(dict.fromkeys(sounds.silent, "silent: all samples are 0"))
+        return (sounds, None) if self.mel_suffix is None else self._with_mels(sounds, self.mel_suffix)
+
+    def _with_mels(self, sounds: Sounds, suffix: str) -> tuple[Sounds, Mels]:
+        """The sounds that have a mel of their length, and those mels."""
+        path = {name: str(PurePosixPath(name).with_suffix("")) + suffix for name in sounds.names}
+        there = walk(sounds.root, (".npy",))
+        mels = read_mels(sounds.root, {p: there[p] for p in path.values() if p in there}, self.mel.n_mels)
         length = dict(zip(mels.names, mels.length.tolist(), strict=True))
         broken = {}
         for name, samples in zip(sounds.names, sounds.length.tolist(), strict=True):
@@ -88,9 +225,17 @@ class MelFolder(MelDataModule):
             elif mel in mels.broken:
                 broken[name] = f"{mel}: {mels.broken[mel]}"
             elif abs(length[mel] - expected) > 1:
-                broken[name] = (
-                    f"{mel} has {length[mel]} frames, {samples} samples at {self.sample_rate} Hz make {expected} of"
-                    f" {self.mel.hop_length}"
-                )
+                made = f"{samples} samples at {self.sample_rate} Hz make {expected} of {self.mel.hop_length}"
+                broken[name] = f"{mel} has {length[mel]} frames, {made}"
         sounds = sounds.without(broken)
         return sounds, mels.of([path[name] for name in sounds.names])
+
+    # ---- what other data sets of vocoders do otherwise
+
+    def _files(self) -> tuple[Path, Stamps]:
+        """The folder, and the size and time of change of its files."""
+        return self.path, files_below(self.root, self.folder, SUFFIXES, "sound file")
+
+    def _rows(self, names: list[str]) -> dict[str, np.ndarray]:
+        """The rows of each split's files."""
+        return self.patterns.split(names)

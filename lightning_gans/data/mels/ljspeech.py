@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from lightning_gans.data.files import missing, walk
-from lightning_gans.data.mels.base import MelDataModule
-from lightning_gans.data.splits import split_files
+from lightning_gans.data.files import Stamps, missing, walk
+from lightning_gans.data.mels.folder import MelFolder
 from lightning_gans.errors import InputError
 
 CLIPS = 13_100
@@ -18,30 +17,27 @@ HELD_OUT = 250
 NAME = "LJSpeech-1.1"
 
 
-class LJSpeech(MelDataModule):
+class LJSpeech(MelFolder):
     """24 hours of one English speaker reading, 22050 Hz, 13,100 clips of 1 to 10 seconds.
 
-    Looked for in ``root/LJSpeech-1.1/wavs`` (torchaudio's layout) and in ``root/wavs``; where there is none, torchaudio
-    downloads the 2.7 GB into the first.
+    Looked for in ``LJSpeech-1.1/wavs`` (torchaudio's layout) of ``root`` and in ``wavs``; where there is none,
+    torchaudio downloads the 2.7 GB into the first.
 
     Of the complete set, the last 250 clips by name are for testing, the 250 before them for validation, the others for
-    training. Of a part of it, the patterns say which clips are.
+    training. Patterns split it otherwise, and say how a part of it is split.
 
     Args:
         root: Folder of data sets; ``$LIGHTNING_GANS_DATA``, else ``data``, when not given.
         complete: True insists on all 13,100 clips; False takes those that are there, and needs a ``val_pattern``.
-        options: As ``MelDataModule``; patterns are searched in names such as ``LJ001-0001.wav``.
+        options: Of ``MelFolder``; patterns are searched in names such as ``LJ001-0001.wav``.
     """
 
     def __init__(self, root: str | None = None, *, complete: bool = True, **options: Any) -> None:
         super().__init__(root, **options)
-        given = [name for name, pattern in self.patterns.items() if pattern is not None]
-        if "val_pattern" not in given and (given or not complete):
-            reason = f"{given[0]} is given" if given else "complete is false"
-            raise InputError(
-                f"{reason}, so that the official clips are not those held out; give --data.val_pattern too"
-            )
-        self.save_hyperparameters(logger=False)
+        given = [*self.patterns.given(), *([] if complete else ["complete"])]
+        if given and self.patterns.val is None:
+            reason = "complete is false" if given == ["complete"] else f"{given[0]}_pattern is given"
+            raise InputError(f"{reason}, so that the official clips are not held out; give --data.val_pattern too")
         self.complete = complete
 
     def prepare_data(self) -> None:
@@ -49,10 +45,7 @@ class LJSpeech(MelDataModule):
         self._located(download=True)
         super().prepare_data()
 
-    def _find(self) -> Path | None:
-        return next((folder for folder in (self.root / NAME / "wavs", self.root / "wavs") if folder.is_dir()), None)
-
-    def _files(self) -> tuple[Path, dict[str, tuple[int, int]]]:
+    def _files(self) -> tuple[Path, Stamps]:
         folder = self._located()
         stamps = walk(folder, (".wav",))
         if not stamps or (self.complete and len(stamps) != CLIPS):
@@ -63,17 +56,20 @@ class LJSpeech(MelDataModule):
         return folder, stamps
 
     def _rows(self, names: list[str]) -> dict[str, np.ndarray]:
-        if self.patterns["val_pattern"] is not None:
-            return split_files(names, self.patterns)
+        if self.patterns.given():
+            return super()._rows(names)
         train, val, test = np.split(np.arange(len(names)), (-2 * HELD_OUT, -HELD_OUT))  # of sorted names
         return {"train": train, "val": val, "test": test}
+
+    def _find(self) -> Path | None:
+        return next((folder for folder in (self.path / NAME / "wavs", self.path / "wavs") if folder.is_dir()), None)
 
     def _missing(self) -> str:
         archive = "https://data.keithito.com/data/speech/LJSpeech-1.1.tar.bz2"
         brings = f", or connect to the network once to download {archive}"
-        return missing("LJ Speech", f"the folder {NAME}/wavs or wavs", self.root, brings)
+        return missing("LJ Speech", f"the folder {NAME}/wavs or wavs", self.path, brings)
 
     def _download(self) -> None:
         from torchaudio.datasets import LJSPEECH  # extracts, and checks the archive's SHA-256
 
-        LJSPEECH(str(self.root), download=True)
+        LJSPEECH(str(self.path), download=True)

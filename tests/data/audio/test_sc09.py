@@ -67,10 +67,10 @@ def test_an_incomplete_set(generated, monkeypatch):
         ready(generated)
     assert str(error.value).endswith("--data.complete false")
     said = []
-    monkeypatch.setattr("lightning_gans.data.audio.sc09.rank_zero_info", said.append)
+    monkeypatch.setattr("lightning_gans.data.audio.folder.rank_zero_info", said.append)
     data = ready(generated, complete=False)
     assert data.splits["val"].label.tolist() == [0, 1, 2, 3, 4, 5, 7, 8, 9]
-    assert said == [f"SC09 v0.01: not the complete set, but the files of {folder}: 20 train, 9 val, 10 test"]
+    assert said[0].startswith(f"{folder}: 39 files") and said[0].endswith("clips: 20 train, 9 val, 10 test")
     for word in WORDS:
         (folder / word / "c_nohash_0.wav").unlink()
     with pytest.raises(InputError, match="no file is left for test"):
@@ -84,7 +84,7 @@ def test_what_is_damaged_is_named(generated):
     with pytest.raises(InputError, match=r"1 sound file.* cannot be used: two/a_nohash_0.wav \(cut short: its header"):
         ready(generated)
     (folder / "testing_list.txt").unlink()
-    with pytest.raises(InputError, match=r"testing_list.txt cannot be read .* fetch it again"):
+    with pytest.raises(InputError, match=r"testing_list.txt cannot be read .* fetch Speech"):
         ready(generated)
 
 
@@ -150,3 +150,9 @@ def test_the_real_sample(data_root):
     audio = data.on_after_batch_transfer(next(iter(data.train_dataloader())), 0).audio
     assert audio.shape == (62, 1, 16384)
     assert not audio[..., 16000:].any()
+
+
+def test_another_split(generated):
+    data = ready(generated, train_pattern="/[cd]_", val_pattern="/a_", label_pattern=None)
+    assert {split: len(clips) for split, clips in data.splits.items()} == {"train": 20, "val": 10, "test": 10}
+    assert data.test_is_validation and data.splits["train"].label.bincount().tolist() == [2] * 10

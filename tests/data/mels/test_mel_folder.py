@@ -10,7 +10,7 @@ from torch import nn
 from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.data.mels.base import LEAST_FRAMES
+from lightning_gans.data.mels.folder import LEAST_FRAMES
 from lightning_gans.errors import InputError
 
 HOP, BANDS = 16, 6
@@ -34,7 +34,7 @@ def said(monkeypatch) -> list[str]:
     """What is told to the user."""
     lines: list[str] = []
     for name in ("rank_zero_info", "rank_zero_warn"):
-        monkeypatch.setattr(f"lightning_gans.data.mels.base.{name}", lines.append)
+        monkeypatch.setattr(f"lightning_gans.data.mels.folder.{name}", lines.append)
     monkeypatch.setattr("lightning_gans.data.audio.sounds.rank_zero_info", lines.append)
     return lines
 
