@@ -92,7 +92,7 @@ def steps_of(name: str, tiny: bool, folder: str) -> tuple[float, float]:
         *("--run.mode=offline", f"--run.folder={folder}"),
     ]
     here = Path(__file__).parent
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here.parent)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here)])}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     figures = re.search(r"a step takes (\S+) (\S+) s", done.stdout)
     assert done.returncode == 0 and figures, done.stderr[-2000:]
