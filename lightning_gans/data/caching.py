@@ -16,7 +16,7 @@ import numpy as np
 
 from lightning_gans.errors import InputError, one_line
 
-CHUNK = 512
+CHUNK = 128
 """Files that are decoded before the first of them has to be written: they are in memory."""
 
 
