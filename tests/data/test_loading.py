@@ -5,6 +5,7 @@ from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -12,7 +13,8 @@ from hypothesis import strategies as st
 from lightning import Callback, LightningModule, Trainer
 from torch import nn
 
-from lightning_gans.data.batches import ImageBatch
+from lightning_gans.data import AudioFolder, MelFolder
+from lightning_gans.data.batches import AudioBatch, ImageBatch, MelBatch
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory, even_batch_size
 from lightning_gans.errors import InputError
@@ -223,6 +225,50 @@ def test_a_resumed_run_goes_on_with_loader_processes(tmp_path):
     for index in (2, 4, 6, 7):  # in the first epoch, at its last batch, after it, in the second
         path, step = saver.saved[index]
         assert fit(tmp_path, 2, path, num_workers=1) == straight[step:], path.name
+
+
+class Noting(LightningModule):
+    """Notes the sums of what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(1))
+        self.seen: list[list[float]] = []
+
+    def training_step(self, batch: AudioBatch | MelBatch) -> torch.Tensor:
+        self.seen.append([part.double().sum().item() for part in batch])
+        return self.weight.sum()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+@pytest.mark.parametrize("kind", ["clips", "crops"])
+def test_a_resumed_run_goes_on_with_what_is_drawn_anew_in_each_epoch(tmp_path, sound, kind):
+    for index in range(9):
+        noise = np.random.default_rng(index).integers(-8000, 8000, 700).astype(np.int16)
+        sound(tmp_path / "sounds" / f"{index}.wav", noise, rate=8000)
+    mel = dict(name="melgan", sample_rate=8000, n_fft=64, win_length=64, hop_length=16, n_mels=6)
+    common = dict(root=str(tmp_path / "sounds"), batch_size=2, val_pattern="0")
+
+    def seen(resume: Path | None = None, saver: Callback | None = None, num_workers: int = 0) -> list[list[float]]:
+        if kind == "clips":
+            data = AudioFolder(length=32, sample_rate=8000, slicing="random", num_workers=num_workers, **common)
+        else:
+            data = MelFolder(mel=mel, crop=160, gain=(0.3, 1.0), num_workers=num_workers, **common)
+        module = Noting()
+        options = dict(max_epochs=3, limit_val_batches=0, callbacks=saver, default_root_dir=tmp_path)
+        quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
+        trainer = Trainer(accelerator="cpu", devices=1, **options, **quiet)
+        trainer.fit(module, data, ckpt_path=resume, weights_only=True)
+        return module.seen
+
+    saver = SaveEverywhere(tmp_path)
+    straight = seen(saver=saver)
+    assert len(straight) == len(set(map(tuple, straight))) == 12  # three epochs of four whole batches
+    path_of = {step: path for path, step in saver.saved if "batch" in path.name}
+    for step, num_workers in ((2, 0), (4, 0), (7, 1)):
+        assert seen(path_of[step], num_workers=num_workers) == straight[step:], step
 
 
 def test_somebody_else_may_go_through_the_training_images(tmp_path):

@@ -4,8 +4,6 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from lightning import Callback, LightningModule, Trainer
-from torch import nn
 
 from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data import MelFolder
@@ -270,7 +268,7 @@ def test_mels_of_another_convention(pairs, said):
     assert said[0].startswith(f"{pairs / 'talk'}: the mel has values from -11.51 to ")
 
 
-# ---- several processes, resuming
+# ---- several processes
 
 
 def place(world_size: int, rank: int) -> SimpleNamespace:
@@ -307,56 +305,3 @@ def test_processes_share_the_crops_of_one(talk):
         return sorted(found)
 
     assert len(set(seen(1))) == 6 and seen(1) == seen(2) == seen(3)
-
-
-class Recorder(LightningModule):
-    """Notes the mels that it is given."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(10, 1)
-        self.seen: list[float] = []
-
-    def training_step(self, batch: MelBatch) -> torch.Tensor:
-        self.seen.append(batch.mel.double().sum().item())
-        return self.layer(batch.mel).mean()
-
-    def validation_step(self, batch: MelBatch) -> None: ...
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        return torch.optim.SGD(self.parameters(), 0.1)
-
-
-class Save(Callback):
-    """A checkpoint after each batch."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def on_train_batch_end(self, trainer: Trainer, *_) -> None:
-        trainer.save_checkpoint(self.folder / f"{trainer.global_step}.ckpt")
-
-
-def fit(root: Path, resume: Path | None = None, saver: Callback | None = None) -> list[float]:
-    module, data = Recorder(), MelFolder(str(root), mel=MEL, crop=CROP, batch_size=2, val_pattern="0", gain=(0.3, 1.0))
-    trainer = Trainer(
-        accelerator="cpu",
-        devices=1,
-        max_epochs=3,
-        limit_val_batches=0,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        callbacks=saver,
-        default_root_dir=root,
-    )
-    trainer.fit(module, data, ckpt_path=resume, weights_only=True)
-    return module.seen
-
-
-def test_a_resumed_run_goes_on_with_the_same_crops(talk):
-    straight = fit(talk, saver=Save(talk))
-    assert len(straight) == len(set(straight)) == 9
-    for step in (2, 3, 7):
-        assert fit(talk, talk / f"{step}.ckpt") == straight[step:], step
