@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import os
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback
-from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 
@@ -20,17 +17,13 @@ from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import InputError
 from lightning_gans.tracking.recorded import NAME, read_rows
 
-SECONDS = 5.0
-"""For which a row may wait to be written."""
-
 
 class WriteMetrics(Callback):
     """Adds ``metrics.csv`` to a run that has a logger, and so a folder of its own."""
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
-        if trainer.fast_dev_run or not trainer.loggers:
-            return
-        if not any(isinstance(logger, (CSVLogger, MetricsFile)) for logger in trainer.loggers):
+        has_one = any(isinstance(logger, (CSVLogger, MetricsFile)) for logger in trainer.loggers)
+        if trainer.loggers and not has_one and not trainer.fast_dev_run:
             trainer.loggers.append(MetricsFile(run_folder(trainer)))
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
@@ -40,21 +33,17 @@ class WriteMetrics(Callback):
 
 
 class MetricsFile(Logger):
-    """Writes whole rows at a time, by rank 0 alone, at most every ``SECONDS`` and before each checkpoint.
-
-    Args:
-        folder: Of the run; one that is resumed goes on in its file.
+    """Written by rank 0 alone, line by line, so that a kill loses nothing; a resumed run goes on in its file.
 
     Raises:
-        InputError: from all methods that write, where that fails.
+        InputError: where it cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
         self.path = folder / NAME
         self.columns: list[str] = []
-        self.rows: list[Mapping[str, float]] = []
-        self.written = 0.0
+        self.file: Any = None
 
     @property
     def name(self) -> str:
@@ -65,54 +54,44 @@ class MetricsFile(Logger):
     @rank_zero_only
     def cut(self, samples_seen: float) -> None:
         """Drop what was recorded behind the checkpoint that training goes on from, since it comes again."""
-        rows = read_rows(self.path) if self.path.is_file() else []
-        self.columns = [*dict.fromkeys(name for row in rows for name in row)]
-        self._replace([*takewhile(lambda row: row.get("samples_seen", 0) <= samples_seen, rows)])
+        if self.path.is_file():
+            self._rewrite((), lambda row: row.get("samples_seen", 0) <= samples_seen)
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        self.rows.append(metrics)
-        if time.monotonic() - self.written > SECONDS:
-            self.flush()
+        if self.file is None or not metrics.keys() <= {*self.columns}:
+            self._rewrite(metrics, lambda row: True)
+        self._write(lambda: csv.DictWriter(self.file, self.columns).writerow(metrics))
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """They are in ``config.yaml``."""
 
-    def after_save_checkpoint(self, checkpoint_callback: ModelCheckpoint) -> None:
-        self.flush()
+    def _rewrite(self, columns: Iterable[str], keep: Callable[[dict[str, float]], bool]) -> None:
+        """With more columns, or up to a row that is not kept; a reader sees the old file or the new one."""
+        rows = [*takewhile(keep, read_rows(self.path))]
+        self.columns = [*dict.fromkeys([*(name for row in rows for name in row), *columns])]
+        self._write(lambda: self._replace(rows))
 
-    def finalize(self, status: str) -> None:
-        self.flush()
+    def _replace(self, rows: list[dict[str, float]]) -> None:
+        part = self.path.with_name(f".{NAME}.part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, self.columns)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(part, self.path)
+        self.finalize("")
+        self.file = self.path.open("a", buffering=1, newline="", encoding="utf-8")
 
-    @rank_zero_only
-    def flush(self) -> None:
-        """Write the rows that wait."""
-        rows, self.rows, self.written = self.rows, [], time.monotonic()
-        added = [name for name in dict.fromkeys(name for row in rows for name in row) if name not in self.columns]
-        if added:
-            self.columns += added
-            self._replace([*(read_rows(self.path) if self.path.is_file() else []), *rows])
-        elif rows:
-            self._write("a", self.path, self._text(rows))
-
-    def _replace(self, rows: Sequence[Mapping[str, float]]) -> None:
-        """Write the file anew, as its columns or rows are others; a reader sees the old one or the new one."""
-        if self.columns:
-            part = self.path.with_name(f".{NAME}.part")
-            self._write("w", part, self._text([dict(zip(self.columns, self.columns, strict=True)), *rows]))
-            os.replace(part, self.path)
-
-    def _text(self, rows: Sequence[Mapping[str, Any]]) -> str:
-        text = io.StringIO()
-        csv.DictWriter(text, self.columns).writerows(rows)
-        return text.getvalue()
-
-    def _write(self, mode: str, path: Path, text: str) -> None:
+    def _write(self, write: Callable[[], object]) -> None:
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open(mode, newline="", encoding="utf-8") as file:
-                file.write(text)
+            write()
         except OSError as error:
             raise InputError(
-                f"{path} cannot be written ({error.strerror}); make room, or give another folder with --run.folder"
+                f"{self.path} cannot be written ({error.strerror}); make room, or give another folder with --run.folder"
             ) from error
+
+    def finalize(self, status: str) -> None:
+        if self.file is not None:
+            self.file.close()
+            self.file = None

@@ -43,8 +43,7 @@ def read_run(folder: str | Path) -> Run:
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"there is no run {folder}; give folders of runs, such as runs/lightning_gans/NAME")
-    table = folder / NAME
-    rows = [row for row in read_rows(table) if AXIS in row] if table.is_file() else []
+    rows = [row for row in read_rows(folder / NAME) if AXIS in row]
     if not rows:
         raise InputError(
             f"{folder} has no {NAME} with {AXIS} in it; give folders of runs, such as runs/lightning_gans/NAME"
@@ -59,11 +58,11 @@ def read_run(folder: str | Path) -> Run:
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``metrics.csv``, also of a CSVLogger's: numbers by name.
+    """The rows of a ``metrics.csv``, also of a CSVLogger's: numbers by name; none where there is no file.
 
     A last line without its end is left out: the run was killed while it wrote it, or is still writing.
     """
-    text = path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
     lines = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
     return [{name: float(value) for name, value in row.items() if value} for row in lines]
 
