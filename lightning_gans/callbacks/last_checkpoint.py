@@ -7,6 +7,8 @@ from typing import Any
 
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_gans.training.lightning_private import saved_step
+
 
 class LastCheckpoint(ModelCheckpoint):
     """``last.ckpt`` at every validation, whatever the monitored metric says, and at the end of training."""
@@ -16,6 +18,6 @@ class LastCheckpoint(ModelCheckpoint):
 
     def on_train_end(self, trainer: Any, module: Any) -> None:
         super().on_train_end(trainer, module)
-        if not trainer.fast_dev_run and self._last_global_step_saved != trainer.global_step:
+        if not trainer.fast_dev_run and saved_step(self) != trainer.global_step:
             self.best_model_path = str(Path(self.dirpath or "", "last.ckpt"))
             trainer.save_checkpoint(self.best_model_path, weights_only=False)  # the optimizers' state too

@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy
@@ -47,6 +48,11 @@ def in_ddp(strategy: DDPStrategy, network: nn.Module) -> DistributedDataParallel
 def auto_is_ddp(accelerator: Any, devices: Any, num_nodes: int) -> bool:
     """Whether a Trainer of these options would choose ``ddp`` by itself; no public name tells beforehand."""
     return _AcceleratorConnector(devices, num_nodes, accelerator)._strategy_flag == "ddp"
+
+
+def saved_step(checkpoint: ModelCheckpoint) -> int:
+    """``global_step`` of the latest file that a callback has written, 0 before the first; no public name tells."""
+    return checkpoint._last_global_step_saved
 
 
 def trainer_of(module: LightningModule) -> Trainer | None:
