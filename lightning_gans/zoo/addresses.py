@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 from importlib import import_module
 from pathlib import Path
-from typing import IO, Any
+from tempfile import TemporaryDirectory
+from typing import Any
 
 from lightning_gans.errors import InputError
 
@@ -14,46 +16,39 @@ TIMEOUT = 60
 SUFFIXES = (".safetensors", ".ckpt")
 
 
-def open_url(url: str, file: str, scratch: str) -> IO[bytes]:
-    """Open what a url names for reading; libraries that only write files write them into ``scratch``."""
-    scheme, _, rest = url.partition("://")
-    if scheme == "https":
-        import urllib.request
+def download(url: str, output: str, file: str) -> None:
+    """Write what the address on a card names into a file; its hash is checked by the caller.
 
-        return urllib.request.urlopen(url, timeout=TIMEOUT)
-    if scheme == "hf":
-        return _open_hub(rest, scratch)
-    if scheme == "wandb":
-        return _open_artifact(rest, file, scratch)
-    raise InputError(f"the address {url} begins with {scheme}://; expected https://, hf:// or wandb://")
+    Args:
+        url: ``https://``, ``hf://`` or ``wandb://``.
+        output: Where to write.
+        file: Which file of an artifact that holds several.
+    """
+    if url.startswith("https://"):
+        import pooch
 
-
-def _open_hub(address: str, scratch: str) -> IO[bytes]:
-    """``owner/repo/file`` or ``owner/repo/file@revision``."""
-    address, _, revision = address.partition("@")
-    owner, repository, file = address.split("/", 2)
-    path = _hub().hf_hub_download(f"{owner}/{repository}", file, revision=revision or None, local_dir=scratch)
-    return open(path, "rb")
+        pooch.HTTPDownloader(chunk_size=1 << 16, timeout=TIMEOUT)(url, output, None)
+    else:
+        with TemporaryDirectory(dir=Path(output).parent) as scratch:
+            shutil.copyfile(fetch(url, Path(scratch), file), output)
 
 
-def _open_artifact(address: str, file: str, scratch: str) -> IO[bytes]:
-    """``entity/project/artifact:alias``, which holds the weights under the name on the card."""
-    import wandb
+def fetch(address: str, folder: Path, file: str | None = None) -> Path:
+    """A file whose hash its place knows, in the libraries' own caches or in ``folder``.
 
-    folder = Path(wandb.Api().artifact(address).download(root=scratch))
-    if not (folder / file).is_file():
-        inside = ", ".join(sorted(path.name for path in folder.iterdir()))
-        raise InputError(f"the artifact holds {inside or 'nothing'}; expected {file}")
-    return (folder / file).open("rb")
+    Args:
+        address: ``hf://`` or ``wandb://``.
+        folder: For what no library caches.
+        file: Which file of an artifact; the only one when not given.
 
-
-def fetch(address: str, folder: Path) -> Path:
-    """A file whose hash its place knows, in the libraries' own caches or in ``folder``."""
+    Raises:
+        InputError: if there is no such file, if it is damaged, or for an address of another kind.
+    """
     scheme, _, rest = address.partition("://")
     if scheme == "hf":
         return _from_hub(address, rest)
     if scheme == "wandb":
-        return _from_artifact(address, rest, folder)
+        return _from_artifact(address, rest, folder, file)
     raise InputError(
         f"{address} cannot be checked; expected hf://OWNER/REPO/FILE or wandb://ENTITY/PROJECT/ARTIFACT:ALIAS, or a zoo"
         " card with its SHA-256"
@@ -77,7 +72,7 @@ def _from_hub(address: str, rest: str) -> Path:
     return path
 
 
-def _from_artifact(address: str, rest: str, folder: Path) -> Path:
+def _from_artifact(address: str, rest: str, folder: Path, file: str | None) -> Path:
     import wandb
 
     artifact = wandb.Api().artifact(rest)
@@ -87,10 +82,10 @@ def _from_artifact(address: str, rest: str, folder: Path) -> Path:
         artifact.verify(root=str(place))
     except ValueError as error:
         raise InputError(f"{place} is damaged ({error}); delete it and try again") from error
-    found = sorted(path for path in place.rglob("*") if path.suffix in SUFFIXES)
+    found = sorted(path for path in place.rglob(file or "*") if path.suffix in SUFFIXES)
     if len(found) != 1:
-        inside = ", ".join(path.name for path in found) or "none"
-        raise InputError(f"{address} should hold one file that ends in {_either()}; found {inside}")
+        inside = ", ".join(sorted(path.name for path in place.rglob("*") if path.is_file())) or "nothing"
+        raise InputError(f"{address} should hold one {file or f'file that ends in {_either()}'}; found {inside}")
     return found[0]
 
 

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
 
 import yaml
 
 from lightning_gans.errors import InputError, closest, one_line
 
-NAME = re.compile(r"[a-z0-9]+(_[a-z0-9]+)+")
-"""<paper>_<dataset>"""
-URL_SCHEMES = ("https://", "hf://", "wandb://")
-
-TEXT, NUMBER, VALUE = (str,), (int, float), (str, int, float)
-Schema = dict[str, Any]
-SCHEMA: Schema = {
-    "name": TEXT,
-    "model": TEXT,
-    "config": TEXT,
-    "weights": TEXT,
-    "sha256": TEXT,
-    "url": TEXT,
-    "paper": {"title": TEXT, "arxiv": TEXT},
-    "data": {"name": TEXT, "licence": TEXT},
-    "licence": TEXT,
-    "results": [
-        {"metric": TEXT}
-        | dict.fromkeys(("reported", "paper_recipe", "reproduced", "baseline", "real"), VALUE)
-        | {"unit": TEXT, "protocol": TEXT}
-    ],
-    "command": TEXT,
-    "hours": NUMBER,
-    "hardware": TEXT,
-    "picture": TEXT,
+NAME = r"[a-z0-9]+(_[a-z0-9]+)+"
+PATTERNS = {
+    "name": (NAME, "<paper>_<dataset> in small letters, digits and _"),
+    "weights": (r"[\w.-]+\.safetensors", "a .safetensors file's name without a folder"),
+    "sha256": (r"[0-9a-f]{64}", "64 hexadecimal digits"),
+    "url": (r"(https|hf|wandb)://.+", "https://, hf:// or wandb://"),
+    "paper.arxiv": (r"\d{4}\.\d{4,5}", "such as '1406.2661'"),
+    "results[].protocol": (r".*\d.*", "the number of samples in it"),
+    "picture": (r"(?!/|.*\.\.).+", "a file beside the card"),
 }
-OPTIONAL = {"url", "picture", "reported", "paper_recipe", "baseline", "unit", "real"}
+"""What the texts of fields look like, and how to say so."""
 
 
 @dataclass(frozen=True)
@@ -128,52 +112,18 @@ class Card:
         Raises:
             InputError: for a field that is missing, unknown or wrong; it names the card and the field.
         """
-        fields, text = split(path)
-        where = f"card {path.stem}"
-        wrong = _wrong(fields, SCHEMA)
-        if wrong:
-            raise InputError(f"{where}: {wrong}; correct it in {path}")
-        absent = missing(fields, text)
-        if absent:
-            raise InputError(f"{where}: nothing is given for {', '.join(absent)}; fill it in, in {path}")
-        given = {field: value for field, value in fields.items() if value is not None}
-        card = cls(
-            **given
-            | {
-                "paper": Paper(**fields["paper"]),
-                "data": Data(**fields["data"]),
-                "results": tuple(Result(**result) for result in fields["results"]),
-            },
-            path=path,
-            text=text,
-        )
-        card._check_values(where)
+        given, text = split(path)
+        if absent := missing(given, text):
+            raise InputError(f"card {path.stem}: nothing is given for {', '.join(absent)}; fill it in, in {path}")
+        try:
+            card = _read(cls, given | {"path": path, "text": text})
+            if card.name != path.stem:
+                raise ValueError(f"name is {card.name}; expected the file's stem, {path.stem}")
+            if card.hours <= 0:
+                raise ValueError(f"hours is {card.hours}; expected more than 0")
+        except ValueError as error:
+            raise InputError(f"card {path.stem}: {error}; correct it in {path}") from None
         return card
-
-    def _check_values(self, where: str) -> None:
-        for ok, field, value, expected in [
-            (self.name == self.path.stem, "name", self.name, f"the file's stem, {self.path.stem}"),
-            (NAME.fullmatch(self.name), "name", self.name, "<paper>_<dataset> in small letters, digits and _"),
-            (
-                re.fullmatch(r"[\w.-]+\.safetensors", self.weights),
-                "weights",
-                self.weights,
-                "a .safetensors file's name without a folder",
-            ),
-            (re.fullmatch(r"[0-9a-f]{64}", self.sha256), "sha256", self.sha256, "64 hexadecimal digits"),
-            (re.fullmatch(r"\d{4}\.\d{4,5}", self.paper.arxiv), "paper.arxiv", self.paper.arxiv, "such as '1406.2661'"),
-            (self.hours > 0, "hours", self.hours, "more than 0"),
-            (self.url is None or self.url.startswith(URL_SCHEMES), "url", self.url, " or ".join(URL_SCHEMES)),
-            (self.picture is None or _inside(self.picture), "picture", self.picture, "a file beside the card"),
-        ]:
-            if not ok:
-                raise InputError(f"{where}: {field} is {value}; expected {expected}; correct it in {self.path}")
-        for index, result in enumerate(self.results):
-            if not re.search(r"\d", result.protocol):
-                raise InputError(
-                    f"{where}: results[{index}].protocol is '{result.protocol}'; expected the number of samples in it;"
-                    f" correct it in {self.path}"
-                )
 
 
 def split(path: Path) -> tuple[dict[str, Any], str]:
@@ -183,67 +133,68 @@ def split(path: Path) -> tuple[dict[str, Any], str]:
     if not match:
         raise InputError(f"card {path.stem}: {path} does not begin with front matter between two lines of ---")
     try:
-        fields = yaml.safe_load(match[1])
+        given = yaml.safe_load(match[1])
     except yaml.YAMLError as error:
         problem = one_line(error)
         raise InputError(f"card {path.stem}: the front matter of {path} is not valid YAML: {problem}") from None
-    if not isinstance(fields, dict):
+    if not isinstance(given, dict):
         raise InputError(f"card {path.stem}: the front matter of {path} is not a mapping of fields")
-    return fields, match[2].strip()
+    return given, match[2].strip()
 
 
-def missing(fields: dict[str, Any], text: str) -> list[str]:
+def missing(given: dict[str, Any], text: str) -> list[str]:
     """Required fields that are absent or null, as ``results[0].metric``; ``text`` when there is no prose."""
-    return _missing(fields, SCHEMA) + ([] if re.sub(r"(?m)^#.*$", "", text).strip() else ["text (below the ---)"])
+    prose = re.sub(r"(?m)^#.*$", "", text).strip()
+    absent = _missing(Card, given | {"path": "given", "text": prose})
+    return [name if name != "text" else "text (below the ---)" for name in absent]
 
 
-def _missing(fields: dict[str, Any], schema: Schema, prefix: str = "") -> list[str]:
+def required(kind: Any) -> dict[str, Any]:
+    """Types of a dataclass's fields without a default, by name."""
+    types = get_type_hints(kind)
+    return {field.name: types[field.name] for field in fields(kind) if field.default is MISSING}
+
+
+def _missing(kind: Any, given: dict[str, Any], prefix: str = "") -> list[str]:
     absent: list[str] = []
-    for field, kind in schema.items():
-        value = fields.get(field)
-        if field in OPTIONAL:
-            continue
-        if value is None or value == []:
-            absent.append(prefix + field)
-        elif isinstance(kind, dict):
-            absent += _missing(value, kind, f"{prefix}{field}.")
-        elif isinstance(kind, list):
-            for index, item in enumerate(value):
-                absent += _missing(item, kind[0], f"{prefix}{field}[{index}].")
+    for name, expected in required(kind).items():
+        value, where = given.get(name), prefix + name
+        if value in (None, "", []):
+            absent.append(where)
+        elif isinstance(value, dict) and is_dataclass(expected):
+            absent += _missing(expected, value, f"{where}.")
+        elif isinstance(value, list) and get_origin(expected) is tuple:
+            for index, item in enumerate(item for item in value if isinstance(item, dict)):
+                absent += _missing(get_args(expected)[0], item, f"{where}[{index}].")
     return absent
 
 
-def _wrong(fields: dict[str, Any], schema: Schema, prefix: str = "") -> str | None:
-    """What is wrong with the first field that has a wrong name or type; nulls pass."""
-    for field, value in fields.items():
-        if field not in schema:
-            return f"there is no field {prefix}{field}; {closest(str(field), list(schema))}"
-        kind = schema[field]
-        if value is None:
-            continue
-        if isinstance(kind, dict):
-            problem = _wrong(value, kind, f"{prefix}{field}.") if isinstance(value, dict) else _expected(field, kind)
-        elif isinstance(kind, list):
-            if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
-                return f"{prefix}{field} is {value!r}; expected a list of entries with {', '.join(kind[0])}"
-            problems = (_wrong(item, kind[0], f"{prefix}{field}[{index}].") for index, item in enumerate(value))
-            problem = next(filter(None, problems), None)
-        elif isinstance(value, bool) or not isinstance(value, kind):
-            expected = (
-                "a number" if kind is NUMBER else "text; put it in quotes" if kind is TEXT else "a number or text"
-            )
-            problem = f"{prefix}{field} is {value!r}; expected {expected}"
-        else:
-            problem = None
-        if problem:
-            return problem
-    return None
+def _read(kind: Any, value: Any, where: str = "") -> Any:
+    """A value as the type of its field: mappings become dataclasses, lists tuples; nulls are left out.
 
-
-def _expected(field: str, kind: Schema) -> str:
-    return f"{field} is no mapping; expected the fields {', '.join(kind)}"
-
-
-def _inside(relative: str) -> bool:
-    path = PurePosixPath(relative)
-    return not path.is_absolute() and ".." not in path.parts
+    Raises:
+        ValueError: for the first field that is unknown or of another type or pattern.
+    """
+    if hasattr(kind, "__dataclass_fields__"):
+        types = get_type_hints(kind)
+        if not isinstance(value, dict):
+            raise ValueError(f"{where} is {value!r}; expected the fields {', '.join(types)}")
+        prefix = f"{where}." if where else ""
+        for name in value:
+            if name not in types:
+                raise ValueError(f"there is no field {prefix}{name}; {closest(str(name), list(types))}")
+        given = {name: item for name, item in value.items() if item is not None}
+        return kind(**{name: _read(types[name], item, prefix + name) for name, item in given.items()})
+    if get_origin(kind) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{where} is {value!r}; expected a list")
+        return tuple(_read(get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
+    accepted: tuple[type, ...] = get_args(kind) or (kind,)
+    if not isinstance(value, (*accepted, int) if float in accepted else accepted) or isinstance(value, bool):
+        words = {str: "text, in quotes", float: "a number"}
+        expected = " or ".join(words[each] for each in accepted if each in words)
+        raise ValueError(f"{where} is {value!r}; expected {expected}")
+    pattern, looks = PATTERNS.get(re.sub(r"\[\d+\]", "[]", where), (".*", ""))
+    if isinstance(value, str) and not re.fullmatch(pattern, value, re.DOTALL):
+        raise ValueError(f"{where} is {value!r}; expected {looks}")
+    return value

@@ -14,7 +14,7 @@ import yaml
 import lightning_gans
 from lightning_gans.errors import InputError
 from lightning_gans.zoo import assets, sources
-from lightning_gans.zoo.cards import NAME, OPTIONAL, SCHEMA, missing, split
+from lightning_gans.zoo.cards import NAME, Card, Data, missing, required, split
 from lightning_gans.zoo.weights import Weights, build, fetch, halved, write
 
 
@@ -65,7 +65,7 @@ def export(checkpoint: str | Path, output_dir: str | Path, name: str | None = No
 
 def checked_name(name: str) -> str:
     """The name, if it can name a model of the zoo."""
-    if not NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise InputError(f"{name} cannot name a model of the zoo; give --name <paper>_<dataset>, such as dcgan_mnist")
     return name
 
@@ -143,10 +143,10 @@ def _arguments(module: Any) -> dict[str, Any]:
 
 def _skeleton(module: Any, name: str, digest: str) -> dict[str, Any]:
     """A card's fields: what is known, and null for the others, so that a check of the card finds them."""
-    fields: dict[str, Any] = {field: None for field in SCHEMA if field not in OPTIONAL}
-    # Each paper's file begins with its citation: title, authors and year, address.
-    doc = inspect.getmodule(module).__doc__ or ""
-    citation = re.match(r"\s*([^,]+), [^\n]* [\d/]+,\s+https://arxiv\.org/abs/(\d+\.\d+)", doc)
+    fields: dict[str, Any] = {field: None for field in required(Card) if field not in ("path", "text")}
+    # Each paper's file begins with its citation, the title before a comma or the address.
+    doc = (inspect.getmodule(module).__doc__ or "").partition("\n\n")[0]
+    citation = re.match(r"([^,(]+?)(?:,| \().*?https://arxiv\.org/abs/(\d+\.\d+)", doc, re.DOTALL)
     return fields | {
         "name": name,
         "model": type(module).__name__,
@@ -154,6 +154,6 @@ def _skeleton(module: Any, name: str, digest: str) -> dict[str, Any]:
         "weights": f"{name}.safetensors",
         "sha256": digest,
         "paper": {"title": citation[1] if citation else None, "arxiv": citation[2] if citation else None},
-        "data": dict.fromkeys(SCHEMA["data"]),
+        "data": dict.fromkeys(required(Data)),
         "results": [dict.fromkeys(("metric", "reported", "reproduced", "protocol"))],
     }

@@ -5,11 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-import tempfile
-from contextlib import suppress
 from pathlib import Path
-
-from filelock import FileLock
 
 from lightning_gans.errors import InputError, closest, one_line
 from lightning_gans.zoo import addresses, assets
@@ -87,11 +83,13 @@ def locate(card: Card) -> Path:
         raise InputError(
             f"{card.weights} of {card.name} is not in {looked}, and its card has no url; put the file into one of them"
         )
+    from filelock import FileLock
+
     target = cache(card)
     target.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(f"{target}.lock"):
         if not target.is_file():
-            _fetch(card, card.url, target)
+            _download(card, card.url, target)
     return target
 
 
@@ -103,6 +101,8 @@ def fetch_address(address: str) -> Path:
     Raises:
         InputError: if it is not there, cannot be fetched, or is damaged.
     """
+    from filelock import FileLock
+
     folder = cache_folder() / "addresses"
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
@@ -110,7 +110,7 @@ def fetch_address(address: str) -> Path:
             return addresses.fetch(address, folder)
         except InputError:
             raise
-        except Exception as error:  # as in _fetch
+        except Exception as error:  # as in _download
             reason = one_line(error)
             raise InputError(
                 f"{address} could not be fetched ({reason}); get the file elsewhere and name it"
@@ -123,40 +123,30 @@ def check(data: bytes, card: Card, path: Path) -> None:
     Raises:
         InputError: if the hash differs.
     """
-    _check_hash(hashlib.sha256(data).hexdigest(), len(data), card, str(path))
-
-
-def _check_hash(found: str, size: int, card: Card, place: str) -> None:
+    found = hashlib.sha256(data).hexdigest()
     if found != card.sha256:
         raise InputError(
-            f"{place} ({size} bytes) has the SHA-256 {found}, its card {card.name} says {card.sha256}: the file is"
+            f"{path} ({len(data)} bytes) has the SHA-256 {found}, its card {card.name} says {card.sha256}: the file is"
             " damaged, cut short or of another version; delete it and get it again"
         )
 
 
-def _fetch(card: Card, url: str, target: Path) -> None:
+def _download(card: Card, url: str, target: Path) -> None:
+    """Make the file once it is whole and its hash is that of the card."""
+    import pooch
+
     print(f"lightning-gans: fetching {card.weights} from {url}", file=sys.stderr)
-    part = target.with_name(f"{target.name}.part")
-    digest, size = hashlib.sha256(), 0
-    with tempfile.TemporaryDirectory(dir=target.parent) as scratch:
-        try:
-            with addresses.open_url(url, card.weights, scratch) as stream, part.open("wb") as file:
-                while chunk := stream.read(1 << 20):
-                    digest.update(chunk)
-                    size += len(chunk)
-                    file.write(chunk)
-        # Three libraries with unlike families of errors; whatever went wrong, the way out is the same.
-        except Exception as error:
-            with suppress(FileNotFoundError):
-                part.unlink()
-            reason = one_line(error)
-            raise InputError(
-                f"{card.weights} of {card.name} is not on this machine and could not be fetched from {url} ({reason});"
-                f" get it elsewhere and put it at {target}, or into a folder that ${FOLDERS} names"
-            ) from error
+    pooch.get_logger().setLevel("ERROR")
+
+    def download(url: str, output: str, _: object) -> None:
+        addresses.download(url, output, card.weights)
+
     try:
-        _check_hash(digest.hexdigest(), size, card, f"what came from {url}")
-    except InputError:
-        part.unlink()
-        raise
-    os.replace(part, target)
+        pooch.retrieve(url, f"sha256:{card.sha256}", target.name, target.parent, downloader=download)
+    # Four libraries with unlike families of errors; whatever went wrong, the way out is the same.
+    except Exception as error:
+        reason = one_line(error)
+        raise InputError(
+            f"{card.weights} of {card.name} is not on this machine and could not be fetched from {url} ({reason});"
+            f" get it elsewhere and put it at {target}, or into a folder that ${FOLDERS} names"
+        ) from error

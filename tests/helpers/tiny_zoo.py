@@ -41,9 +41,9 @@ def tiny(name: str):
     return module
 
 
-def checkpoint(path: Path, model: str | AdversarialModule = "GAN", **changes) -> Path:
+def checkpoint(path: Path, of: str | AdversarialModule = "GAN", **changes) -> Path:
     """A file such as ``fit`` writes, of a tiny model or of the given one."""
-    module = tiny(model) if isinstance(model, str) else model
+    module = tiny(of) if isinstance(of, str) else of
     content = {
         "model": type(module).__name__,
         "hyper_parameters": {**module.hparams, "_instantiator": "lightning.pytorch.cli.instantiate_module"},

@@ -12,47 +12,7 @@ from helpers import tiny_zoo
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
-from lightning_gans.zoo import addresses
-
-
-def test_hub_addresses_are_read_as_owner_repository_file_revision(folder, tmp_path, monkeypatch):
-    asked = []
-
-    def download(repository, file, revision, local_dir):
-        asked.append((repository, file, revision))
-        path = tmp_path / "hub"
-        path.write_bytes(b"weights")
-        return str(path)
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(hf_hub_download=download))
-    with addresses.open_url("hf://me/gans/v1/gan.safetensors@abc123", "gan.safetensors", "") as stream:
-        assert stream.read() == b"weights"
-    addresses.open_url("hf://me/gans/gan.safetensors", "gan.safetensors", "").close()
-    assert asked == [("me/gans", "v1/gan.safetensors", "abc123"), ("me/gans", "gan.safetensors", None)]
-    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(InputError, match=r"lightning-gans\[hub\]"):
-        addresses.open_url("hf://me/gans/gan.safetensors", "gan.safetensors", "")
-
-
-def test_artifacts_are_searched_for_the_file_on_the_card(tmp_path, monkeypatch):
-    class Artifact:
-        def download(self, root):
-            (tmp_path / "gan.safetensors").write_bytes(b"weights")
-            return str(tmp_path)
-
-    class Api:
-        def artifact(self, name):
-            assert name == "me/project/gan:v3"
-            return Artifact()
-
-    monkeypatch.setattr(wandb, "Api", Api)
-    with addresses.open_url("wandb://me/project/gan:v3", "gan.safetensors", str(tmp_path)) as stream:
-        assert stream.read() == b"weights"
-    with pytest.raises(InputError, match=r"holds gan\.safetensors; expected other\.safetensors"):
-        addresses.open_url("wandb://me/project/gan:v3", "other.safetensors", str(tmp_path))
-
-
-# ---- of the user's own
+from lightning_gans.zoo import sources
 
 
 @pytest.fixture
@@ -88,6 +48,28 @@ def test_a_file_on_the_hub_is_loaded(hub, weights, name):
     hub[f"me/gans/v1/{name}@abc"] = weights[0]
     loaded = zoo.load(f"hf://me/gans/v1/{name}@abc")
     assert torch.equal(loaded.generator.output.weight, weights[1])
+
+
+def test_addresses_on_a_card(hub, artifacts, folder, weights):
+    """The artifact may hold other files too; the card names its own, and says which hash it has."""
+    hub["me/gans/v1/gan_noise.safetensors@abc123"] = weights[0]
+    artifacts["me/project/gan:v3"] = {"gan_noise.safetensors": weights[0], "other.safetensors": b""}
+    for url in ("hf://me/gans/v1/gan_noise.safetensors@abc123", "wandb://me/project/gan:v3"):
+        tiny_zoo.rewrite(folder / "gan_noise.md", url=url)
+        (folder / "gan_noise.safetensors").unlink(missing_ok=True)
+        kept = sources.locate(zoo.card("gan_noise"))
+        assert torch.equal(zoo.load("gan_noise").generator.output.weight, weights[1])
+        assert [path.name for path in kept.parent.iterdir()] == ["gan_noise.safetensors", "gan_noise.safetensors.lock"]
+        kept.unlink()
+    del artifacts["me/project/gan:v3"]["gan_noise.safetensors"]
+    with pytest.raises(InputError, match=r"should hold one gan_noise\.safetensors; found other\.safetensors"):
+        zoo.load("gan_noise")
+
+
+def test_the_hub_needs_its_package(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match=r"lightning-gans\[hub\]"):
+        zoo.load("hf://me/gans/gan.safetensors")
 
 
 def test_a_damaged_file_of_the_hub_is_refused(hub, weights, tmp_path):
@@ -163,7 +145,7 @@ def test_the_weights_in_an_artifact_are_loaded(artifacts, weights, tmp_path):
     [
         ("wandb://me/project/none:v1", r"wandb://me/project/none:v1 could not be fetched .artifact '.*' not found."),
         ("wandb://me/project/two:v1", r"should hold one file that ends in .safetensors or .ckpt; found a.ckpt, b.ckpt"),
-        ("wandb://me/project/text:v1", "should hold one file .*; found none"),
+        ("wandb://me/project/text:v1", "should hold one file .*; found a.txt"),
         ("hf://me/gans", "hf://me/gans names no file; expected hf://OWNER/REPO/FILE, FILE ending in .safetensors or"),
         ("hf://me/gans/readme.md", "names no file"),
         ("https://example.org/gan.safetensors", "cannot be checked; expected hf://.* or a zoo card with its SHA-256"),
