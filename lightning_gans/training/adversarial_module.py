@@ -81,6 +81,8 @@ class AdversarialModule(LightningModule):
     """Networks in training, the generator first: suffix of the log keys (``train/loss_g``) to attribute."""
     released_networks: ClassVar[tuple[str, ...]] = ("generator",)
     """The submodules that a zoo file holds: what ``sample`` needs."""
+    untrained_networks: tuple[str, ...] = ()
+    """Those that a loaded file did not hold, and which have random weights."""
     unfit_for_onnx: ClassVar[str] = ""
     """Why another runtime would make something else; such a model is not exported to ONNX."""
     linear_labels: ClassVar[bool] = False

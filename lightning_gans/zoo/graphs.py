@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +35,8 @@ METADATA = "metadata.json"
 EXAMPLE_FRAMES = 16
 """What the mel with which a graph is made has beyond the model's ``min_frames``, from which on it takes any number."""
 
-Shape = tuple[Dim | int, ...]
+Shape = tuple[Any, ...]
+"""Of ints, and of ``Dim`` where any size will do."""
 
 
 class Graph(NamedTuple):
@@ -98,7 +99,7 @@ def export_graph(model: AdversarialModule, file: str | Path) -> Graph:
         raise InputError(f"a {name} is not exported to ONNX: {model.unfit_for_onnx}; use the format torch")
     if onnx:
         _require("onnx", "onnxscript")
-    absent = [network for network in model.released_networks if network in getattr(model, "untrained_networks", ())]
+    absent = [network for network in model.released_networks if network in model.untrained_networks]
     if absent:
         raise InputError(f"the weights of this {name} lack {', '.join(absent)}, which its graph needs; load others")
     alone = _alone(model)
@@ -138,7 +139,8 @@ def _alone(model: AdversarialModule) -> AdversarialModule:
             setattr(copy, network, None)
     for module in list(copy.modules()):
         if is_parametrized(module):
-            for tensor in list(module.parametrizations):
+            parametrized: Any = module.parametrizations
+            for tensor in list(parametrized):
                 remove_parametrizations(module, tensor)
     return copy.eval().requires_grad_(False)
 
@@ -184,7 +186,7 @@ def _onnx(
     """A serialised ModelProto, weights included."""
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
-    graph = torch.onnx.export(
+    graph: Any = torch.onnx.export(
         program,
         kwargs=examples,
         dynamic_shapes=dynamic,  # for the names of the axes
