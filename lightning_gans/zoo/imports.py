@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning_gans
 from lightning_gans.errors import InputError
@@ -40,7 +40,8 @@ def import_checkpoint(
     Raises:
         InputError: for an unknown format, and for files, variables and options that do not fit.
     """
-    return build(_read(format, checkpoint, config, stats, length, sample_rate)).eval()
+    weights = _read(format, checkpoint, config=config, stats=stats, length=length, sample_rate=sample_rate)
+    return build(weights).eval()
 
 
 def import_entry(
@@ -85,30 +86,17 @@ def import_entry(
             raise InputError(f"--output names the file {output} and --name is {name}; leave one of them out")
         folder, name = output.parent, output.stem
     name = checked_name(name or Path(checkpoint).name)
-    weights = _read(format, checkpoint, config, stats, length, sample_rate)
+    weights = _read(format, checkpoint, config=config, stats=stats, length=length, sample_rate=sample_rate)
     return write_entry(weights, build(weights), folder, name)
 
 
-def _read(
-    format: str,
-    checkpoint: str | Path,
-    config: str | Path | None,
-    stats: str | Path | None,
-    length: int | None,
-    sample_rate: int | None,
-) -> Weights:
+def _read(format: str, checkpoint: str | Path, **options: Any) -> Weights:
     from lightning_gans.importers import read_checkpoint
 
-    if sample_rate is not None and sample_rate < 1:
-        raise InputError(f"--sample_rate is {sample_rate}; expected the Hz of the audio that the model was trained on")
-    imported = read_checkpoint(
-        format,
-        Path(checkpoint),
-        config=Path(config) if config else None,
-        stats=Path(stats) if stats else None,
-        length=length,
-        sample_rate=sample_rate,
-    )
+    if (rate := options["sample_rate"]) is not None and rate < 1:
+        raise InputError(f"--sample_rate is {rate}; expected the Hz of the audio that the model was trained on")
+    files = {option: Path(options[option]) if options[option] else None for option in ("config", "stats")}
+    imported = read_checkpoint(format, Path(checkpoint), **options | files)
     for key, value in imported.state.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise InputError(f"{checkpoint}: what becomes {key} is not finite; choose an earlier checkpoint")

@@ -52,22 +52,6 @@ def results_table() -> str:
     return "\n".join(lines)
 
 
-def readme_section(path: Path) -> tuple[str, str, str]:
-    """A README before, between and after the marks of its results table.
-
-    Raises:
-        InputError: if there is no such file, or not one pair of marks in it.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}; run this in the checkout, or give --file")
-    content = path.read_text(encoding="utf-8")
-    if content.count(BEGIN) != 1 or content.count(END) != 1 or content.index(BEGIN) > content.index(END):
-        raise InputError(f"{path} has no place for the table; expected one {BEGIN} and below it one {END}")
-    before, _, rest = content.partition(BEGIN)
-    table, _, after = rest.partition(END)
-    return before, table.strip(), after
-
-
 def write_readme(file: Path = Path("README.md")) -> str:
     """Write the table of results into the README.
 
@@ -80,8 +64,13 @@ def write_readme(file: Path = Path("README.md")) -> str:
     Raises:
         InputError: if there is no such file, or no place for the table in it.
     """
-    before, _, after = readme_section(file)
-    file.write_text(f"{before}{BEGIN}\n{results_table()}\n{END}{after}", encoding="utf-8")
+    if not file.is_file():
+        raise InputError(f"there is no file {file}; run this in the checkout, or give --file")
+    before, begin, rest = file.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not end or BEGIN in rest or END in before + after:
+        raise InputError(f"{file} has no place for the table; expected one {BEGIN} and below it one {END}")
+    file.write_text(f"{before}{begin}\n{results_table()}\n{end}{after}", encoding="utf-8")
     return f"the table of {len(sources.names())} models is in {file}"
 
 

@@ -219,12 +219,8 @@ def _differing(weights: Weights, module: AdversarialModule) -> str:
     return f"; what differs: {'; '.join(pairs)}" if pairs else ""
 
 
-def write(path: Path, weights: Weights) -> bytes:
-    """Write a released file; the same weights give the same bytes, and so the same hash.
-
-    Returns:
-        What was written.
-    """
+def encoded(weights: Weights) -> bytes:
+    """A released file's content; the same weights give the same bytes, and so the same hash."""
     import safetensors.torch
 
     try:
@@ -242,9 +238,7 @@ def write(path: Path, weights: Weights) -> bytes:
     length = struct.unpack("<Q", data[:8])[0]
     header = json.dumps({"__metadata__": metadata} | _header(data)).encode()
     header += b" " * (-len(header) % 8)
-    data = struct.pack("<Q", len(header)) + header + data[8 + length :]
-    path.write_bytes(data)
-    return data
+    return struct.pack("<Q", len(header)) + header + data[8 + length :]
 
 
 def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -49,4 +49,5 @@ def test_the_readme_has_the_table_of_the_cards():
     readme = ROOT / "README.md"
     if not readme.is_file() or tables.BEGIN not in readme.read_text(encoding="utf-8"):
         pytest.skip("README.md has no place for the table")
-    assert tables.readme_section(readme)[1] == zoo.results_table(), "run lightning-gans zoo readme"
+    table = f"{tables.BEGIN}\n{zoo.results_table()}\n{tables.END}"
+    assert table in readme.read_text(encoding="utf-8"), "run lightning-gans zoo readme"
