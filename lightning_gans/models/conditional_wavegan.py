@@ -65,7 +65,7 @@ class ConditionalWaveGAN(AdversarialModule):
         sample_rate: In Hz; says how to play what is generated.
         width: d, the model dimension; channels of the layers nearest to the samples.
         latent_dim: Z, uniform on (-1, 1).
-        strides: Of G's layers from the latents on, and of D's from the samples on; see ``wavegan.strides_for``.
+        strides: Of G's layers from the latents on, and of D's from the samples on; see ``networks.upsampling``.
         upsampling: ``zeros`` is transposed convolution, ``nearest`` repeats each step before a convolution.
         batch_norm: In both networks. Not with ``wgan_gp``.
         post_filter: Learned filter of 512 taps behind G. Its output may leave [-1, 1].

@@ -18,7 +18,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import partial
-from itertools import count, islice
 from typing import Literal, NamedTuple
 
 import torch
@@ -38,6 +37,7 @@ from lightning_gans.losses.adversarial import (
 from lightning_gans.losses.penalties import gradient_penalty
 from lightning_gans.networks.phase_shuffle import PhaseShuffle
 from lightning_gans.networks.tensorflow import ResizeConv1d, SameConv1d, SameConvTranspose1d, TensorFlowRMSprop, glorot
+from lightning_gans.networks.upsampling import strides_for
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 START = 16
@@ -97,39 +97,13 @@ def recipe(loss: str) -> Recipe:
     return RECIPES[loss]
 
 
-def strides_for(length: int) -> tuple[int, ...]:
-    """The authors' strides for their three lengths; for others as many fours as go, then twos, threes and fives.
-
-    Raises:
-        InputError: for a length that is not 16 times such a product, with the nearest that are.
-    """
-    strides = factors(length)
-    if not strides:
-        below = [n for n in range(2 * START, length, START) if factors(n)][-1:]
-        above = islice((n for n in count(max(length // START, 1) * START + START, START) if factors(n)), 2)
-        raise InputError(
-            f"length {length} is not {START} times a product of the strides 2 to 5; use"
-            f" {' or '.join(map(str, [*below, *above][:2]))}, or give strides"
-        )
-    return strides
-
-
-def factors(length: int) -> tuple[int, ...]:
-    """Strides whose product is a sixteenth of the length; none where it is no such product."""
-    strides, rest = list[int](), length // START
-    for stride in (4, 2, 3, 5):
-        while rest > 1 and rest % stride == 0:
-            strides, rest = [*strides, stride], rest // stride
-    return tuple(strides) if rest == 1 and length % START == 0 else ()
-
-
 def check_sizes(length: int, strides: tuple[int, ...] | None, phase_shuffle: int) -> tuple[int, ...]:
     """The strides that were given, or those for the length.
 
     Raises:
         InputError: for strides that do not make the length, and a shift longer than the shortest map.
     """
-    strides = strides_for(length) if strides is None else tuple(strides)
+    strides = strides_for(length, START) if strides is None else tuple(strides)
     made = START * math.prod(strides)
     if made != length or not strides or not all(1 < stride <= KERNEL for stride in strides):
         raise InputError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import count, islice
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
@@ -38,6 +39,35 @@ def ratios_for(hop: int) -> tuple[int, ...]:
         while hop % ratio == 0:
             ratios, hop = [*ratios, ratio], hop // ratio
     return tuple(ratios + [hop] * (hop > 1))
+
+
+def strides_for(length: int, start: int) -> tuple[int, ...]:
+    """Strides that lead from ``start`` steps to a length: as many fours as go, then twos, threes and fives.
+
+    Those are the strides of WaveGAN's authors for their three lengths.
+
+    Raises:
+        InputError: for a length that is no such product, with the nearest that are.
+    """
+    strides = factors(length, start)
+    if not strides:
+        below = [n for n in range(2 * start, length, start) if factors(n, start)][-1:]
+        above = (n for n in count(max(length // start, 1) * start + start, start) if factors(n, start))
+        near = [*below, *islice(above, 2)][:2]
+        raise InputError(
+            f"length {length} is not {start} times a product of the strides 2 to 5; use"
+            f" {' or '.join(map(str, near))}, or give strides"
+        )
+    return strides
+
+
+def factors(length: int, start: int) -> tuple[int, ...]:
+    """Strides whose product is ``length / start``; none where there are none."""
+    strides, rest = list[int](), length // start
+    for stride in (4, 2, 3, 5):
+        while rest > 1 and rest % stride == 0:
+            strides, rest = [*strides, stride], rest // stride
+    return tuple(strides) if rest == 1 and length % start == 0 else ()
 
 
 class Stretch(nn.Module):

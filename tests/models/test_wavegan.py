@@ -7,7 +7,7 @@ from helpers.tiny_runs import parameter_count
 
 from lightning_gans.errors import InputError
 from lightning_gans.models import WaveGAN
-from lightning_gans.models.wavegan import RECIPES, strides_for
+from lightning_gans.models.wavegan import RECIPES
 from lightning_gans.networks.tensorflow import TensorFlowRMSprop
 
 TINY = dict(length=256, width=2, latent_dim=4)
@@ -49,21 +49,6 @@ def test_layers_of_the_paper():
         13_108_224,
         16_385,
     ]
-
-
-@pytest.mark.parametrize(
-    "length, strides",
-    [
-        (16384, (4, 4, 4, 4, 4)),
-        (32768, (4, 4, 4, 4, 4, 2)),
-        (65536, (4, 4, 4, 4, 4, 4)),
-        (8192, (4, 4, 4, 4, 2)),
-        (24000, (4, 3, 5, 5, 5)),
-    ],
-)
-def test_strides(length, strides):
-    assert strides_for(length) == strides
-    assert 16 * math.prod(strides) == length
 
 
 @pytest.mark.parametrize("length", [256, 16384])

@@ -1,7 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 
-from lightning_gans.networks.upsampling import ratios_for
+from lightning_gans.networks.upsampling import ratios_for, strides_for
 
 
 @pytest.mark.parametrize(
@@ -10,3 +12,18 @@ from lightning_gans.networks.upsampling import ratios_for
 def test_ratios_that_make_a_hop(hop, ratios):
     assert ratios_for(hop) == ratios
     assert np.prod(ratios) == hop
+
+
+@pytest.mark.parametrize(
+    "length, strides",
+    [
+        (16384, (4, 4, 4, 4, 4)),
+        (32768, (4, 4, 4, 4, 4, 2)),
+        (65536, (4, 4, 4, 4, 4, 4)),
+        (8192, (4, 4, 4, 4, 2)),
+        (24000, (4, 3, 5, 5, 5)),
+    ],
+)
+def test_strides(length, strides):
+    assert strides_for(length, 16) == strides
+    assert 16 * math.prod(strides) == length
