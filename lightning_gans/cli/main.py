@@ -96,12 +96,15 @@ def overview(commands: dict[str, Any], prog: str) -> str:
 
 def call(function: Callable[..., Any], words: Sequence[str], prog: str) -> None:
     """Call a command's function with what the words after it say, and print what it returns."""
-    from lightning_gans.cli.messages import CommandParser
+    arguments: dict[str, Any] = {}
+    if words or inspect.signature(function).parameters:  # else jsonargparse would be half of the time
+        from lightning_gans.cli.messages import CommandParser
 
-    description = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:")[0].partition("\n\nRaises:")[0]
-    # jsonargparse would run what stands under TYPE_CHECKING to know the types, and so import torch
-    function.__annotations__.update(get_type_hints(function))
-    parser = CommandParser(prog=prog, description=description)
-    parser.add_function_arguments(function, as_group=False, as_positional=True)
-    if (result := function(**parser.parse_args(words))) is not None:
+        description = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:")[0].partition("\n\nRaises:")[0]
+        # jsonargparse would run what stands under TYPE_CHECKING to know the types, and so import torch
+        function.__annotations__.update(get_type_hints(function))
+        parser = CommandParser(prog=prog, description=description)
+        parser.add_function_arguments(function, as_group=False, as_positional=True)
+        arguments = vars(parser.parse_args(words))
+    if (result := function(**arguments)) is not None:
         print(result)

@@ -11,8 +11,7 @@ from lightning_gans.errors import InputError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lightning_gans.cli.plans import Plan, Wanted
-    from lightning_gans.training.adversarial_module import AdversarialModule
+    from lightning_gans.cli.plans import Plan
 
 IMAGES, CLIPS = 64, 16
 """How many, without options."""
@@ -71,103 +70,96 @@ def sample(
         if value is not None and value < 1:
             raise InputError(f"--{option} is {value}; expected at least 1")
     kinds = {"strength": strength, "interpolate": interpolate, "arithmetic": arithmetic, "latents": latents}
-    if len(given := [f"--{option}" for option, value in kinds.items() if value is not None]) > 1:
-        raise InputError(f"{' and '.join(given)} are not allowed with each other; leave out all but one")
+    if len(asked := [f"--{option}" for option, value in kinds.items() if value is not None]) > 1:
+        raise InputError(f"{' and '.join(asked)} are not allowed with each other; leave out all but one")
     if latents is not None and (num is not None or seed is not None):
         raise InputError("--latents says which latents and how many; leave out --num and --seed")
-    wanted = plans.Wanted(
-        num=num,
-        seed=seed or 0,
-        labels=plans.labels(label),
-        strengths=None if strength is None else plans.numbers(strength, float, "--strength"),
-        steps=interpolate,
-        terms=None if arithmetic is None else plans.terms(arithmetic),
-        latents=latents,
-    )
+    labels, seed = plans.read_labels(label), seed or 0
+    strengths = None if strength is None else plans.read_numbers(strength, float, "--strength")
+    terms = None if arithmetic is None else plans.read_terms(arithmetic)
+
     module = zoo.load(name, usable(device))
     rate: int | None = getattr(module, "sample_rate", None)
-    if rate is None:
-        _images(module, name, wanted, output, columns)
-    elif columns is not None:
+    if rate is not None and columns is not None:
         raise InputError(f"--columns arranges images, and a {type(module).__name__} makes sound; leave it out")
+    walk = interpolate is not None
+    ending = ".png" if rate is None else ".wav" if walk else ""
+    output = output or Path(f"{Path(name).stem}{ending}")
+    _check_output(output, sound=rate is not None, walk=walk)
+    in_sequence = rate is not None or output.suffix == ".gif"
+    if interpolate is not None:
+        plan = plans.walk(module, 5 if num is None else num, seed, labels, interpolate, in_sequence)
+    elif terms is not None:
+        plan = plans.arithmetic(module, terms, labels, in_sequence)
+    elif strengths is not None:
+        plan = plans.strengthened(module, num or 10, seed, labels, strengths)
+    elif latents is not None:
+        plan = plans.saved(module, latents, labels)
     else:
-        _sounds(module, rate, name, wanted, output)
+        plan = plans.drawn(module, num or (IMAGES if rate is None else CLIPS), seed, labels)
+    made = module.sample_from(plan.z, plan.rows)
+    if rate is None:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        _write_images(made, output, columns or plan.columns)
+        print(f"{len(made)} images of {name} are in {output}")
+    else:
+        names = ["a", "b", "c", "result"] if terms else None
+        shown = _write_sounds(made, rate, output, plan, name, walk, names)
+        print(f"{len(made)} clips of {name}{', one after the other,' if walk else ''} are in {output}{shown}")
 
 
-# ---- images
-
-
-def _images(module: AdversarialModule, name: str, wanted: Wanted, output: Path | None, columns: int | None) -> None:
-    output = output or Path(f"{Path(name).stem}.png")
-    if output.suffix not in ((".png",) if wanted.steps is None else (".png", ".gif")):
+def _check_output(output: Path, sound: bool, walk: bool) -> None:
+    """Refuse another kind of file than what is made, and a folder in which the sounds of two calls would mix."""
+    if not sound:
+        if output.suffix not in ((".png", ".gif") if walk else (".png",)):
+            raise InputError(
+                f"the output is {output}; expected a file name that ends in .png, or in .gif with --interpolate"
+            )
+    elif walk:
+        if output.suffix != ".wav":
+            raise InputError(
+                f"the output is {output}; expected a file name that ends in .wav, as the walk is one sound"
+            )
+    elif output.suffix in (".wav", ".png", ".gif") or output.is_file():
         raise InputError(
-            f"the output is {output}; expected a file name that ends in .png, or in .gif with --interpolate"
+            f"the output is {output}; expected a folder, as each sound is a file; one file of all is made with"
+            " --interpolate"
         )
-    plan = wanted.plan(module, IMAGES, in_sequence=output.suffix == ".gif")
-    images = module.sample_from(plan.z, plan.rows)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    if output.suffix == ".gif":
-        _write_gif(images, output)
-    else:
-        from torchvision.utils import save_image
-
-        save_image(images, output, nrow=columns or plan.columns, normalize=True, value_range=(-1, 1))
-    print(f"{len(images)} images of {name} are in {output}")
+    elif any(output.glob("*.wav")) or any((output / name).exists() for name in (LATENTS, PICTURE)):
+        raise InputError(
+            f"{output} holds sounds already, and those of two calls must not mix; move them away, or choose another"
+            " folder with --output DIR"
+        )
 
 
-def _write_gif(images: Tensor, output: Path) -> None:
-    """A frame per image, without end, ten a second."""
+def _write_images(images: Tensor, output: Path, columns: int) -> None:
+    """A grid, or an animation without end of ten images a second."""
     from torchvision.transforms.functional import to_pil_image
+    from torchvision.utils import save_image
 
-    frames = [to_pil_image(image) for image in ((images.cpu() + 1) / 2).clamp(0, 1)]
-    frames[0].save(output, save_all=True, append_images=frames[1:], duration=100, loop=0)
+    if output.suffix == ".gif":
+        frames = [to_pil_image(image) for image in ((images.cpu() + 1) / 2).clamp(0, 1)]
+        frames[0].save(output, save_all=True, append_images=frames[1:], duration=100, loop=0)
+    else:
+        save_image(images, output, nrow=columns, normalize=True, value_range=(-1, 1))
 
 
-# ---- sounds
+def _write_sounds(
+    audio: Tensor, rate: int, output: Path, plan: Plan, model: str, walk: bool, names: list[str] | None
+) -> str:
+    """A folder of clips, or a walk in one file; latents and picture beside them, of which it says what is missing."""
+    from safetensors.torch import save_file
 
-
-def _sounds(module: AdversarialModule, rate: int, name: str, wanted: Wanted, output: Path | None) -> None:
-    """A folder of clips, or a walk in one file; latents and picture beside them."""
     from lightning_gans.callbacks.media import SHOWN, clips_picture, in_sequence, write_clips
 
-    walk = wanted.steps is not None
-    output = output or Path(Path(name).stem + (".wav" if walk else ""))
-    if walk and output.suffix != ".wav":
-        raise InputError(f"the output is {output}; expected a file name that ends in .wav, as the walk is one sound")
-    if not walk:
-        _check_folder(output)
-    plan = wanted.plan(module, CLIPS, in_sequence=True)
-    audio = module.sample_from(plan.z, plan.rows)
     if walk:
         write_clips(output.parent, in_sequence(audio, rate)[None], rate, [output.stem])
         # A model's own file may be called NAME.safetensors.
         latents, picture = output.with_suffix(".latents.safetensors"), output.with_suffix(".png")
     else:
-        write_clips(output, audio, rate, ["a", "b", "c", "result"] if wanted.terms else None)
+        write_clips(output, audio, rate, names)
         latents, picture = output / LATENTS, output / PICTURE
-    _write_latents(latents, plan, name)
-    clips_picture(audio, rate).save(picture)
-    how = ", one after the other," if walk else ""
-    shown = f"; {picture} shows the first {SHOWN}" if len(audio) > SHOWN else ""
-    print(f"{len(audio)} clips of {name}{how} are in {output}{shown}")
-
-
-def _check_folder(folder: Path) -> None:
-    """Refuse what is no folder, and one in which the sounds of two calls would mix."""
-    if folder.suffix in (".wav", ".png", ".gif") or folder.is_file():
-        raise InputError(
-            f"the output is {folder}; expected a folder, as each sound is a file; one file of all is made with"
-            " --interpolate"
-        )
-    if any(folder.glob("*.wav")) or any((folder / name).exists() for name in (LATENTS, PICTURE)):
-        raise InputError(
-            f"{folder} holds sounds already, and those of two calls must not mix; move them away, or choose another"
-            " folder with --output DIR"
-        )
-
-
-def _write_latents(path: Path, plan: Plan, name: str) -> None:
-    from safetensors.torch import save_file
-
     tensors = {"z": plan.z} | ({} if plan.rows is None else {"label": plan.rows})
-    save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, path, {"model": name})
+    save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, latents, {"model": model})
+    clips_picture(audio, rate).save(picture)
+    return f"; {picture} shows the first {SHOWN}" if len(audio) > SHOWN else ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -76,6 +75,8 @@ def vocode(
     Raises:
         InputError: for what cannot be used; of a folder, all headers are looked at before anything is written.
     """
+    from tqdm import tqdm
+
     from lightning_gans.cli.devices import usable
     from lightning_gans.training.vocoder import Vocoder
 
@@ -92,7 +93,7 @@ def vocode(
     if rates := sorted({job.header.rate for job in jobs if job.header} - {config.sample_rate}):
         print(f"resampled from {', '.join(map(str, rates))} Hz to the model's {config.sample_rate} Hz")
     chunk = None if chunk_seconds is None else max(1, round(chunk_seconds * config.sample_rate / config.hop_length))
-    speeds = [_make(job, model, chunk, seed) for job in _bar(jobs)]
+    speeds = [_make(job, model, chunk, seed) for job in tqdm(jobs, "vocode", leave=False, disable=len(jobs) == 1)]
     total = Speed(sum(speed.sound for speed in speeds), sum(speed.work for speed in speeds))
     what = f"{len(jobs)} files in {output}" if input.is_dir() else output
     print(f"{what}: {total} ({model.device})")
@@ -174,14 +175,6 @@ def _checked(outputs: dict[Path, Path]) -> list[Job]:
             f"{len(broken)} file(s) cannot be used: {first_names(broken)}; give sound files, or features as {MELS}"
         )
     return jobs
-
-
-def _bar(jobs: list[Job]) -> Iterable[Job]:
-    if len(jobs) == 1:
-        return jobs
-    from tqdm import tqdm
-
-    return tqdm(jobs, desc="vocode", unit="file", leave=False)
 
 
 # ---- what is in them
