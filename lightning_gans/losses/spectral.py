@@ -80,7 +80,7 @@ class MultiResolutionSTFTLoss(nn.Module):
 
 
 def magnitude(audio: Tensor, n_fft: int, hop_length: int, win_length: int) -> Tensor:
-    """Magnitudes (N, F, L) of (..., T), frames centred and reflected at the ends; at least the root of ``FLOOR``.
+    """Magnitudes (N, F, L) of (..., T), frames centered and reflected at the ends; at least the root of ``FLOOR``.
 
     Raises:
         InputError: for fewer samples than can be reflected.

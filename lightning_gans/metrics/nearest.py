@@ -1,6 +1,6 @@
 """Distances of clips to their nearest neighbors: is there variety, and has the training set been memorized?
 
-|D|self and |D|train of WaveGAN (Donahue et al. 2019, section 6.2, https://arxiv.org/abs/1802.04208), as the authors'
+|D|self and |D|train of WaveGAN (Donahue et al. 2019, https://arxiv.org/abs/1802.04208), as the authors'
 script measures them: Euclidean distances of log-mel features of 128 frames and 128 bands. The paper gives them in units
 of what the real test set gets, which is logged beside them; the metrics here are the plain distances.
 """

@@ -24,7 +24,7 @@ class ParzenLogLikelihood(SampleMetric):
     The protocol of the GAN paper (Goodfellow et al. 2014, section 5; Breuleux et al. 2011) as its authors' script runs
     it: exactly ``num_samples`` samples, pixels in [0, 1], the width chosen among ``SIGMAS`` on the first 1,000
     validation images. The value depends strongly on the number of samples, and rewards smoothness: see Theis et al.
-    2016, section 3.2, before comparing models by it.
+    2016 (https://arxiv.org/abs/1511.01844) before comparing models by it.
 
     Args:
         num_samples: How many samples make the window; more are left out, fewer are an error.

@@ -14,5 +14,5 @@ def channels_last(module: nn.Module) -> None:
     for layer in module.modules():
         if isinstance(layer, (nn.Conv2d, nn.ConvTranspose2d)) and min(layer.kernel_size) > 1:
             for parameter in layer.parameters():
-                if parameter.dim() == 4:
-                    parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+                if parameter.dim() == 4:  # contiguous() would leave the strides of a single channel, which layers go by
+                    parameter.data = parameter.data.to(memory_format=torch.channels_last)

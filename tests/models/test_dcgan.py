@@ -89,7 +89,7 @@ def test_unknown_names(options, message):
 
 
 @pytest.mark.parametrize("preset", ["paper", "torch"])
-def test_initialisation(preset):
+def test_initialization(preset):
     model = DCGAN(preset, 32, channels=1, width=32)
     gains = []
     for name, tensor in model.named_parameters():

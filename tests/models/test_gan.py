@@ -22,7 +22,7 @@ def test_parameter_counts():
     assert parameter_count(model.discriminator) == 1_231_441
 
 
-def test_initialisation():
+def test_initialization():
     model = GAN()
     for network, bound in ((model.generator, 0.05), (model.discriminator, 0.005)):
         for name, tensor in network.named_parameters():
