@@ -395,7 +395,7 @@ class AdversarialModule(LightningModule):
         """(num, Z) latents, drawn on the CPU so that a seed means the same everywhere."""
         generator = torch.Generator()
         generator.seed() if seed is None else generator.manual_seed(seed)
-        return self.prior(num, generator).to(self.device)
+        return self.prior(num, generator).to(self.device, self.dtype)
 
     @torch.no_grad()
     def sample_from(self, z: Tensor, label: Tensor | None = None) -> Tensor:
@@ -423,7 +423,7 @@ class AdversarialModule(LightningModule):
                 f"the label has shape {tuple(label.shape)}; {name} takes one class, {num} classes (one per sample),"
                 f" or rows of shape {(num, classes)}"
             )
-        return self.conditions(label).to(self.device)
+        return self.conditions(label).to(self.device, self.dtype)
 
     def conditions(self, label: Tensor) -> Tensor:
         """Class indices (B,) to one-hot rows (B, K); rows of attributes (B, K) pass through. Both as float."""

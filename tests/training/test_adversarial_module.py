@@ -250,6 +250,18 @@ def test_sample(name):
     assert not module.training
 
 
+@pytest.mark.parametrize("name", FROM_NOISE)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_sample_in_any_dtype(name, dtype):
+    module = build(name).eval()
+    expected = module.sample(2, seed=0)
+    images = module.to(dtype).sample(2, seed=0)
+    assert images.dtype == (torch.float32 if name == "specgan" else dtype)  # whose inversion is float32
+    if dtype == torch.float64 and name != "specgan":  # Griffin and Lim's iterations enlarge differences of rounding
+        torch.testing.assert_close(images.float(), expected, rtol=1e-4, atol=1e-5)
+    assert images.isfinite().all()
+
+
 def test_training_mode_comes_back_after_an_error():
     module = build("gan").train()
     with pytest.raises(RuntimeError):
