@@ -146,6 +146,16 @@ def test_mels_that_were_given_stay(monkeypatch, tmp_path):
     assert built.datamodule.mel == MelConfig.of("vocos") and built.datamodule.context == 1
     with pytest.raises(InputError, match=r"the mels of MelFolder .vocos. are not those of MelGAN .*sample_rate 24000"):
         built.model._check_mel(built.datamodule)
+    # what the data would take on its own is not taken for "not given"
+    built = build(
+        monkeypatch, "--model=MelGAN", "--model.mel=hifigan", "--data=MelFolder", "--data.mel=parallel_wavegan"
+    )
+    with pytest.raises(
+        InputError, match=r"the mels of MelFolder .parallel_wavegan. are not those of MelGAN .hifigan.: "
+    ):
+        built.model._check_mel(built.datamodule)
+    built = build(monkeypatch, "--model=MelGAN", "--model.mel=hifigan", "--data=MelFolder", "--data.mel=hifigan")
+    built.model._check_mel(built.datamodule)
     other = build(monkeypatch, "--model=MelGAN", "--data=Digits")  # whose arguments name no mels
     assert type(other.datamodule).__name__ == "Digits"
 

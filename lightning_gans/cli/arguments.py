@@ -62,7 +62,7 @@ def _joined(args: Sequence[str]) -> list[str]:
 
 def _of_today(words: list[str], contents: dict[str, dict[str, Any]]) -> list[str]:
     """The words, with the model of configs and words together in today's form where it was of an older version."""
-    name, given = "", dict[str, Any]()
+    name, given, rest = "", dict[str, Any](), []
     for word in words:
         option, _, value = word.partition("=")
         key = option.removeprefix("--model.").removeprefix("init_args.")
@@ -77,12 +77,13 @@ def _of_today(words: list[str], contents: dict[str, dict[str, Any]]) -> list[str
             name = value
         elif option.startswith("--model.") and key.isidentifier() and key != "help":
             given[key] = yaml.safe_load(value)
+        else:
+            rest.append(word)
     short = name.removeprefix("lightning_gans.models.")
     today = moved.translate(short, given)
     if today == (short, given):
         return words
+    configs = [json.dumps({k: v for k, v in content.items() if k != "model"}) for content in contents.values()]
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in today[1].items()}
     arguments = [f"--model={today[0]}", *(f"--model.{key}={text}" for key, text in texts.items())]
-    without = {name: json.dumps({k: v for k, v in config.items() if k != "model"}) for name, config in contents.items()}
-    others = [word for word in words if not word.startswith("--model")]
-    return [*(f"--config={without[w[9:]]}" if w.startswith("--config=") else w for w in others), *arguments]
+    return [*rest[:1], *(f"--config={config}" for config in configs), *arguments, *rest[1:]]

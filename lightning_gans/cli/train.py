@@ -223,7 +223,15 @@ def run(args: list[str]) -> None:
 
 def command(args: list[str]) -> Command:
     """Parse the arguments, build what they name, and do it."""
-    return Command(
+
+    class ThisCommand(Command):
+        """Without parsers for the other commands, which take as long again."""
+
+        @staticmethod
+        def subcommands() -> dict[str, set[str]]:
+            return {args[0]: Command.subcommands()[args[0]]}
+
+    return ThisCommand(
         AdversarialModule,
         LightningDataModule,
         subclass_mode_model=True,

@@ -365,15 +365,28 @@ def test_groups_of_options_have_a_help_of_their_own(option, told, capsys):
 
 def test_a_config_of_an_older_version_goes_on_working(here, capsys):
     """The model of all configs and options together becomes one of today; the rest stays."""
-    model = {"class_path": "lightning_gans.models.MelGAN", "init_args": {"mel": "hifigan", "aux_loss": "stft"}}
+    mel = {"name": "hifigan"}
+    model = {"class_path": "lightning_gans.models.MelGAN", "init_args": {"mel": mel, "aux_loss": "stft"}}
     (here / "old.yaml").write_text(yaml.safe_dump({"model": model, "data": "MelFolder", "trainer": {"max_steps": 7}}))
     with pytest.raises(SystemExit) as stop:
-        main(["fit", "--config", "old.yaml", "--model.width", "2", "--data.crop=2560", "--print_config"])
+        main(
+            [
+                "fit",
+                "--config",
+                "old.yaml",
+                "--model.width",
+                "2",
+                "--model.mel.f_max=9000",
+                "--data.crop=2560",
+                "--print_config",
+            ]
+        )
     assert not stop.value.code
     config = yaml.safe_load(capsys.readouterr().out)
     assert config["model"]["class_path"] == "lightning_gans.models.STFTMelGAN"
     arguments = config["model"]["init_args"]
-    assert (arguments["mel"], arguments["width"], arguments["stft_weight"]) == ("hifigan", 2, 1.0)
+    assert (arguments["width"], arguments["stft_weight"]) == (2, 1.0)
+    assert arguments["mel"] == {"name": "hifigan", "f_max": 9000}
     assert config["trainer"]["max_steps"] == 7 and config["data"]["init_args"]["crop"] == 2560
 
 
