@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from torch import nn
 
+from lightning_gans import models
 from lightning_gans.cpu import discriminators, melgan, parallel_wavegan
+from lightning_gans.networks import waveform_discriminators
 
 FORMS: dict[type[nn.Module], type[nn.Module]] = {
-    form.__mro__[1]: form
-    for form in (
-        discriminators.ScaleDiscriminator,
-        discriminators.SampleDiscriminator,
-        melgan.Generator,
-        parallel_wavegan.Generator,
-    )
+    waveform_discriminators.ScaleDiscriminator: discriminators.ScaleDiscriminator,
+    waveform_discriminators.SampleDiscriminator: discriminators.SampleDiscriminator,
+    models.melgan.Generator: melgan.Generator,
+    models.parallel_wavegan.Generator: parallel_wavegan.Generator,
 }
-"""By the class of the plain network."""
+"""The table: class of the plain network to that of its faster form."""
 
 
 def put_in_place(module: nn.Module) -> None:

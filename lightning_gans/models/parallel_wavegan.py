@@ -33,7 +33,7 @@ from lightning_gans.errors import InputError, check_choice
 from lightning_gans.losses.adversarial import least_squares_d, least_squares_g
 from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
 from lightning_gans.networks.upsampling import Upsample, check_ratios
-from lightning_gans.networks.waveform_discriminators import SampleDiscriminator, in_one_pass, kaiming
+from lightning_gans.networks.waveform_discriminators import SampleDiscriminator, kaiming
 from lightning_gans.training.vocoder import Vocoder
 
 
@@ -251,7 +251,7 @@ class ParallelWaveGAN(Vocoder):
             fake = self(batch.mel, noise)
             loss_g = losses["train/loss_g_stft"] = torch.stack(self.stft_loss(fake, real)).sum()
             if d_trains:
-                ((logits, _),) = self.discriminator(fake)
+                logits = self.discriminator(fake)[0][0]  # its feature maps are not kept
                 losses["train/loss_g_adversarial"] = 2 * least_squares_g(logits)
                 loss_g = loss_g + h.adversarial_weight * losses["train/loss_g_adversarial"]
             if self.update(optimizer_g, loss_g, h.clip_norm_g or None):
@@ -263,8 +263,8 @@ class ParallelWaveGAN(Vocoder):
                 with torch.no_grad():
                     fake = self(batch.mel, noise)
             with self.toggled_optimizer(optimizer_d):
-                ((of_real, _),), ((of_fake, _),) = in_one_pass(self.discriminator, real, fake.detach())
-                losses["train/loss_d"] = 2 * least_squares_d(of_real, of_fake)
+                logits = self.discriminator(torch.cat([real, fake.detach()]))[0][0]  # in one pass
+                losses["train/loss_d"] = 2 * least_squares_d(*logits.chunk(2))
                 if self.update(optimizer_d, losses["train/loss_d"], h.clip_norm_d or None):
                     scheduler_d.step()
         self.log_dict(losses, prog_bar=True)
