@@ -2,9 +2,10 @@
 
 from lightning_gans.models.cgan import CGAN
 from lightning_gans.models.conditional_wavegan import ConditionalWaveGAN
-from lightning_gans.models.controlgan import ControlGAN, LogitControlGAN
+from lightning_gans.models.controlgan import ControlGAN
 from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
+from lightning_gans.models.logit_controlgan import LogitControlGAN
 from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.multi_scale_parallel_wavegan import MultiScaleParallelWaveGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN

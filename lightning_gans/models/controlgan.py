@@ -6,8 +6,7 @@ text-to-image paper "Controllable Text-to-Image Generation", whose model goes by
 
 ``ControlGAN`` is the form of the first versions of the paper (v1 to v4): G of transposed 5x5 convolutions, D an
 auto-encoder of convolutions and transposed convolutions, C of convolutions and one linear layer, the label concatenated
-to z. ``LogitControlGAN`` is the form of the later ones (IEEE Access 2019, https://doi.org/10.1109/ACCESS.2019.2899108),
-whose D judges with a number.
+to z. ``LogitControlGAN``, in ``logit_controlgan.py``, is the form of the later ones, whose D judges with a number.
 
 Not stated in the paper: widths, normalization, the latents' size and law, and the optimizers are ours; the
 auto-encoding D's loss and its balance k are those of BEGAN (Berthelot et al. 2017, https://arxiv.org/abs/1703.10717);
@@ -18,15 +17,12 @@ Departures from the paper:
 - C is trained on the images as they come; the journal version augments them.
 - The static weight alpha of D's real and fake terms is 1/2 and left out: Adam does not see a common factor.
 - gamma stays where it is while C is no better than chance on real images.
-- ``LogitControlGAN`` has DCGAN's D and loss, where the authors' code for CIFAR-10 has residual networks and the
-  Wasserstein loss with a gradient penalty and a consistency term. ``loss="wasserstein"`` with ``penalty_weight=10`` is
-  that without the last.
 """
 
 from __future__ import annotations
 
 import math
-from typing import ClassVar, Literal, cast, get_args
+from typing import ClassVar, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -35,11 +31,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import check_choice
-from lightning_gans.losses import adversarial_loss, gradient_penalty
-from lightning_gans.models.dcgan import initialize, sizes, up5
+from lightning_gans.models.dcgan import sizes, up5
 from lightning_gans.training.adversarial_module import AdversarialModule
-
-LossName = Literal["non_saturating", "hinge", "least_squares", "wasserstein"]
 
 
 def down(c_in: int, c_out: int) -> nn.Conv2d:
@@ -71,7 +64,7 @@ class Generator(nn.Module):
         return self.layers(torch.cat([z, label], 1))
 
 
-class AutoencodingDiscriminator(nn.Sequential):
+class Discriminator(nn.Sequential):
     """Images (B, C, H, W) in [-1, 1] to their reconstructions.
 
     Linear at its end, as in BEGAN: with a tanh, D stays at black on images that are mostly black, such as MNIST's.
@@ -85,20 +78,6 @@ class AutoencodingDiscriminator(nn.Sequential):
         for i in reversed(range(len(c) - 1)):
             layers += [up5(c[i + 1], c[i], side[i + 2], side[i + 1]), nn.ELU()]
         super().__init__(*layers, up5(c[0], channels, side[1], side[0]))
-
-
-class LogitDiscriminator(nn.Sequential):
-    """Images (B, C, H, W) to logits (B, 1): DCGAN's with half its width; without batch norm for a gradient penalty."""
-
-    def __init__(self, image_size: int, channels: int, width: int, norm: bool) -> None:
-        c = stages(image_size, width)[1]
-        layers: list[nn.Module] = [nn.Conv2d(channels, c[0], 5, 2, 2, bias=False), nn.LeakyReLU(0.2)]
-        for i in range(len(c) - 1):
-            layers += [nn.Conv2d(c[i], c[i + 1], 5, 2, 2, bias=not norm)]
-            layers += [nn.BatchNorm2d(c[i + 1], eps=1e-8)] if norm else []
-            layers += [nn.LeakyReLU(0.2)]
-        super().__init__(*layers, nn.Flatten(), nn.Linear(c[-1] * 16, 1, bias=False))
-        initialize(self)
 
 
 class Classifier(nn.Sequential):
@@ -212,7 +191,7 @@ class ControlGAN(Controlled):
         check_choice("labels", labels, ("class", "attributes"))
         self.num_classes = num_classes
         self.generator = Generator(image_size, channels, latent_dim + num_classes, width)
-        self.discriminator = AutoencodingDiscriminator(image_size, channels, width)
+        self.discriminator = Discriminator(image_size, channels, width)
         self.classifier = Classifier(image_size, channels, num_classes, width)
         self.register_buffer("gamma", torch.zeros(()))  # weight of the classification loss, gamma_t
         self.register_buffer("balance", torch.zeros(()))  # k_t of BEGAN
@@ -269,87 +248,3 @@ class ControlGAN(Controlled):
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[ReduceLROnPlateau]]:
         optimizers = self.adam()
         return optimizers, [ReduceLROnPlateau(o, factor=0.5, patience=self.hparams.patience) for o in optimizers]
-
-
-class LogitControlGAN(Controlled):
-    """The controllable GAN with a discriminator that returns logits.
-
-    Args:
-        image_size: H = W; 28, 32, 64, 128.
-        channels: C.
-        num_classes: K.
-        labels: ``class`` for one class per image (softmax cross-entropy), ``attributes`` for K independent ones
-            (mean binary cross-entropy).
-        latent_dim: Z, standard normal.
-        width: Channels at half the image's size, of all three networks.
-        equilibrium: E, the classification loss on fakes that is aimed at, relative to that on real images.
-        gamma_rate: r, by which the controller moves gamma.
-        gamma_max: Upper end of gamma, whose lower end is 0.
-        loss: Adversarial loss.
-        penalty_weight: lambda of the gradient penalty, with which D goes without batch norm; 0 leaves it out.
-        lr_g: Adam's learning rate for G ...
-        lr_d: ... for D ...
-        lr_c: ... and for C.
-        beta1: First moment's decay of all three.
-    """
-
-    def __init__(
-        self,
-        image_size: int = 64,
-        channels: int = 3,
-        num_classes: int = 40,
-        labels: Literal["class", "attributes"] = "attributes",
-        latent_dim: int = 128,
-        width: int = 64,
-        equilibrium: float = 1.0,
-        gamma_rate: float = 0.001,
-        gamma_max: float = 2.0,
-        loss: LossName = "non_saturating",
-        penalty_weight: float = 0.0,
-        lr_g: float = 1e-4,
-        lr_d: float = 1e-4,
-        lr_c: float = 1e-4,
-        beta1: float = 0.5,
-    ) -> None:
-        super().__init__()
-        self.save_hyperparameters()
-        check_choice("labels", labels, ("class", "attributes"))
-        self.num_classes = num_classes
-        self.generator = Generator(image_size, channels, latent_dim + num_classes, width)
-        self.discriminator = LogitDiscriminator(image_size, channels, width, norm=penalty_weight == 0)
-        self.classifier = Classifier(image_size, channels, num_classes, width)
-        self.register_buffer("gamma", torch.zeros(()))  # weight of the classification loss, gamma_t
-        self.loss = adversarial_loss(loss, get_args(LossName))
-
-    @property
-    def twice_differentiated(self) -> tuple[str, ...]:
-        return ("discriminator",) if self.hparams.penalty_weight else ()
-
-    def training_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        optimizer_g, optimizer_d, optimizer_c = self.optimizers()
-        real, label = batch.image, self.conditions(batch.label)
-        fake = self.generate(batch)
-
-        with self.toggled_optimizer(optimizer_d):
-            loss_d = self.loss.discriminator(self.discriminator(real), self.discriminator(fake.detach()))
-            if self.hparams.penalty_weight:
-                loss_d = loss_d + self.hparams.penalty_weight * gradient_penalty(self.discriminator, real, fake)
-            self.update(optimizer_d, loss_d)
-
-        with self.toggled_optimizer(optimizer_g):
-            loss_g_adversarial = self.loss.generator(self.discriminator(fake))
-            loss_g_classes = self.frozen_classification_loss(fake, label)
-            loss_g = loss_g_adversarial + self.gamma * loss_g_classes
-            self.update(optimizer_g, loss_g)
-
-        with self.toggled_optimizer(optimizer_c):
-            loss_c = self.classification_loss(real, label)
-            if self.update(optimizer_c, loss_c):
-                self.control(loss_g_classes.detach(), loss_c.detach())
-
-        self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g, "train/loss_c": loss_c}, prog_bar=True)
-        self.log_dict({"train/loss_g_adversarial": loss_g_adversarial, "train/loss_g_classes": loss_g_classes})
-        self.log("train/gamma", self.gamma.clone())
-
-    def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        return self.adam()
