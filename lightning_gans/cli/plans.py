@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
-from lightning_gans.training import latents
+from lightning_gans.training import sampling
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 Labels = list[tuple[int, ...]] | None
@@ -79,7 +79,7 @@ def walk(module: AdversarialModule, num: int, seed: int, labels: Labels, steps: 
         raise InputError(f"--num is {num}; an interpolation needs at least 2 latents")
     if in_sequence:
         _one_label(module, labels, "--interpolate")
-    legs = [latents.interpolate(*pair, steps) for pair in pairwise(module.latents(num, seed))]
+    legs = [sampling.interpolate(*pair, steps) for pair in pairwise(module.latents(num, seed))]
     if in_sequence:  # a walk does not stop where two legs meet
         legs = [legs[0], *(leg[1:] for leg in legs[1:])]
     rows = _rows(module, len(legs), labels)
@@ -96,7 +96,7 @@ def arithmetic(module: AdversarialModule, terms: list[list[int]], labels: Labels
     _one_label(module, labels, "--arithmetic")
     concepts = [torch.cat([module.latents(1, seed) for seed in seeds]) for seeds in terms]
     columns = len(terms[0]) + 1
-    result = latents.arithmetic(*concepts)
+    result = sampling.arithmetic(*concepts)
     if in_sequence:
         z = torch.stack([*(term.mean(0) for term in concepts), result])
     else:  # uniform noise of a quarter around the result: figure 7 of DCGAN

@@ -32,6 +32,7 @@ from lightning_gans.losses.penalties import gradient_penalty
 from lightning_gans.models.wavegan import START, LossName, clip_weights, recipe
 from lightning_gans.networks.tensorflow import ResizeConv2d, SameConv2d, SameConvTranspose2d, glorot
 from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.statistics import training_statistics
 
 LENGTH = 16384
 N_FFT, HOP_LENGTH = 256, 128
@@ -157,7 +158,7 @@ class SpecGAN(AdversarialModule):
         """Compute the statistics of the features, unless they came with the weights."""
         super().on_fit_start()
         if self.std.count_nonzero() == 0:
-            mean, std = self.training_statistics(lambda batch: log_magnitude(batch.audio, self.floor).flatten(0, -2))
+            mean, std = training_statistics(self, lambda batch: log_magnitude(batch.audio, self.floor).flatten(0, -2))
             self.mean.copy_(mean)
             self.std.copy_(std)
 

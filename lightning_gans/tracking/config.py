@@ -62,7 +62,7 @@ def run_facts(trainer: Any, module: Any) -> dict[str, Any]:
     """What the config does not tell: the data as it was found, the processes, and which code ran."""
     data = trainer.datamodule
     per_process, fingerprint = getattr(data, "batch_size", None), getattr(data, "fingerprint", None)
-    joined = trainer.world_size * module.updates[next(iter(module.networks))].batches
+    joined = trainer.world_size * module.accumulation[next(iter(module.networks))].batches
     return {
         "paper": type(module).__name__,
         "data": type(data).__name__,

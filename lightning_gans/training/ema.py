@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from lightning import Callback, LightningModule, Trainer
+from lightning import Callback, Trainer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -33,50 +33,54 @@ class AverageGenerator(Callback):
         if not 0 < decay < 1:
             raise InputError(f"ema is {decay}; expected a decay above 0 and below 1, such as 0.999")
         self.decay = decay
-        self.average: dict[str, AveragedModel] = {}
-        self.loaded: dict[str, Tensor] | None = None
+        self.average: AveragedModel | None = None
+        self.loaded: dict[str, Tensor] = {}
         self.latest = self.count = 0
+        self.in_use = False
 
-    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        average = get_ema_multi_avg_fn(self.decay)
-        self.average = {
-            name: AveragedModel(getattr(module, name), multi_avg_fn=average, use_buffers=True)
-            for name in module.released_networks
-        }
-        for name, network in self.average.items():
-            if self.loaded is not None:
-                network.module.load_state_dict(_of(name, self.loaded))
-            network.n_averaged.fill_(self.count)
-            network.requires_grad_(False)
-        self.loaded = None
+    def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
+        if stage == "fit":  # begins anew, unless a checkpoint is loaded after this
+            self.average, self.loaded = None, {}
+            self.latest, self.count = trainer.global_step, 0
 
-    def on_train_batch_end(self, trainer: Trainer, module: LightningModule, *_: Any) -> None:
-        if trainer.global_step > self.latest:
-            for name, network in self.average.items():
-                network.update_parameters(getattr(module, name))
+    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+        update = get_ema_multi_avg_fn(self.decay)
+        self.average = AveragedModel(released(module), multi_avg_fn=update, use_buffers=True).requires_grad_(False)
+        self.average.n_averaged.fill_(self.count)
+        self.average.module.load_state_dict(self.loaded or self.average.module.state_dict())
+        self.loaded = {}
+
+    def on_train_batch_end(self, trainer: Trainer, module: Any, *_: Any) -> None:
+        if self.average is not None and trainer.global_step > self.latest:
+            self.average.update_parameters(released(module))
             self.latest, self.count = trainer.global_step, self.count + 1
 
-    def on_validation_start(self, trainer: Trainer, module: LightningModule) -> None:
-        self._exchange(module)
+    def on_validation_start(self, trainer: Trainer, module: Any) -> None:
+        self._use(True, module)
 
-    def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
-        self._exchange(module)
+    def on_validation_end(self, trainer: Trainer, module: Any) -> None:
+        self._use(False, module)
 
-    def _exchange(self, module: LightningModule) -> None:
+    def on_exception(self, trainer: Trainer, module: Any, exception: BaseException) -> None:
+        self._use(False, module)
+
+    def _use(self, average: bool, module: Any) -> None:
         """Put the average in the place of the weights, or the weights back; before the first update they are equal."""
-        for name, network in self.average.items() if self.count else ():
-            for one, other in zip(_tensors(getattr(module, name)), _tensors(network.module), strict=True):
+        if self.average is not None and self.count and average != self.in_use:
+            for one, other in zip(_tensors(released(module)), _tensors(self.average.module), strict=True):
                 one.data, other.data = other.data, one.data
+            self.in_use = average
 
-    def on_save_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        state = checkpoint["state_dict"]
-        checkpoint[CURRENT_NETWORKS] = {key: state[key] for key in state if key.partition(".")[0] in self.average}
-        for name, network in self.average.items() if self.count else ():
-            state |= {f"{name}.{key}": value for key, value in network.module.state_dict().items()}
+    def on_save_checkpoint(self, trainer: Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
+        if self.average is None:
+            return
+        networks: list[nn.Module] = [released(module), self.average.module]
+        current, average = networks[:: -1 if self.in_use else 1]
+        checkpoint[CURRENT_NETWORKS] = current.state_dict()
+        if self.count:
+            checkpoint["state_dict"] |= average.state_dict()
         if trainer.world_size > 1:
-            averages = [(name, statistics(network.module)) for name, network in self.average.items()]
-            seen = {f"{name}.{key}": value for name, found in averages for key, value in found.items()}
-            checkpoint[AVERAGED_STATISTICS] = of_ranks(seen, trainer.strategy)
+            checkpoint[AVERAGED_STATISTICS] = of_ranks(statistics(average), trainer.strategy)
 
     def state_dict(self) -> dict[str, int]:
         return {"latest": self.latest, "count": self.count}
@@ -84,15 +88,18 @@ class AverageGenerator(Callback):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         self.latest, self.count = state_dict["latest"], state_dict["count"]
 
-    def on_load_checkpoint(self, trainer: Trainer, module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        if trainer.state.fn == "fit" and CURRENT_NETWORKS in checkpoint:
+    def on_load_checkpoint(self, trainer: Trainer, module: Any, checkpoint: dict[str, Any]) -> None:
+        if trainer.state.fn != "fit":
+            self.average = None  # the file's weights are the average
+        elif CURRENT_NETWORKS in checkpoint:
             state = checkpoint["state_dict"] | of_rank(checkpoint.get(AVERAGED_STATISTICS, {}), trainer)
             self.loaded = {key: state[key].clone() for key in checkpoint[CURRENT_NETWORKS]}
             module.load_state_dict(checkpoint["state_dict"] | checkpoint[CURRENT_NETWORKS])
 
 
-def _of(name: str, state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {key.removeprefix(f"{name}."): value for key, value in state.items() if key.partition(".")[0] == name}
+def released(module: Any) -> nn.ModuleDict:
+    """The networks that a zoo file holds, under their names."""
+    return nn.ModuleDict({name: getattr(module, name) for name in module.released_networks})
 
 
 def _tensors(network: nn.Module) -> list[Tensor]:

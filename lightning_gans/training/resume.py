@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lightning import Trainer
 from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
+
+from lightning_gans.errors import InputError
+from lightning_gans.training.lightning_private import trainer_of
+
+if TYPE_CHECKING:
+    from lightning_gans.training.adversarial_module import AdversarialModule
 
 CURRENT_NETWORKS = "current_networks"
 """Key of a checkpoint that holds the weights which training goes on from, where ``state_dict`` has their average."""
@@ -19,6 +25,51 @@ STATISTICS = "statistics_of_ranks"
 
 AVERAGED_STATISTICS = "averaged_statistics_of_ranks"
 """The same of an average of the generator's weights."""
+
+
+def save(module: AdversarialModule, checkpoint: dict[str, Any]) -> None:
+    """Add the module's state; called on all ranks."""
+    trainer = module.trainer
+    checkpoint["model"] = type(module).__name__
+    checkpoint["noise_seed"], checkpoint["samples_seen"] = module.noise_stream.seed, module.samples_seen
+    if pending := {key: state for key, one in module.accumulation.items() if (state := one.state(module))}:
+        checkpoint[GRADIENTS] = pending
+    if trainer.world_size > 1:
+        checkpoint[STATISTICS] = of_ranks(statistics(module), trainer.strategy)
+
+
+def load(module: AdversarialModule, checkpoint: dict[str, Any]) -> None:
+    """Take up what ``save`` has added.
+
+    Raises:
+        InputError: for a checkpoint with an average of the weights, in a fit that has none.
+    """
+    module.noise_stream.seed, module.samples_seen = checkpoint["noise_seed"], checkpoint.get("samples_seen", 0)
+    for key, state in checkpoint.get(GRADIENTS, {}).items():
+        module.accumulation[key].load_state(state)
+    module.saved_statistics = checkpoint.get(STATISTICS, {})
+    close_epoch(checkpoint)
+    trainer: Any = trainer_of(module)
+    if CURRENT_NETWORKS in checkpoint and trainer is not None and trainer.state.fn == "fit":
+        if not any(getattr(callback, "keeps_current_networks", False) for callback in trainer.callbacks):
+            raise InputError(
+                "the checkpoint was trained with an average of the generator's weights; resume with the same --ema"
+                " DECAY, or start anew from the average with --init_from"
+            )
+
+
+def begin(module: AdversarialModule) -> None:
+    """Give each rank its own statistics back, as DDP has begun with the first rank's."""
+    for name, value in of_rank(module.saved_statistics, module.trainer).items():
+        module.get_buffer(name).copy_(value)
+    module.saved_statistics = {}
+
+
+def average_statistics(module: AdversarialModule) -> None:
+    """Average the statistics over the ranks, so that all evaluate, and rank 0 saves, the same network."""
+    if module.trainer.world_size > 1:
+        for buffer in statistics(module).values():
+            buffer.copy_(module.trainer.strategy.reduce(buffer, reduce_op="mean"))
 
 
 def statistics(network: nn.Module) -> dict[str, Tensor]:

@@ -16,6 +16,7 @@ from lightning_gans.audio import MelConfig, difference, log_mel, unlikely
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
 from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.statistics import training_statistics
 
 EVALUATION_SEED = 0
 
@@ -75,7 +76,7 @@ class Vocoder(AdversarialModule):
             inside = batch.mel[..., self.context : batch.mel.shape[-1] - self.context]
             return inside.transpose(1, 2).flatten(0, 1)
 
-        mean, deviation = self.training_statistics(frames)
+        mean, deviation = training_statistics(self, frames)
         self.mel_mean.copy_(mean)
         self.mel_scale.copy_(deviation)
 

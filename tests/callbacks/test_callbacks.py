@@ -4,10 +4,12 @@ import pytest
 import torch
 from helpers.small_run import fit, run_folder
 from helpers.small_trainer import Noise, trainer
+from helpers.tiny_runs import build
 
 from lightning_gans.__main__ import main
 from lightning_gans.callbacks.nonfinite import NonFiniteLoss, StopAtNonFiniteLoss
 from lightning_gans.models import GAN
+from lightning_gans.training.nonfinite import NonFiniteLosses
 
 
 class Explode(GAN):
@@ -56,14 +58,24 @@ def test_the_command_line_stops_at_a_loss_that_is_not_finite(here, capsys):
 
 def test_the_network_that_went_first_is_named():
     """D's infinite loss infects G within the same batch."""
-    module = SimpleNamespace(
-        networks={"g": "generator", "d": "discriminator"},
-        update_order=["d", "g"],
-        nonfinite_batch=torch.tensor([4, 4]),
-    )
+    losses = NonFiniteLosses()
+    losses.first = {"d": torch.tensor(4), "g": torch.tensor(4)}
+    module = SimpleNamespace(networks={"g": "generator", "d": "discriminator"}, nonfinite=losses)
     run = SimpleNamespace(strategy=SimpleNamespace(reduce=lambda tensor, reduce_op: tensor), checkpoint_callbacks=[])
     with pytest.raises(NonFiniteLoss, match="discriminator is not finite at batch 4"):
         StopAtNonFiniteLoss().check(run, module)
-    module.nonfinite_batch = torch.tensor([3, 4])
+    losses.first["g"] = torch.tensor(3)
     with pytest.raises(NonFiniteLoss, match="generator is not finite at batch 3"):
         StopAtNonFiniteLoss().check(run, module)
+
+
+def test_statistics_that_are_not_finite_on_another_rank_stop_this_one():
+    """Else it would wait for the other one; the reduction is replaced by the other's judgement."""
+    module = build("dcgan_torch")
+    names = [name for name, value in module.state_dict().items() if value.is_floating_point()]
+    other = torch.tensor([float(name != "generator.2.running_var") for name in names])
+    strategy = SimpleNamespace(reduce=lambda tensor, reduce_op: {"min": torch.minimum}[reduce_op](tensor, other))
+    run = SimpleNamespace(strategy=strategy, checkpoint_callbacks=[])
+    module._trainer = SimpleNamespace(fit_loop=SimpleNamespace(total_batch_idx=7))
+    with pytest.raises(NonFiniteLoss, match=r"DCGAN \(generator.2.running_var\) are not finite after batch 7"):
+        StopAtNonFiniteLoss().on_save_checkpoint(run, module, {"state_dict": module.state_dict()})

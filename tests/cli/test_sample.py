@@ -12,7 +12,7 @@ from lightning_gans import zoo
 from lightning_gans.callbacks.media import clips_picture
 from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
-from lightning_gans.training.latents import interpolate
+from lightning_gans.training.sampling import interpolate
 from lightning_gans.zoo import assets
 
 RATE = tiny_zoo.TINY["WaveGAN"]["sample_rate"]

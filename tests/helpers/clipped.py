@@ -16,6 +16,7 @@ class Clipped(AdversarialModule):
         self.save_hyperparameters()
         self.generator, self.discriminator = nn.Linear(4, 16), nn.Linear(16, 1)
         self.moved: dict[str, list[float]] = {"g": [], "d": []}
+        self.returned: dict[str, list[bool]] = {"g": [], "d": []}
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         return torch.randn(num, 4, generator=generator)
@@ -33,7 +34,7 @@ class Clipped(AdversarialModule):
         network = getattr(self, self.networks[key])
         before = nn.utils.parameters_to_vector(network.parameters()).detach().clone()
         with self.toggled_optimizer(optimizer):
-            self.update(optimizer, loss, self.hparams.clip)
+            self.returned[key].append(self.update(optimizer, loss, self.hparams.clip))
         moved = nn.utils.parameters_to_vector(network.parameters()).detach() - before
         self.moved[key].append(moved.norm().item())
 

@@ -24,6 +24,7 @@ from torch.autograd.graph import Node, get_gradient_edge
 
 from lightning_gans.data.batches import AudioBatch, ImageBatch, MelBatch
 from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.noise import NoiseStream
 from lightning_gans.training.vocoder import Vocoder
 
 DEVICE = torch.device("cuda", 0)
@@ -65,12 +66,13 @@ def fit(module: AdversarialModule, precision: str = "32-true", batch_size: int =
     """Train on the fake device until each network has been updated.
 
     What happens once in a run or an epoch, and may wait for the device, is left out: statistics of the training set,
-    the first bias, schedules by epochs. So is the log, whose tensors Lightning moves with ``Module.to``.
+    the first bias, schedules by epochs. So is the log, whose tensors Lightning moves with ``Module.to``, and what the
+    host does with values that it has: checking labels before they are on the device, and seeding.
     """
     once = dict.fromkeys(("on_fit_start", "on_train_start", "on_train_epoch_start"))
     hooks = {name: getattr(AdversarialModule, name) for name in once}
-    log = dict.fromkeys(("log", "log_dict"), lambda *_, **__: None)
-    with mock.patch.multiple(type(module), **hooks, **log):
+    left_out = dict.fromkeys(("log", "log_dict", "check_batch"), lambda *_, **__: None)
+    with mock.patch.multiple(type(module), **hooks, **left_out), mock.patch.object(NoiseStream, "reseed"):
         trainer = Trainer(
             strategy=FakeCuda(),
             plugins=[PRECISIONS[precision]()],

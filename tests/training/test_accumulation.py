@@ -12,6 +12,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 
 from lightning_gans.errors import InputError
 from lightning_gans.training.accumulation import AccumulateGradients, ClipGradients
+from lightning_gans.training.ema import AverageGenerator
 
 JOINED, BATCHES = 8, 4
 
@@ -111,9 +112,8 @@ def test_each_network_counts_its_own_batches(name, batches, moments):
 
 
 def test_schedules_count_updates():
-    module = build("parallel_wavegan")
-    trainer = fit(module, None, [AccumulateGradients({"g": 2, "d": 4})], max_steps=6)
-    assert [config.scheduler.last_epoch for config in trainer.lr_scheduler_configs] == [6, 2]  # D begins at one
+    trainer = fit(build("gan"), None, [AccumulateGradients({"g": 2, "d": 4})], max_steps=6)
+    assert [config.scheduler.last_epoch for config in trainer.lr_scheduler_configs] == [6, 3]
 
 
 @pytest.mark.parametrize("name", PAPERS)
@@ -156,6 +156,26 @@ def test_gradients_of_fp16_are_brought_to_one_scale(batches):
     assert {key: len(lengths) for key, lengths in moved[0].items()} == {p: 6 // n for p, n in batches.items()}
     for key in "gd":
         assert moved[1][key] == pytest.approx(moved[0][key], rel=0.02)
+
+
+@pytest.mark.parametrize("fused", [False, True], ids=["loop", "fused"])
+@pytest.mark.parametrize("key, steps", [("g", [1, 1, 2, 3]), ("d", [1, 2, 3, 4])])
+def test_an_update_that_overflows_in_fp16_does_not_count(key, steps, fused):
+    """Of four, the second: the network stays, the scale is halved, and nothing counts it."""
+
+    class Overflow(Callback):
+        def on_train_start(self, trainer, module):
+            weight = getattr(module, module.networks[key]).weight
+            weight.register_hook(lambda gradient: gradient * (float("inf") if module.batches_seen == 1 else 1))
+
+    log, average, scaler = Log(), AverageGenerator(0.5), torch.amp.GradScaler("cpu", init_scale=1024.0)
+    module = Clipped(fused=fused)
+    plugins = [MixedPrecision("16-mixed", "cpu", scaler)]
+    fit(module, None, [Overflow(), average], logger=log, max_steps=-1, max_epochs=1, plugins=plugins)
+    assert [line["generator_updates"] for line in log.lines] == steps
+    assert [moved > 0 for moved in module.moved[key]] == [True, False, True, True] == module.returned[key]
+    assert all(module.returned["d" if key == "g" else "g"])
+    assert average.count == steps[-1] and scaler.get_scale() == 512.0
 
 
 def test_networks_that_move_together_do_so_at_one_scale_of_fp16():

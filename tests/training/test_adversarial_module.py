@@ -23,15 +23,15 @@ from helpers.tiny_runs import (
     state,
     weights,
 )
-from lightning import Callback
+from lightning import Callback, Trainer
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 from torch import nn
 
 from lightning_gans.errors import InputError
-from lightning_gans.models import GAN
-from lightning_gans.training.adversarial_module import SAMPLE_CHUNK, AdversarialModule
+from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.cpu_forms import use_cpu_forms
+from lightning_gans.training.sampling import SAMPLE_CHUNK
 
 every_paper = pytest.mark.parametrize("name", PAPERS)
 FROM_NOISE = [name for name in PAPERS if not name.startswith(("melgan", "parallel_wavegan"))]
@@ -74,7 +74,7 @@ def test_two_steps(name):
     steps = [logged["generator_updates"] for logged in log.lines]
     assert steps == updates
     assert trainer.fit_loop.total_batch_idx == batches - 1
-    assert module.nonfinite_batch.eq(-1).all()
+    assert [*module.nonfinite.first] and all(first == -1 for first in module.nonfinite.first.values())
 
 
 class NotedSteps(Callback):
@@ -82,7 +82,7 @@ class NotedSteps(Callback):
         self.order: list[str] = []
 
     def on_before_optimizer_step(self, trainer: Any, module: AdversarialModule, optimizer: Any) -> None:
-        self.order.append(module._key(optimizer))
+        self.order.append(module.key_of(optimizer))
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_norms_of_all_networks_are_in_each_line(name):
 
 
 def test_norms_are_taken_shortly_before_a_line_only(monkeypatch):
-    monkeypatch.setattr("lightning_gans.training.adversarial_module.NORM_WINDOW", 2)
+    monkeypatch.setattr("lightning_gans.training.accumulation.NORM_WINDOW", 2)
     taken = []
     norm = torch.nn.utils.get_total_norm
     monkeypatch.setattr(torch.nn.utils, "get_total_norm", lambda g: taken.append(module.batches_seen) or norm(g))
@@ -212,18 +212,6 @@ def test_without_a_seed_runs_differ(monkeypatch):
     assert not torch.equal(runs[0].train[0], runs[1].train[0])
 
 
-def test_ranks_have_streams_of_their_own(monkeypatch):
-    draws = set()
-    for rank in (0, 1):
-        module = build("gan")
-        monkeypatch.setattr(GAN, "global_rank", rank)
-        for stream in (0, 1):
-            for index in (0, 1):
-                module.reseed(stream, index)
-                draws.add(torch.rand(()).item())
-    assert len(draws) == 8
-
-
 # ---- sampling
 
 
@@ -275,7 +263,7 @@ def test_chunks_make_one_whole(name, monkeypatch):
     num = SAMPLE_CHUNK + 3
     whole = module.sample(num, seed=1)
     assert len(whole) == num
-    monkeypatch.setattr("lightning_gans.training.adversarial_module.SAMPLE_CHUNK", 100)
+    monkeypatch.setattr("lightning_gans.training.sampling.SAMPLE_CHUNK", 100)
     torch.testing.assert_close(module.sample(num, seed=1), whole, rtol=1e-4, atol=1e-5)
 
 
@@ -320,6 +308,20 @@ def test_labels():
 def test_wrong_labels(name, num, label, message):
     with pytest.raises(InputError, match=message):
         build(name).sample(num, label)
+
+
+@pytest.mark.parametrize("wrong", [3, -1])
+@pytest.mark.parametrize("stage", ["fit", "validate"])
+def test_labels_are_checked_before_they_are_on_the_device(stage, wrong):
+    """Where a wrong one would end the process."""
+    data, module = TinyImages(), build("cgan")
+    data.splits["val" if stage == "validate" else "train"].label[:] = wrong
+    data.transfer_batch_to_device = lambda *_: pytest.fail("a wrong label was moved to the device")
+    with pytest.raises(InputError, match=f"label {wrong} is out of range; this CGAN has 0 to 2"):
+        if stage == "fit":
+            fit(module, data)
+        else:
+            Trainer(accelerator="cpu", logger=False, enable_progress_bar=False).validate(module, data, verbose=False)
 
 
 # ---- strategies, checkpoints, losses that are not finite
@@ -380,11 +382,8 @@ class Poison(Callback):
 def test_the_first_batch_of_a_loss_that_is_not_finite_is_kept():
     module = build("controlgan")
     fit(module, callbacks=[Poison("classifier", 2)], max_steps=4)
-    assert module.nonfinite_batch.tolist() == [
-        2,
-        3,
-        2,
-    ]  # G's loss has C's in it, D gets such a G's images a batch later
+    # G's loss has C's in it, D gets such a G's images a batch later
+    assert {key: first.item() for key, first in module.nonfinite.first.items()} == {"d": 3, "g": 2, "c": 2}
 
 
 def test_batch_norm_is_averaged_over_processes_to_evaluate():

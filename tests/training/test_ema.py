@@ -3,7 +3,7 @@
 import pytest
 import torch
 from helpers.small_run import fit as run
-from helpers.tiny_runs import G_UPDATES, PAPERS, SaveAfter, build, fit, state
+from helpers.tiny_runs import G_UPDATES, PAPERS, SaveAfter, build, data_for, fit, state
 from lightning import Callback
 
 from lightning_gans import zoo
@@ -68,7 +68,7 @@ def test_a_resumed_run_goes_on_with_both(name, tmp_path):
     resumed, again = build(name, seed=1), AverageGenerator(DECAY)
     fit(resumed, callbacks=[again], resume=saver.path, **options)
     torch.testing.assert_close(state(resumed), state(straight), rtol=0, atol=0)
-    one, other = (state(callback.average["generator"]) for callback in (average, again))
+    one, other = (state(callback.average) for callback in (average, again))
     torch.testing.assert_close(one, other, rtol=0, atol=0)
 
 
@@ -93,7 +93,57 @@ def test_an_older_run_can_begin_with_it(tmp_path):
     fit(build("gan"), callbacks=[saver], max_steps=4)
     module, average = build("gan"), AverageGenerator(DECAY)
     fit(module, callbacks=[average], resume=saver.path, max_steps=3)
-    torch.testing.assert_close(state(average.average["generator"].module), state(module.generator), rtol=0, atol=0)
+    torch.testing.assert_close(state(average.average.module["generator"]), state(module.generator), rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt, SystemExit])
+def test_training_has_its_weights_back_after_a_validation_that_failed(error):
+    class Fail(Callback):
+        def on_validation_batch_end(self, trainer, module, *_):
+            seen.evaluated.append(state(module.generator))
+            raise error
+
+    module, seen = build("gan"), Seen()
+    with pytest.raises((error, SystemExit)):  # Lightning exits after an interrupt
+        fit(module, callbacks=[seen, AverageGenerator(DECAY), Fail()], limit_val_batches=1, val_check_interval=2)
+    torch.testing.assert_close(state(module.generator), seen.trained[1], rtol=0, atol=0)
+    assert not torch.equal(seen.evaluated[0]["output.weight"], seen.trained[1]["output.weight"])
+
+
+def test_a_second_fit_begins_a_new_average():
+    """Shorter than the first, whose count of updates it never reaches."""
+    average = AverageGenerator(DECAY)
+    fit(build("gan"), callbacks=[average], max_steps=4)
+    module, seen = build("gan"), Seen()
+    fit(module, callbacks=[seen, average], max_steps=3)
+    for key, value in average.average.module["generator"].state_dict().items():
+        torch.testing.assert_close(value.double(), averaged(seen.trained, key), rtol=1e-5, atol=1e-6)
+
+
+def test_a_file_is_validated_as_it_is(tmp_path):
+    """By a callback that has the average of another run."""
+    average, seen, saver = AverageGenerator(DECAY), Seen(), SaveAfter(tmp_path / "other.ckpt", 2)
+    fit(build("gan"), callbacks=[AverageGenerator(DECAY), saver])
+    trainer = fit(module := build("gan", seed=1), callbacks=[seen, average], limit_val_batches=1)
+    trainer.validate(module, data_for(module), ckpt_path=saver.path, verbose=False, weights_only=True)
+    content = torch.load(saver.path, weights_only=True)["state_dict"]
+    expected = {key.removeprefix("generator."): value for key, value in content.items() if key.startswith("generator")}
+    torch.testing.assert_close(seen.evaluated[-1], expected, rtol=0, atol=0)
+
+
+def test_a_checkpoint_of_a_validation_has_both_in_their_places(tmp_path):
+    class SaveInValidation(Callback):
+        def on_validation_batch_end(self, trainer, module, *_):
+            trainer.save_checkpoint(tmp_path / "validation.ckpt")
+
+    seen = Seen()
+    callbacks = [seen, AverageGenerator(DECAY), SaveInValidation()]
+    fit(build("gan"), callbacks=callbacks, limit_val_batches=1, val_check_interval=2)
+    content = torch.load(tmp_path / "validation.ckpt", weights_only=True)
+    key = "output.weight"
+    assert torch.equal(content[CURRENT_NETWORKS][f"generator.{key}"], seen.trained[1][key])
+    expected = averaged(seen.trained, key)
+    torch.testing.assert_close(content["state_dict"][f"generator.{key}"].double(), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("decay", [0.0, 1.0, -1.0, 2.0])

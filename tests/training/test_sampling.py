@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lightning_gans.errors import InputError
-from lightning_gans.training.latents import arithmetic, interpolate
+from lightning_gans.training.sampling import arithmetic, interpolate
 
 
 def test_interpolation_is_the_straight_line_with_both_ends():
