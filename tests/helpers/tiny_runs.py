@@ -47,7 +47,7 @@ _wavegan = dict(length=256, latent_dim=4, width=4)
 _parallel = dict(stft_reduction="example", lr_g=1e-2, lr_d=1e-2)
 
 PAPERS: dict[str, Callable[[], AdversarialModule]] = {
-    "gan": lambda: GAN(**_gan, hidden=8, units=6, pieces=2),
+    "gan": lambda: GAN(**_gan, hidden=32, units=6, pieces=2),
     "cgan": lambda: CGAN(**_gan, num_classes=CLASSES),
     "controlgan": lambda: ControlGAN(**_control),
     "controlgan_logit": lambda: LogitControlGAN(**_control),
