@@ -27,17 +27,11 @@ packaged configs:
 {configs}
 
 examples:
-{examples}
+  lightning-gans fit --config dcgan_mnist --trainer.max_steps 10000
+  lightning-gans fit --config dcgan_celeba -c ddp --trainer.devices 4
+  lightning-gans test --config gan_mnist --init_from gan_mnist
+  lightning-gans predict --config dcgan_mnist --ckpt_path RUN.ckpt
 """
-EXAMPLES = {
-    "fit": ("dcgan_mnist --trainer.max_steps 10000", "dcgan_celeba -c ddp --trainer.devices 4"),
-    "validate": ("dcgan_mnist --init_from dcgan_mnist",),
-    "test": (
-        "gan_mnist --init_from gan_mnist",
-        "dcgan_mnist --ckpt_path RUN.ckpt",
-    ),
-    "predict": ("dcgan_mnist --init_from dcgan_mnist",),
-}
 
 
 def options(
@@ -69,7 +63,6 @@ def print_help(command: str, summary: str) -> None:
         epilog=MORE.format(
             groups="\n".join(f"  --{name + '.help':19}{text}" for name, text in GROUPS.items()),
             configs=textwrap.fill(", ".join(assets.config_names()), 80, initial_indent="  ", subsequent_indent="  "),
-            examples="\n".join(f"  lightning-gans {command} --config {example}" for example in EXAMPLES[command]),
         ),
     )
     parser.add_argument("-c", "--config", metavar="NAME", help="A packaged config or a file; several are layered.")

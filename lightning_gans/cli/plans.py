@@ -74,7 +74,7 @@ def strengthened(module: AdversarialModule, num: int, seed: int, labels: Labels,
 
 
 def walk(module: AdversarialModule, num: int, seed: int, labels: Labels, steps: int, in_sequence: bool) -> Plan:
-    """A row per pair of neighbouring latents, with a label for each row; or all of them in sequence."""
+    """A row per pair of neighboring latents, with a label for each row; or all of them in sequence."""
     if num < 2:
         raise InputError(f"--num is {num}; an interpolation needs at least 2 latents")
     if in_sequence:

@@ -138,7 +138,7 @@ def _jobs(source: Path, output: Path) -> list[Job]:
             raise InputError(f"the output is {output}; expected a file name that ends in .wav, as {source} is one file")
         if output.resolve() == source.resolve():
             raise InputError(f"the output {output} would replace the input; choose another name")
-        return _checked({source: output})
+        return _checked({output: source})
     if output.suffix == ".wav" or output.is_file():
         raise InputError(f"the output is {output}; expected a folder, as {source} is one")
     if any(output.rglob("*.wav")):
@@ -149,23 +149,24 @@ def _jobs(source: Path, output: Path) -> list[Job]:
     names = sorted(walk(source, (*SUFFIXES, MELS)))
     if not names:
         raise InputError(f"{source} holds no sound files and no features ({MELS}); give another folder")
-    outputs: dict[Path, Path] = {}
+    sources: dict[Path, Path] = {}
     for name in names:
         path = (output / name).with_suffix(".wav")
-        if path in outputs.values():
-            other = next(given for given, made in outputs.items() if made == path)
-            raise InputError(f"{other} and {source / name} would both become {path}; rename one of them, or move it")
-        outputs[source / name] = path
-    return _checked(outputs)
+        if path in sources:
+            raise InputError(
+                f"{sources[path]} and {source / name} would both become {path}; rename one of them, or move it"
+            )
+        sources[path] = source / name
+    return _checked(sources)
 
 
-def _checked(outputs: dict[Path, Path]) -> list[Job]:
-    """The jobs, with the headers of all sound files read."""
+def _checked(sources: dict[Path, Path]) -> list[Job]:
+    """The jobs, from outputs to sources, with the headers of all sound files read."""
     from lightning_gans.data.audio.decoding import measure
     from lightning_gans.data.files import first_names
 
     jobs, broken = [], []
-    for source, output in outputs.items():
+    for output, source in sources.items():
         try:
             jobs.append(Job(source, output, None if source.suffix == MELS else measure(source)))
         except (ValueError, OSError) as error:

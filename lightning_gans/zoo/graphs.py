@@ -78,7 +78,7 @@ class Sampling(nn.Module):
 def export_graph(model: AdversarialModule, file: str | Path) -> Graph:
     """Write a model as a graph with its weights and metadata in one file, for any batch and any number of frames.
 
-    The graph of a vocoder takes ``mel`` (B, M, L) in the model's convention, not normalised, and for models with noise
+    The graph of a vocoder takes ``mel`` (B, M, L) in the model's convention, not normalized, and for models with noise
     ``noise`` (B, 1, T) from N(0, 1), and gives the ``audio`` (B, 1, T) that ``vocode`` gives. That of another model
     takes ``latents`` (B, Z) of its ``prior`` and for conditional ones ``label`` rows (B, K), and gives ``images`` in
     [-1, 1] or ``audio``. All are float32.
@@ -183,7 +183,7 @@ def _onnx(
     outputs: list[str],
     metadata: dict[str, str],
 ) -> bytes:
-    """A serialised ModelProto, weights included."""
+    """A serialized ModelProto, weights included."""
     from onnx_ir.passes.common import ClearMetadataAndDocStringPass
 
     graph: Any = torch.onnx.export(
