@@ -45,9 +45,9 @@ def test_it_holds_the_package_the_configs_and_the_zoo(wheel):
     tracked = {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "lightning_gans").rglob("*.py")}
     assert tracked <= inside
     assert {f"lightning_gans/configs/{path.name}" for path in assets.configs().glob("*.yaml")} <= inside
-    assert {"lightning_gans/configs/slurm.sbatch", "lightning_gans/comparison.html"} <= inside
+    assert {"lightning_gans/configs/slurm.sbatch", "lightning_gans/tracking/compare.html"} <= inside
     assert {f"lightning_gans/zoo_files/{p.name}" for p in assets.zoo().iterdir() if p.suffix != ".png"} <= inside
-    classifiers = {f"lightning_gans/metrics/{name}.safetensors" for name in ("lenet_mnist", "speech_fsdd")}
+    classifiers = {f"lightning_gans/metrics/classifiers/{name}.safetensors" for name in ("lenet_mnist", "speech_fsdd")}
     assert {"lightning_gans/py.typed", *classifiers} <= inside
     strangers = {name.split("/")[0] for name in inside} - {"lightning_gans", f"lightning_gans-{__version__}.dist-info"}
     assert not strangers and not any("__pycache__" in name or name.startswith("tests") for name in inside)
@@ -64,10 +64,10 @@ def python(installed: Path, folder: Path, script: str) -> str:
 def test_it_works_in_another_folder_without_the_checkout(installed, tmp_path):
     script = (
         "from lightning_gans.__main__ import main; main(['--help']);"
-        "from lightning_gans import cli, assets; cli.Command._run_subcommand = lambda self, name: None;"
+        "from lightning_gans.cli import train as cli; cli.Command._run_subcommand = lambda self, name: None;"
         "command = cli.command(['fit', '--config=dcgan_digits', '--trainer.logger=false']);"
-        "print(type(command.model).__name__, assets.configs());"
-        "from lightning_gans.metrics.lenet import load_lenet; load_lenet()"
+        "from lightning_gans.zoo import assets; print(type(command.model).__name__, assets.configs());"
+        "from lightning_gans.metrics.classifiers.lenet import load_lenet; load_lenet()"
     )
     said = python(installed, tmp_path, script)
     assert all(name in said for name in assets.config_names())
