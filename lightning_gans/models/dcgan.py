@@ -133,10 +133,12 @@ PRESETS = {
 
 
 def initialize(network: nn.Module) -> None:
-    """Weights from N(0, 0.02) (section 4); batch norm gains from N(1, 0.02), as in the authors' code."""
+    """Weights from N(0, 0.02) (section 4); as in the authors' code, batch norm gains from N(1, 0.02), biases 0."""
     for layer in network.modules():
         if isinstance(layer, (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.normal_(layer.weight, 0.0, 0.02)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
         elif isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)):
             nn.init.normal_(layer.weight, 1.0, 0.02)
 

@@ -34,6 +34,7 @@ def test_logit_form(loss, penalty_weight):
     model = LogitControlGAN(**TINY, penalty_weight=penalty_weight, loss=loss)
     norms = sum(isinstance(layer, nn.BatchNorm2d) for layer in model.discriminator)
     assert norms == (0 if penalty_weight else 2)
+    assert not any(p.any() for name, p in model.discriminator.named_parameters() if name.endswith("bias"))
     before, log = weights(model), Log()
     trainer = fit(model, callbacks=[gradients := Gradients()], logger=log)
     assert set(gradients.largest) == set(before)
