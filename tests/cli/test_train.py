@@ -395,3 +395,8 @@ def test_a_config_of_an_older_version_goes_on_working(here, capsys):
 )
 def test_a_choice_that_a_paper_lost_says_where_it_is(words, refused):
     assert re.search("DCGAN no longer takes loss='.*'; use .*WGANGP", refused("fit", "--data=Digits", *words.split()))
+
+
+def test_names_of_lightnings_command_line_that_are_overridden_though_private():
+    for name in ("_instantiate_trainer", "_parse_ckpt_path", "_get"):
+        assert callable(getattr(LightningCLI, name)), name
