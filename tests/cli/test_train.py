@@ -7,6 +7,7 @@ import soundfile
 import torch
 import yaml
 from helpers.small_run import QUIET, SMALL, fit, messages, run_folder
+from lightning.pytorch.cli import LightningCLI
 from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from lightning_gans.__main__ import main
