@@ -36,6 +36,14 @@ def test_it_is_committed_with_small_outputs(path):
             assert kinds & {"image/png", "text/markdown", "text/html"}, cell.source
 
 
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_it_imports_is_there(path):
+    code = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code")
+    lines = re.findall(r"^(?:from|import) .*", code, re.MULTILINE)
+    assert lines
+    exec("\n".join(lines), {})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_and_shows_what_is_committed(path, tmp_path):
