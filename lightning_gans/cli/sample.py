@@ -25,7 +25,7 @@ def sample(
     output: Path | None = None,
     label: str | None = None,
     columns: int | None = None,
-    device: str | None = None,
+    device: str = "auto",
     strength: str | None = None,
     interpolate: int | None = None,
     arithmetic: str | None = None,
@@ -52,7 +52,7 @@ def sample(
         label: Class or attribute of conditional models, or several in turn, as 7 or 0,1,2; 20+31 sets both. All in
             turn when not given.
         columns: Images per row; about as many as rows when not given.
-        device: Such as cpu or cuda:1; cuda where there is one, else cpu, when not given.
+        device: Such as cpu or cuda:1; auto is cuda where there is one, else cpu.
         strength: Numbers, as -1,0,0.5, by each of which the label is multiplied; one row per number, with the same
             latents in every row.
         interpolate: Walk from each latent to the next in so many images or clips.
@@ -64,7 +64,6 @@ def sample(
         InputError: for options that cannot be used; nothing is written then.
     """
     from lightning_gans.cli import plans
-    from lightning_gans.cli.devices import usable
 
     for option, value in {"num": num, "columns": columns}.items():
         if value is not None and value < 1:
@@ -78,7 +77,7 @@ def sample(
     strengths = None if strength is None else plans.read_numbers(strength, float, "--strength")
     terms = None if arithmetic is None else plans.read_terms(arithmetic)
 
-    module = zoo.load(name, usable(device))
+    module = zoo.load(name, device)
     rate: int | None = getattr(module, "sample_rate", None)
     if rate is not None and columns is not None:
         raise InputError(f"--columns arranges images, and a {type(module).__name__} makes sound; leave it out")

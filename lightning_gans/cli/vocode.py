@@ -50,7 +50,7 @@ def vocode(
     output: Path,
     chunk_seconds: float | None = None,
     seed: int = 0,
-    device: str | None = None,
+    device: str = "auto",
 ) -> None:
     """Turn mel spectrograms, or the mels of sound files, into sound, and say how fast it was.
 
@@ -70,20 +70,19 @@ def vocode(
         chunk_seconds: Work on so much at a time, for little memory; the sound is the same. What is fastest when not
             given.
         seed: Of the noise, for models that take any.
-        device: Such as cpu or cuda:1; cuda where there is one, else cpu, when not given.
+        device: Such as cpu or cuda:1; auto is cuda where there is one, else cpu.
 
     Raises:
         InputError: for what cannot be used; of a folder, all headers are looked at before anything is written.
     """
     from tqdm import tqdm
 
-    from lightning_gans.cli.devices import usable
     from lightning_gans.training.vocoder import Vocoder
 
     if chunk_seconds is not None and not 0 < chunk_seconds < float("inf"):
         raise InputError(f"--chunk-seconds is {chunk_seconds:g}; expected a number above 0, such as 10")
     jobs = _jobs(input, output)
-    model = zoo.load(name, usable(device))
+    model = zoo.load(name, device)
     if not isinstance(model, Vocoder):
         raise InputError(
             f"{name} is a {type(model).__name__}, which makes nothing from mels; use lightning-gans sample, or give a"

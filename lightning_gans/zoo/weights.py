@@ -260,15 +260,25 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None) -> 
     Args:
         name_or_path: A released model (``names()``), or a ``.safetensors`` or ``.ckpt`` file, or the address of one;
             see ``fetch``.
-        device: Where to put it; the CPU when not given.
+        device: Where to put it, such as ``cuda:1``; ``auto`` is cuda where there is one. The CPU when not given.
 
     Returns:
         The module in evaluation mode. ``untrained_networks`` names what the file did not hold, such as the
         discriminator, and which therefore has random weights.
 
     Raises:
-        InputError: as ``fetch``, and if the class, its hyper-parameters or its tensors do not fit.
+        InputError: as ``fetch``, if the class, its hyper-parameters or its tensors do not fit, and for a device that is
+            not there.
     """
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise InputError(f"--device {device} cannot be used here ({reason}); leave it out, or give cpu") from None
     module = build(fetch(name_or_path)).eval()
     return module if device is None else module.to(device)
 
