@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from lightning.fabric.utilities.data import AttributeDict
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
@@ -39,9 +38,6 @@ class AdversarialModule(Samples):
     unfit_for_onnx: ClassVar[str] = ""
     """Why another runtime would make something else; such a model is not exported to ONNX."""
 
-    if TYPE_CHECKING:
-        trainer: Any  # Lightning sets several of its attributes from outside, where a type checker does not see them
-
     def __init__(self) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -62,24 +58,13 @@ class AdversarialModule(Samples):
     predict_step = validation_step
 
     @property
-    def hparams(self) -> AttributeDict:
-        """The arguments that the paper's class was made with, by name."""
-        return cast(AttributeDict, super().hparams)
-
-    @property
     def twice_differentiated(self) -> tuple[str, ...]:
         """The networks whose gradients are part of a loss, as with a gradient penalty."""
         return ()
 
-    def optimizers(self, use_pl_optimizer: bool = True) -> list[Any]:
-        """One for each network, in the order of ``networks``."""
-        return cast(list[Any], super().optimizers(use_pl_optimizer))
-
     def key_of(self, optimizer: Optimizer) -> str:
         """The key in ``networks`` of what an optimizer updates."""
         return list(self.networks)[self.trainer.optimizers.index(optimizer)]
-
-    # ---- the update
 
     @property
     def batches_seen(self) -> int:
@@ -112,8 +97,6 @@ class AdversarialModule(Samples):
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         self.accumulation[self.key_of(optimizer)].clip(self, optimizer)
-
-    # ---- what happens around it
 
     def setup(self, stage: str) -> None:
         """Compare sizes with the data, and see whether the strategy can train networks in turns."""

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from lightning import LightningModule
-
 from lightning_gans.errors import InputError
+from lightning_gans.training.typed_module import TypedModule
 
 Kind = Literal["image", "audio", "mel"]
 """What a paper makes, and from what."""
 
 
-def check_data(module: LightningModule, data: Any) -> None:
+def check_data(module: TypedModule, data: Any) -> None:
     """Compare what a module takes with what a DataModule says of its examples; what it does not say is not compared.
 
     Raises:
-        InputError: if they differ, with both figures and the options that change them.
+        InputError: if they differ, with both values and the options that change them.
     """
     _check_kind(module, data)
     _check_audio(module, data)
@@ -52,7 +51,7 @@ def kind_of(module: Any) -> Kind:
     return "audio" if hasattr(module, "audio_shape") else "image"
 
 
-def _check_kind(module: LightningModule, data: Any) -> None:
+def _check_kind(module: TypedModule, data: Any) -> None:
     if getattr(data, "audio_kind", None) == "mel":
         given: Kind = "mel"
     else:
@@ -70,7 +69,7 @@ def _check_kind(module: LightningModule, data: Any) -> None:
         )
 
 
-def _check_audio(module: LightningModule, data: Any) -> None:
+def _check_audio(module: TypedModule, data: Any) -> None:
     taken, given = getattr(module, "audio_shape", None), getattr(data, "audio_shape", None)
     if taken is None or given is None:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import MethodType
+from typing import Any
 
 from lightning import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_info
@@ -23,9 +24,8 @@ class CompileNetworks(Callback):
     def __init__(self, backend: str = "inductor") -> None:
         self.backend = backend
 
-    def on_fit_start(self, trainer: Trainer, module: LightningModule) -> None:
-        for key in module.networks:
-            name = module.networks[key]
+    def on_fit_start(self, trainer: Trainer, module: Any) -> None:
+        for name in module.networks.values():
             if name in module.twice_differentiated:
                 rank_zero_info(f"{name} is not compiled: its gradient penalty needs a second derivative")
             else:

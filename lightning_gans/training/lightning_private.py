@@ -17,6 +17,8 @@ from lightning.pytorch.trainer.connectors.accelerator_connector import _Accelera
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
+from lightning_gans.training.typed_module import TypedModule
+
 
 def step_uncounted(optimizer: LightningOptimizer, profiler: Profiler) -> None:
     """Update without a step of ``global_step``, to which Lightning adds the updates of all optimizers (17958)."""
@@ -60,7 +62,7 @@ def trainer_of(module: LightningModule) -> Trainer | None:
     return module._trainer
 
 
-class SeesBatchesOnHost(LightningModule):
+class SeesBatchesOnHost(TypedModule):
     """Has ``check_batch`` called with each batch before it is moved to the device.
 
     The public hook, ``on_before_batch_transfer``, warns in a module where there is a DataModule, and is passed over
