@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NORM_WINDOW = 8
 """Batches up to a line of the log in which gradient norms are taken: not every batch updates every network."""
 
+SMALLEST = 5e-324
+"""Above 0."""
 Number = TypeVar("Number", int, float)
 
 
@@ -155,9 +157,7 @@ class AccumulateGradients(Callback):
         self.batches = batches
 
     def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
-        for key, batches in of_networks(module, "accumulate", self.batches).items():
-            if batches < 1:
-                raise InputError(f"accumulate is {batches}; expected at least 1 batch")
+        for key, batches in of_networks(module, "accumulate", self.batches, 1, "at least 1 batch").items():
             module.accumulation[key].batches = batches
 
 
@@ -175,17 +175,19 @@ class ClipGradients(Callback):
         self.norm = norm
 
     def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
-        for key, norm in of_networks(module, "clip_norm", self.norm).items():
-            if not norm > 0:
-                raise InputError(f"clip_norm is {norm}; expected a norm above 0, such as 10")
+        for key, norm in of_networks(module, "clip_norm", self.norm, SMALLEST, "a norm above 0, such as 10").items():
             module.accumulation[key].clip_norm = norm
 
 
-def of_networks(module: AdversarialModule, option: str, value: Number | dict[str, Number]) -> dict[str, Number]:
+def of_networks(
+    module: AdversarialModule, option: str, value: Number | dict[str, Number], least: Number, expected: str
+) -> dict[str, Number]:
     """The value of each key that it is for."""
-    if not isinstance(value, dict):
-        return dict.fromkeys(module.networks, value)
-    if wrong := [key for key in value if key not in module.networks]:
-        known = ", ".join(f"{key} ({module.networks[key]})" for key in module.networks)
+    values = value if isinstance(value, dict) else dict.fromkeys(module.networks, value)
+    if wrong := [key for key in values if key not in module.networks]:
+        known = ", ".join(f"{key} ({network})" for key, network in module.networks.items())
         raise InputError(f"{option} names {', '.join(wrong)}; {type(module).__name__} has {known}")
-    return value
+    for number in values.values():
+        if not number >= least:
+            raise InputError(f"{option} is {number}; expected {expected}")
+    return values

@@ -106,10 +106,6 @@ class AdversarialModule(Samples):
         use_cpu_forms(self)
 
     def on_fit_start(self) -> None:
-        self.noise_stream.begin(self.trainer.strategy)
-        self.nonfinite.first.clear()
-        for accumulation in self.accumulation.values():
-            accumulation.begin()
         resume.begin(self)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
@@ -128,9 +124,6 @@ class AdversarialModule(Samples):
         if (self.batches_seen + 1) % self.trainer.log_every_n_steps == 0:
             self.on_validation_epoch_end()
 
-    def on_validation_epoch_start(self) -> None:
-        resume.average_statistics(self)
-
     def on_validation_epoch_end(self) -> None:
         """Log the axes."""
         self.log("generator_updates", float(self.global_step))
@@ -141,8 +134,6 @@ class AdversarialModule(Samples):
         if not any(accumulation.pending for accumulation in self.accumulation.values()):
             super().on_validation_model_zero_grad()
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        resume.save(self, checkpoint)
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        resume.load(self, checkpoint)
+    on_validation_epoch_start = resume.average_statistics
+    on_save_checkpoint = resume.save
+    on_load_checkpoint = resume.load

@@ -2,46 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+import inspect
+from typing import TYPE_CHECKING, Any, Literal
 
 from lightning_gans.errors import InputError
-from lightning_gans.training.typed_module import TypedModule
+
+if TYPE_CHECKING:
+    from lightning_gans.training.adversarial_module import AdversarialModule
 
 Kind = Literal["image", "audio", "mel"]
 """What a paper makes, and from what."""
 
 
-def check_data(module: TypedModule, data: Any) -> None:
+def check_data(module: AdversarialModule, data: Any) -> None:
     """Compare what a module takes with what a DataModule says of its examples; what it does not say is not compared.
 
     Raises:
-        InputError: if they differ, with both values and the options that change them.
+        InputError: if they differ, with both and the options that change them.
     """
     _check_kind(module, data)
-    _check_audio(module, data)
-    h, model, given = module.hparams, type(module).__name__, getattr(data, "image_shape", None)
+    h, model, source = module.hparams, type(module).__name__, type(data).__name__
     square = (h.channels, h.image_size, h.image_size) if {"channels", "image_size"} <= set(h) else None
-    taken = h.get("image_shape") or square
-    if given and taken and tuple(given) != tuple(taken):
-        fixes = {
-            "image_shape": f"--data.image_size {taken[-1]} or --model.image_shape [{','.join(map(str, given))}]",
-            "channels": f"--model.channels {given[0]}",
-            "image_size": f"--data.image_size {taken[-1]} or --model.image_size {given[-1]}",
-        }
-        wrong = ["channels"] * (given[0] != taken[0]) + ["image_size"] * (given[1:] != tuple(taken[1:]))
-        fix = " and ".join(fixes[name] for name in (["image_shape"] if "image_shape" in h else wrong))
+    taken = _sizes(module, h.get("image_shape", square))
+    given = _sizes(data, getattr(data, "image_shape", None))
+    if "num_classes" in taken and getattr(data, "num_classes", 0) is None:
+        raise InputError(f"{model} needs labels, and {source} has none here; use labelled data")
+    if wrong := {name: value for name, value in taken.items() if given.get(name, value) != value}:
+        fixes = []
+        for name, value in wrong.items():
+            of_data = [f"--data.{name} {value}"] if name in inspect.signature(type(data)).parameters else []
+            of_model = [f"--model.{name} {given[name]}"] if name in h else []
+            if "image_shape" in h and name in ("channels", "image_size"):
+                of_model = [f"--model.image_shape [{','.join(map(str, data.image_shape))}]"]
+            fixes.append(" or ".join(of_data + of_model) or "other data")
+        has, takes = ([f"{name} {sizes[name]}" for name in wrong] for sizes in (given, taken))
         raise InputError(
-            f"the images of {type(data).__name__} are {tuple(given)}, and {model} takes {tuple(taken)}; use {fix}"
+            f"{source} has {' and '.join(has)}, and {model} takes {' and '.join(takes)}; use"
+            f" {' and '.join(dict.fromkeys(fixes))}"
         )
-    if data is not None and module.num_classes and hasattr(data, "num_classes"):
-        classes = data.num_classes
-        if classes is None:
-            raise InputError(f"{model} needs labels, and {type(data).__name__} has none here; use labelled data")
-        if classes != module.num_classes:
-            raise InputError(
-                f"{type(data).__name__} has {classes} classes, and {model} takes {module.num_classes}; use"
-                f" --model.num_classes {classes}"
-            )
 
 
 def kind_of(module: Any) -> Kind:
@@ -51,41 +49,23 @@ def kind_of(module: Any) -> Kind:
     return "audio" if hasattr(module, "audio_shape") else "image"
 
 
-def _check_kind(module: TypedModule, data: Any) -> None:
-    if getattr(data, "audio_kind", None) == "mel":
-        given: Kind = "mel"
-    else:
-        shapes: list[Kind] = [kind for kind in ("audio", "image") if hasattr(data, f"{kind}_shape")]
-        if not shapes:
-            return
-        (given,) = shapes
-    kind = kind_of(module)
-    if given != kind:
-        known = {"image": "images", "audio": "audio", "mel": "audio with mels"}
-        makes = known | {"mel": "audio from mels"}
+def _check_kind(module: AdversarialModule, data: Any) -> None:
+    known = {"image": "images", "audio": "audio", "mel": "audio with mels"}
+    shaped = next((kind for kind in ("audio", "image") if hasattr(data, f"{kind}_shape")), None)
+    given, made = getattr(data, "audio_kind", shaped), kind_of(module)
+    if given is not None and given != made:
+        makes = (known | {"mel": "audio from mels"})[made]
         raise InputError(
-            f"{type(data).__name__} is a data set of {known[given]}, and {type(module).__name__} makes {makes[kind]};"
-            " give --data or --model of the same kind"
+            f"{type(data).__name__} is a data set of {known[given]}, and {type(module).__name__} makes {makes}; give"
+            " --data or --model of the same kind"
         )
 
 
-def _check_audio(module: TypedModule, data: Any) -> None:
-    taken, given = getattr(module, "audio_shape", None), getattr(data, "audio_shape", None)
-    if taken is None or given is None:
-        return
-    model, source = type(module).__name__, type(data).__name__
-    if tuple(given) != tuple(taken):
-        fixes = [
-            f"--data.{name} {t}" + (f" or --model.{name} {g}" if name in module.hparams else "")
-            for name, g, t in zip(("channels", "length"), given, taken, strict=True)
-            if g != t
-        ]
-        raise InputError(
-            f"the clips of {source} have {given[0]} channel(s) of {given[1]} samples, and {model} makes {taken[0]} of"
-            f" {taken[1]}; use {' and '.join(fixes)}"
-        )
-    if data.sample_rate != module.sample_rate:
-        raise InputError(
-            f"the clips of {source} have {data.sample_rate} Hz, and {model} is for {module.sample_rate}; use"
-            f" --data.sample_rate {module.sample_rate} or --model.sample_rate {data.sample_rate}"
-        )
+def _sizes(of: Any, image: tuple[int, int, int] | None) -> dict[str, Any]:
+    """Those of a model's or a data set's examples, under the names of the options that set them."""
+    sizes = {"num_classes": of.num_classes} if getattr(of, "num_classes", None) else {}
+    if image:
+        sizes |= {"channels": image[0], "image_size": image[2] if image[1] == image[2] else image[1:]}
+    if audio := getattr(of, "audio_shape", None):
+        sizes |= {"channels": audio[0], "length": audio[1], "sample_rate": of.sample_rate}
+    return sizes

@@ -59,7 +59,14 @@ def load(module: AdversarialModule, checkpoint: dict[str, Any]) -> None:
 
 
 def begin(module: AdversarialModule) -> None:
-    """Give each rank its own statistics back, as DDP has begun with the first rank's."""
+    """Begin a fit anew, or with what was loaded: noise, gradients, and each rank's own statistics.
+
+    DDP has begun with the first rank's.
+    """
+    module.noise_stream.begin(module.trainer.strategy)
+    module.nonfinite.first.clear()
+    for accumulation in module.accumulation.values():
+        accumulation.begin()
     for name, value in of_rank(module.saved_statistics, module.trainer).items():
         module.get_buffer(name).copy_(value)
     module.saved_statistics = {}
