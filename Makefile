@@ -2,12 +2,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.installed
 
-.PHONY: help env demo test lint format bench
+.PHONY: help env demo test test-slow lint format bench
 
 help:
 	@echo "make demo    train a DCGAN on digits for two minutes, in an environment of its own"
-	@echo "make test    run all tests        make lint   style, formatting, import rules"
-	@echo "make bench   measure training     make env    only make .venv"
+	@echo "make test    run the tests        make test-slow  those that start many processes or take long"
+	@echo "make lint    style, types, import rules          make format  put style right"
+	@echo "make bench   measure speed        make env    only make .venv"
 
 env: $(READY)
 
@@ -21,12 +22,16 @@ demo: $(READY)
 	$(BIN)/lightning-gans fit --config dcgan_digits
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+	$(BIN)/mypy
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
