@@ -159,7 +159,7 @@ def test_output_bias_where_the_loader_gives_floats(name):
 
 
 def test_minimax_trains():
-    model = GAN((1, 32, 32), latent_dim=4, hidden=8, units=6, pieces=2, loss="minimax")
+    model = GAN((1, 32, 32), latent_dim=4, hidden=32, units=6, pieces=2, loss="minimax")
     before = weights(model)
     fit(model, logger=(log := Log()))
     after = weights(model)

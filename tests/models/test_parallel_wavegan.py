@@ -238,7 +238,7 @@ def test_crossing_the_start():
     update = model.update
 
     def noting(optimizer, loss, clip_norm=None):
-        seen.append((model._key(optimizer.optimizer), clip_norm))
+        seen.append((model.key_of(optimizer.optimizer), clip_norm))
         return update(optimizer, loss, clip_norm)
 
     model.update = noting
