@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from helpers.tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import small_discriminators, sounds, tiny_melgan, tiny_parallel_wavegan
 from helpers.tiny_zoo import checkpoint as gan_checkpoint
 
 from lightning_gans.__main__ import main
@@ -23,7 +23,8 @@ def here(tmp_path, monkeypatch):
         model = louder(build)
         content = {"model": type(model).__name__, "hyper_parameters": dict(model.hparams)}
         torch.save(content | {"state_dict": model.state_dict()}, f"{build.__name__}.ckpt")
-    return tmp_path
+    with small_discriminators():
+        yield tmp_path
 
 
 def louder(build):

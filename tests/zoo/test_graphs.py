@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 from helpers import tiny_zoo
-from helpers.tiny_mels import MEL, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import MEL, small_discriminators, tiny_melgan, tiny_parallel_wavegan
 
 import lightning_gans
 from lightning_gans import zoo
@@ -29,6 +29,12 @@ VOCODERS = {
     "wide": lambda: tiny_parallel_wavegan(aux_context=1, kernel=5, stacks=1, upsample_scales=(2, 4, 2)),
 }
 pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # of torch.export.load
+
+
+@pytest.fixture(scope="module", autouse=True)
+def models_are_built_anew():
+    with small_discriminators():
+        yield
 
 
 @cache
