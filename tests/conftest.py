@@ -1,8 +1,26 @@
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+os.environ["OMP_NUM_THREADS"] = "1"  # before torch looks; here a second thread waits longer than it computes
+
 import torch
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays, and need not be looked through at each collection of garbage."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def memory() -> Iterator[None]:
+    """A file's models and trainers, which refer to each other, do not outlive it."""
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)

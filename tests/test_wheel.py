@@ -12,6 +12,7 @@ from lightning_gans import __version__, zoo
 from lightning_gans.zoo import assets
 
 CHECKOUT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
 
 
 def run(*command: str, folder: Path, **environment: str) -> str:

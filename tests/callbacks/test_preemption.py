@@ -30,7 +30,7 @@ def here(tmp_path, monkeypatch):
 
 def start(*args: str) -> subprocess.Popen:
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"}  # of other tests
-    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(cli.__file__).parents[2])}
+    environment |= {"PYTHONPATH": str(Path(cli.__file__).parents[2])}
     return subprocess.Popen(
         [sys.executable, "-m", "lightning_gans", "fit", *SMALL, "--trainer.max_epochs=-1", *args],
         env=environment,

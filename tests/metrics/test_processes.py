@@ -67,7 +67,6 @@ def evaluate(data, rank=0, processes=1):
 
 
 def share(rank, folder, data):
-    torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{folder}/store", rank=rank, world_size=2)
     torch.save(evaluate(data, rank, 2), folder / f"{rank}.pt")
     dist.destroy_process_group()

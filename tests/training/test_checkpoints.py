@@ -23,13 +23,13 @@ NUMBERS = 2_000_000
 
 
 def save_again_and_again(path: Path) -> None:
-    torch.set_num_threads(1)  # a forked process has none of its parent's, and would wait for them
     step = torch.load(path, weights_only=True)["step"]
     while True:
         step += 1
         CheckpointFiles().save_checkpoint({"step": step, "weight": torch.full((NUMBERS,), float(step))}, path)
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_file_is_written_leaves_a_whole_one(tmp_path):
     path, seconds, previous = tmp_path / "last.ckpt", random.Random(0), 0
     CheckpointFiles().save_checkpoint({"step": 0, "weight": torch.zeros(NUMBERS)}, path)
@@ -107,6 +107,7 @@ echo "$@" >> requeued
 """
 
 
+@pytest.mark.slow
 def test_a_job_that_has_to_make_room_is_queued_again_and_goes_on(tmp_path):
     options = [option for option in SMALL if not option.startswith(("--config", "--trainer.max_epochs"))]
     for name, text in (("srun", SRUN), ("scontrol", SCONTROL)):
@@ -116,7 +117,6 @@ def test_a_job_that_has_to_make_room_is_queued_again_and_goes_on(tmp_path):
     environment = os.environ | {
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "PYTHONPATH": str(Path(cli.__file__).parents[2]),
-        "OMP_NUM_THREADS": "1",
         "WANDB_MODE": "offline",
         "SLURM_JOB_ID": "1234",
         "SLURM_JOB_NUM_NODES": "1",

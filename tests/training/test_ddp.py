@@ -27,7 +27,7 @@ def environment() -> dict[str, str]:
     ours = ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK", "MASTER_ADDR", "MASTER_PORT")  # what other tests may have left
     kept = {key: value for key, value in os.environ.items() if key not in ours}
     path = os.pathsep.join([str(TESTS.parent), str(TESTS), kept.get("PYTHONPATH", "")])
-    return kept | {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+    return kept | {"PYTHONPATH": path}
 
 
 @pytest.fixture(scope="module")
@@ -76,12 +76,7 @@ def test_dropout_differs_between_processes(ranks):
 @pytest.mark.parametrize("name", PAPERS)
 def test_two_processes_equal_one_with_the_joined_batch(ranks, name):
     """Every network moves as far, and to the same place, but for the order of sums; so do gamma and the balance."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # as in the processes: more of them sum in another order
-    try:
-        alone, before = without_chance(name, 1)
-    finally:
-        torch.set_num_threads(threads)
+    alone, before = without_chance(name, 1)
     expected = state(alone)
     moved = {key: (expected[key] - tensor).abs().max().item() for key, tensor in before.items()}
     if name in AUDIO:  # whose optimizers take steps of 1e-4, the critic's last bias none at all
@@ -197,6 +192,7 @@ def run_nodes(folder: Path, *options: list[str]) -> list[tuple[int, str]]:
             process.kill()
 
 
+@pytest.mark.slow
 def test_two_nodes_by_torchrun_equal_two_processes_of_one(tmp_path):
     """Of a batch that the processes share."""
     options = ["--run.mode=disabled", "--ckpt_path=last"]
@@ -214,6 +210,7 @@ def test_two_nodes_by_torchrun_equal_two_processes_of_one(tmp_path):
     torch.testing.assert_close(nodes["state_dict"], processes["state_dict"], rtol=0, atol=0)
 
 
+@pytest.mark.slow
 def test_nodes_that_were_started_with_different_configs_say_so(tmp_path):
     same = ["--run.mode=disabled", "--run.id=nodes"]
     ends = run_nodes(tmp_path, [*same, "--model.lr_d=1e-4"], [*same, "--model.lr_d=2e-4"])

@@ -50,6 +50,7 @@ WATCH = [
     "--trainer.check_val_every_n_epoch=null",
     f"--trainer.val_check_interval={EVERY}",
 ]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +65,6 @@ def soaked(tmp_path_factory) -> dict[str, list[tuple[int, float, int]]]:
     here = Path(__file__).parent
     environment = {key: value for key, value in os.environ.items() if key != "WANDB_SERVICE"} | {
         "PYTHONPATH": os.pathsep.join([str(here.parents[1]), str(here.parent)]),
-        "OMP_NUM_THREADS": "1",
         "WANDB_MODE": "offline",
         "LIGHTNING_GANS_DATA": str(folder),
         "LIGHTNING_GANS_CACHE": str(folder / "cache"),
