@@ -1,3 +1,4 @@
+import ctypes
 import gc
 import os
 from collections.abc import Iterator
@@ -5,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-os.environ["OMP_NUM_THREADS"] = "1"  # before torch looks; here a second thread waits longer than it computes
-
-import torch
+# before torch looks, which is imported below: it takes memory that the process which hands out tests need not have
+os.environ["OMP_NUM_THREADS"] = "1"  # a second thread waits longer than it computes
 
 
 def pytest_collection_finish() -> None:
@@ -21,11 +21,15 @@ def memory() -> Iterator[None]:
     """A file's models and trainers, which refer to each other, do not outlive it."""
     yield
     gc.collect()
+    if hasattr(library := ctypes.CDLL(None), "malloc_trim"):  # what glibc holds and nobody uses
+        library.malloc_trim(0)
 
 
 @pytest.fixture(autouse=True)
 def seed(monkeypatch: pytest.MonkeyPatch) -> None:
     """As ``seed_everything: 0`` would do; undone after the test, whatever seed it set itself."""
+    import torch
+
     monkeypatch.setenv("PL_GLOBAL_SEED", "0")
     torch.manual_seed(0)
 

@@ -14,9 +14,9 @@ def digits():
     return pad(images, (4,) * 4, value=-1), torch.from_numpy(data.target).long()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mnist(data_root):
-    """The real training and test images in [-1, 1], with their labels."""
+    """The real training and test images in [-1, 1], with their labels; 220 MB."""
     from lightning_gans.data import MNIST
 
     data = MNIST(str(data_root), validation=False)

@@ -220,7 +220,8 @@ def test_vocoders_of_older_versions_load(name, options, today, tmp_path):
     shared = {key: value for key, value in module.hparams.items() if key not in ("multi_scale", "stft_weight")}
     content = {"model": older, "hyper_parameters": shared | options, "state_dict": module.state_dict()}
     torch.save(content, tmp_path / "old.ckpt")
-    loaded, mel = zoo.load(tmp_path / "old.ckpt"), torch.rand(1, 8, 9) - 3
+    with tiny_mels.small_discriminators():
+        loaded, mel = zoo.load(tmp_path / "old.ckpt"), torch.rand(1, 8, 9) - 3
     assert type(loaded).__name__ == today
     torch.testing.assert_close(loaded.vocode(mel, seed=0), module.vocode(mel, seed=0), rtol=0, atol=1e-5)
 
