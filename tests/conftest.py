@@ -1,6 +1,7 @@
 import ctypes
 import gc
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,8 @@ def pytest_collection_finish() -> None:
 def memory() -> Iterator[None]:
     """A file's models and trainers, which refer to each other, do not outlive it."""
     yield
+    if dynamo := sys.modules.get("torch._dynamo"):
+        dynamo.reset()
     gc.collect()
     if hasattr(library := ctypes.CDLL(None), "malloc_trim"):  # what glibc holds and nobody uses
         library.malloc_trim(0)

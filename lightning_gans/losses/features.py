@@ -14,7 +14,7 @@ layers before them."""
 Reduction = Literal["sum", "mean", "official"]
 
 
-def feature_matching(real: Outputs, fake: Outputs, reduction: Reduction = "sum") -> Tensor:
+def feature_matching(real: Outputs, fake: Outputs, reduction: Reduction = "sum", with_logits: bool = False) -> Tensor:
     """Mean absolute differences of feature maps, in float32 under any precision (Kumar et al. 2019, section 2.3).
 
     Args:
@@ -23,6 +23,7 @@ def feature_matching(real: Outputs, fake: Outputs, reduction: Reduction = "sum")
         reduction: Over maps and parts: ``sum`` as in the paper; ``mean``, of parts that have as many maps each;
             ``official`` is the sum divided by the number of parts and weighted by 4 over the number of maps but one
             (0.8 / 3 for MelGAN's three scales of six), as https://github.com/descriptinc/melgan-neurips does.
+        with_logits: Match the logits too, as HiFi-GAN's authors do.
 
     Raises:
         InputError: for another reduction, or a discriminator without feature maps.
@@ -31,8 +32,8 @@ def feature_matching(real: Outputs, fake: Outputs, reduction: Reduction = "sum")
         raise InputError(f"unknown reduction {reduction!r} of feature matching; expected sum, mean or official")
     gaps = [
         (f.float() - r.detach().float()).abs().mean()
-        for (_, of_real), (_, of_fake) in zip(real, fake, strict=True)
-        for r, f in zip(of_real, of_fake, strict=True)
+        for (real_logits, of_real), (fake_logits, of_fake) in zip(real, fake, strict=True)
+        for r, f in zip([*of_real, *[real_logits] * with_logits], [*of_fake, *[fake_logits] * with_logits], strict=True)
     ]
     if not gaps:
         raise InputError("the discriminator has no feature maps to match; use another, or leave feature matching out")

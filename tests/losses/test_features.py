@@ -18,6 +18,7 @@ def test_by_hand():
     assert feature_matching(real, fake).item() == pytest.approx(7)
     assert feature_matching(real, fake, "mean").item() == pytest.approx(7 / 12)
     assert feature_matching(real, fake, "official").item() == pytest.approx(7 * 4 / 5 / 2)
+    assert feature_matching(real, fake, with_logits=True).item() == pytest.approx(7 + 5 + 9)
 
 
 def test_the_official_factor_of_melgan():
