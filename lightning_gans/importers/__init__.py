@@ -1,45 +1,56 @@
 """Other projects' checkpoint files, read into the papers of this package: one file per format.
 
-Each file declares an ``IMPORTER``: the name of the format, what it reads, and the function that does. It knows neither
-the zoo nor the command line. ``zoo.import_checkpoint`` makes a module of what it returns.
+Each file declares an ``IMPORTER``, see there: the name of the format, what its files are called, by what it is
+recognized, and the function that reads it. It knows neither the zoo nor the command line. ``detect.MODULES`` lists the
+files. ``zoo.import_checkpoint`` makes a module of what is read.
 """
 
 from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import Any
 
 from lightning_gans.errors import InputError, closest
-from lightning_gans.importers import melgan_neurips, melgan_seungwonpark, parallel_wavegan, wavegan
+from lightning_gans.importers.detect import CONFIGS, IMPORTERS, config_of, opened, recognized
 from lightning_gans.importers.imported import Imported, Importer
-
-MODULES = (melgan_neurips, melgan_seungwonpark, parallel_wavegan, wavegan)
-IMPORTERS: dict[str, Importer] = {module.IMPORTER.name: module.IMPORTER for module in MODULES}
-"""By the name of the format."""
 
 __all__ = ["IMPORTERS", "Imported", "Importer", "read_checkpoint"]
 
 
-def read_checkpoint(format: str, checkpoint: Path, **options: Path | int | None) -> Imported:
+def read_checkpoint(
+    checkpoint: Path, config: Path | None = None, format: str | None = None, **options: Path | int | None
+) -> Imported:
     """Read another project's checkpoint.
 
     Args:
-        format: A name of ``IMPORTERS``.
-        checkpoint: What that importer takes.
-        options: None where it is not given: ``config``, the settings of the training, where a file of its own holds
-            them; ``stats``, statistics of the training data, for papers that need them; ``length`` T, where the
-            checkpoint leaves it open; ``sample_rate`` in Hz, where no file tells it.
+        checkpoint: A file, a folder of files, or what their names have in common.
+        config: The settings of the training; those beside the checkpoint when not given.
+        format: A name of ``IMPORTERS``; found from what is in the files when not given.
+        options: None where it is not given: ``stats``, statistics of the training data, for papers that need them;
+            ``length`` T, where the checkpoint leaves it open; ``sample_rate`` in Hz, where no file tells it.
 
     Raises:
-        InputError: for an unknown format, an option that it has no use for, and as ``Importer``.
+        InputError: for an unknown format, files that have none, an option that the format has no use for, and as
+            ``Importer``.
     """
-    if format not in IMPORTERS:
+    if format is not None and format not in IMPORTERS:
         raise InputError(f"there is no format {format}; {closest(format, list(IMPORTERS))}")
-    read = IMPORTERS[format].read
-    given = {option: value for option, value in options.items() if value is not None}
-    for option, value in given.items():
-        if option not in inspect.signature(read).parameters:
+    files = opened(checkpoint, [IMPORTERS[format]] if format else IMPORTERS.values())
+    settings = config_of(files.path, config)
+    importer = IMPORTERS[format] if format else recognized(files, settings)
+    taken = inspect.signature(importer.read).parameters
+    given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
+    for option, value in (given | ({"config": config} if config else {})).items():
+        if option not in taken:
             raise InputError(
-                f"--{option} is {value}, and {format} has no use for it; leave it out to read {checkpoint}"
+                f"--{option} is {value}, and {importer.name} has no use for it; leave it out to read {checkpoint}"
             )
-    return read(checkpoint, **given)
+    if "config" in taken and settings:
+        given["config"] = settings
+    elif "config" in taken and taken["config"].default is inspect.Parameter.empty:
+        raise InputError(
+            f"there is no {', '.join(CONFIGS)} beside {files.path}, and a checkpoint of {importer.name} is of no use"
+            " without it; give --config the one of its training"
+        )
+    return importer.read(files, **given)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,20 +35,56 @@ class Imported(NamedTuple):
     state: dict[str, Tensor]
 
 
+class Opened(NamedTuple):
+    """A checkpoint of another project, opened once.
+
+    Args:
+        path: The file of weights, beside which others may be; of TensorFlow's files, what their names have in common.
+        content: What the file holds: a state dict, or several by name. Of TensorFlow's files, what the index has of
+            each variable, by its name.
+    """
+
+    path: Path
+    content: dict[str, Any]
+
+
+class Config(NamedTuple):
+    """The settings of a training: a JSON or YAML file of plain values."""
+
+    path: Path
+    values: dict[str, Any]
+
+
 class Importer(NamedTuple):
     """A foreign format.
+
+    An importer's file ends with ``IMPORTER = Importer(...)`` and is listed in ``detect.MODULES``. ``recognizes`` looks
+    at keys alone, reads no values and raises nothing; exactly one importer must say yes to a checkpoint that is
+    complete, and none to a stranger's. ``torch_files.layers`` gives a network's layers in every spelling of weight
+    norm.
+
+    ::
+
+        def recognizes(content, config):
+            return {"conv_pre", "ups.0"} <= layers(content.get("generator"))
+
+        def read(files: Opened, *, config: Config, stats: Path | None = None) -> Imported: ...
 
     Args:
         name: For ``--format``.
         reads: Whose files, and which.
-        read: Reads a checkpoint: the file, the folder of files, or what the files' names have in common. Of the options
-            of ``read_checkpoint`` it has those, by keyword, that it has a use for. It raises ``InputError`` for files
-            that are missing or damaged, variables that are missing or of a wrong shape, and an option that the model
-            needs.
+        files: Usual names of the file of weights, as patterns, the best first; for folders and repositories.
+        recognizes: From the content of ``Opened`` and the values of ``Config``, empty where there is none, to whether
+            it is this format.
+        read: Reads an ``Opened``. Of the options of ``read_checkpoint`` it has those, by keyword, that it has a use
+            for; ``config`` is a ``Config``, and needed if it has no default. It raises ``InputError`` for variables
+            that are missing or of a wrong shape, settings that are missing, and an option that the model needs.
     """
 
     name: str
     reads: str
+    files: tuple[str, ...]
+    recognizes: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
     read: Callable[..., Imported]
 
 

@@ -9,34 +9,36 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 from torch import Tensor, ones, zeros
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported, Importer
-from lightning_gans.importers.torch_files import fitted, load, names
+from lightning_gans.importers.imported import Imported, Importer, Opened
+from lightning_gans.importers.torch_files import fitted, layers, load, names
 
-GENERATOR = "netG.pt"
 SAMPLE_RATE = 22050
 FIRST = ("model.1.weight_v", "model.1.weight", "model.1.parametrizations.weight.original1")
 """The first convolution's direction, as old and folded files and those of today spell it."""
 
 
-def read(checkpoint: Path, *, sample_rate: int = SAMPLE_RATE) -> Imported:
+def recognizes(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """A bare state dict, with the shortcut of the first residual block."""
+    return {"model.1", "model.4.shortcut"} <= layers(content)
+
+
+def read(files: Opened, *, sample_rate: int = SAMPLE_RATE) -> Imported:
     """Read a generator, with its discriminator where that is beside it.
 
     Args:
-        checkpoint: ``netG.pt``, ``best_netG.pt``, a generator under any other name, or a folder with a ``netG.pt``.
-            The discriminator is the file beside it whose name has ``netD`` in place of ``netG``.
+        files: A generator, such as ``netG.pt``. The discriminator is the file beside it whose name has ``netD`` in
+            place of ``netG``.
         sample_rate: In Hz; that of the authors' code when not given.
 
     Raises:
         InputError: as ``Importer``.
     """
-    path = checkpoint / GENERATOR if checkpoint.is_dir() else checkpoint
-    states = {"generator": load(path)}
+    path, states = files.path, {"generator": files.content}
     judge = path.with_name(path.name.replace("netG", "netD"))
     if judge != path and judge.is_file():
         states["discriminator"] = load(judge)
@@ -74,4 +76,10 @@ def sizes(source: str, state: Mapping[str, Any]) -> tuple[int, int, int]:
     return bands, max(1, channels // 16), blocks
 
 
-IMPORTER = Importer("melgan_neurips", "the authors' MelGAN, descriptinc/melgan-neurips: netG.pt, or its folder", read)
+IMPORTER = Importer(
+    "melgan_neurips",
+    "the authors' MelGAN, descriptinc/melgan-neurips: netG.pt",
+    ("netG.pt", "best_netG.pt"),
+    recognizes,
+    read,
+)

@@ -14,6 +14,7 @@ Its generator maps features to (mel + 5) / 5, which here are the mean and the de
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,8 @@ import yaml
 from torch import Tensor, full
 
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.importers.imported import Imported, Importer
-from lightning_gans.importers.torch_files import fitted, load, names
+from lightning_gans.importers.imported import Imported, Importer, Opened
+from lightning_gans.importers.torch_files import fitted, layers, names
 
 NETWORKS = {"generator": "model_g", "discriminator": "model_d"}
 MEL = {
@@ -39,17 +40,22 @@ OFFSET = 5.0
 """What its generator adds to a mel, and then divides it by."""
 
 
-def read(checkpoint: Path) -> Imported:
+def recognizes(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """Its networks stand under names of their own."""
+    return "generator.1" in layers(content.get("model_g"))
+
+
+def read(files: Opened) -> Imported:
     """Read both networks, and the settings that the checkpoint holds.
 
     Args:
-        checkpoint: A file such as ``nvidia_tacotron2_LJ11_epoch6400.pt``, with ``model_g``, and ``model_d`` and
+        files: A file such as ``nvidia_tacotron2_LJ11_epoch6400.pt``, with ``model_g``, and ``model_d`` and
             ``hp_str`` if they are there. Without ``hp_str``, the settings are the project's own: mels of Tacotron 2.
 
     Raises:
         InputError: as ``Importer``.
     """
-    content = load(checkpoint)
+    checkpoint, content = files
     states = {network: content[key] for network, key in NETWORKS.items() if isinstance(content.get(key), dict)}
     if "generator" not in states:
         raise InputError(
@@ -105,4 +111,10 @@ def their_name(layer: str) -> str:
     return f"generator.{4 + 3 * stage}.{part}"
 
 
-IMPORTER = Importer("melgan_seungwonpark", "seungwonpark/melgan: a .pt with model_g", read)
+IMPORTER = Importer(
+    "melgan_seungwonpark",
+    "seungwonpark/melgan: a .pt with model_g",
+    ("*epoch*.pt",),
+    recognizes,
+    read,
+)

@@ -6,37 +6,44 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from torch import Tensor
 
-from lightning_gans.errors import InputError, one_line
-from lightning_gans.importers.imported import Imported, Importer, mean_and_deviation
+from lightning_gans.errors import InputError
+from lightning_gans.importers.imported import Config, Imported, Importer, Opened, mean_and_deviation
 from lightning_gans.importers.parallel_wavegan_config import translated
-from lightning_gans.importers.torch_files import fitted, load, names
+from lightning_gans.importers.torch_files import fitted, names
 
 NETWORKS = ("generator", "discriminator")
+STATISTICS = ("stats.h5", "stats.npy")
 CONVERSION = (
     "python -c \"import h5py, numpy; f = h5py.File('stats.h5'); numpy.save('stats.npy', [f['mean'][()],"
     " f['scale'][()]])\""
 )
 
 
-def read(checkpoint: Path, *, config: Path | None = None, stats: Path | None = None) -> Imported:
+def recognizes(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """The networks are together in one mapping."""
+    networks = content.get("model")
+    return isinstance(networks, Mapping) and isinstance(networks.get("generator"), Mapping)
+
+
+def read(files: Opened, *, config: Config, stats: Path | None = None) -> Imported:
     """Read a Parallel WaveGAN or a MelGAN.
 
     Args:
-        checkpoint: Such as ``checkpoint-400000steps.pkl``.
-        config: Its ``config.yml``; the one beside the checkpoint when not given.
+        files: Such as ``checkpoint-400000steps.pkl``.
+        config: Its ``config.yml``.
         stats: Its ``stats.h5`` or ``stats.npy``; the one beside the checkpoint when not given.
 
     Raises:
         InputError: as ``Importer``; for another architecture, with the argument that differs.
     """
-    content = load(checkpoint)
+    checkpoint, content = files
     networks = content.get("model")
     if not isinstance(networks, dict) or not isinstance(networks.get("generator"), dict):
         raise InputError(
@@ -44,38 +51,25 @@ def read(checkpoint: Path, *, config: Path | None = None, stats: Path | None = N
             " choose another checkpoint or --format"
         )
     states = {name: networks[name] for name in NETWORKS if isinstance(networks.get(name), dict)}
-    path = beside(checkpoint, "config", config, ("config.yml", "config.yaml"))
-    model, hparams = translated(f"--config {path}", read_config(path))
+    path = config.path
+    model, hparams = translated(f"--config {path}", config.values)
     bands = hparams["mel"]["n_mels"]
     state = fitted(str(checkpoint), f"the {model} of {path}", model, hparams, states, their_name)
-    statistics = read_statistics(beside(checkpoint, "stats", stats, ("stats.h5", "stats.npy")), bands)
+    statistics = read_statistics(statistics_of(checkpoint, stats), bands)
     return Imported(model, hparams, tuple(states), state | statistics)
 
 
-def beside(checkpoint: Path, option: str, given: Path | None, usual: tuple[str, ...]) -> Path:
-    """The file that was given, or one of the usual name in the checkpoint's folder."""
-    for path in [given] if given else [checkpoint.with_name(name) for name in usual]:
+def statistics_of(checkpoint: Path, given: Path | None) -> Path:
+    """The file that was given, or the one beside the checkpoint."""
+    for path in [given] if given else [checkpoint.with_name(name) for name in STATISTICS]:
         if path.is_file():
             return path
     if given:
-        raise InputError(f"there is no file {given}; give --{option} an existing one")
+        raise InputError(f"there is no file {given}; give --stats an existing one")
     raise InputError(
-        f"there is no {' or '.join(usual)} beside {checkpoint}, and a checkpoint of ParallelWaveGAN is of no use"
-        f" without it; give --{option} the one of its training"
+        f"there is no {' or '.join(STATISTICS)} beside {checkpoint}, and a checkpoint of ParallelWaveGAN is of no use"
+        " without it; give --stats the one of its training"
     )
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The YAML, of plain values only."""
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"--config {path} is not YAML of plain values ({one_line(error)}); take objects out of it"
-        ) from None
-    if not isinstance(config, dict):
-        raise InputError(f"--config {path} is no mapping; expected ParallelWaveGAN's config.yml")
-    return config
 
 
 def their_name(layer: str) -> str:
@@ -116,4 +110,10 @@ def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray(file["mean"], np.float32).reshape(-1), np.asarray(file["scale"], np.float32).reshape(-1)
 
 
-IMPORTER = Importer("parallel_wavegan", "kan-bayashi/ParallelWaveGAN: checkpoint-*.pkl, config.yml, stats.h5", read)
+IMPORTER = Importer(
+    "parallel_wavegan",
+    "kan-bayashi/ParallelWaveGAN: checkpoint-*.pkl, config.yml, stats.h5",
+    ("checkpoint-*steps.pkl",),
+    recognizes,
+    read,
+)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import tarfile
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -26,11 +29,14 @@ def load(path: Path) -> dict[str, Any]:
         InputError: for a file that is missing or cut short, or holds anything else.
     """
     if not path.is_file():
-        raise InputError(f"there is no file {path}; give --checkpoint an existing one")
-    if path.name.endswith((".tar.gz", ".tgz", ".tar", ".zip")):
-        raise InputError(f"{path} is an archive; unpack it, and give --checkpoint the file of weights that is in it")
+        raise InputError(f"there is no file {path}; give an existing one")
+    if path.name.endswith((".tar.gz", ".tgz", ".zip")) or tarfile.is_tarfile(path):
+        raise InputError(f"{path} is an archive; unpack it, and give the file of weights that is in it")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        # mapped into memory, which files of before torch 1.6 cannot be
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
     except Exception as error:  # torch's reader meets a damaged file with any of a dozen classes
         reason = one_line(error).partition(". ")[0]
         raise InputError(
@@ -40,6 +46,12 @@ def load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; expected a mapping of names to tensors")
     return content
+
+
+def layers(state: Any) -> set[str]:
+    """Names of the layers of a state dict, in whatever way its weight norms are spelled; none if it is none."""
+    keys = map(str, state) if isinstance(state, Mapping) else ()
+    return {spelled(key).rpartition(".")[0] for key in keys}
 
 
 def names(content: Mapping[Any, Any]) -> str:

@@ -18,14 +18,15 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
-from lightning_gans.importers.imported import Imported, Importer, mean_and_deviation, module_shapes, require_fit
-from lightning_gans.importers.tensorflow_bundle import bundle_prefix, read_bundle, read_index
+from lightning_gans.importers.imported import Imported, Importer, Opened, mean_and_deviation, module_shapes, require_fit
+from lightning_gans.importers.tensorflow_bundle import read_bundle, read_index
 from lightning_gans.models.specgan import BINS
 from lightning_gans.models.wavegan import START
 
 SKIPPED = re.compile(r"(?!G/|D/).*|.*/(Adam|RMSProp)(_\d+)?|D/.*/moving_(mean|variance)")
 """Other scopes, what optimizers keep for each variable, and averages that the critic, which always normalizes by the
 batch, never uses."""
+GENERATOR = re.compile(r"G/upconv_\d+/(conv2d_transpose|conv1d|conv2d)/kernel")
 LENGTHS = {5: (16384,), 6: (32768, 65536)}
 """By the number of layers."""
 SAMPLE_RATE = 16000
@@ -41,13 +42,18 @@ CONVERSION = (
 """Unpickling runs what the file says, so this is left to the user."""
 
 
+def recognizes(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
+    """A layer of G."""
+    return any(GENERATOR.fullmatch(name) for name in content)
+
+
 def read(
-    checkpoint: Path, *, stats: Path | None = None, length: int | None = None, sample_rate: int = SAMPLE_RATE
+    files: Opened, *, stats: Path | None = None, length: int | None = None, sample_rate: int = SAMPLE_RATE
 ) -> Imported:
     """Read a WaveGAN or a SpecGAN.
 
     Args:
-        checkpoint: ``PREFIX`` of ``PREFIX.index`` and ``PREFIX.data-00000-of-00001``, or one of them.
+        files: ``PREFIX`` of ``PREFIX.index`` and ``PREFIX.data-00000-of-00001``.
         stats: SpecGAN's statistics: a .npz with ``mean`` and ``std`` of the 129 bins.
         length: T; needed for WaveGAN with six layers, which has the same variables for 32768 and 65536.
         sample_rate: In Hz; that of the authors' data when not given.
@@ -58,7 +64,7 @@ def read(
     Raises:
         InputError: as ``Importer``; it lists the variables that are missing, left over or of another shape.
     """
-    prefix = bundle_prefix(Path(checkpoint))
+    prefix = files.path
     variables = read_bundle(prefix, lambda name: bool(SKIPPED.fullmatch(name)))
     model, up = recognized(prefix, variables)
     hparams = _hparams(prefix, model, up, variables, length) | {"sample_rate": sample_rate}
@@ -81,7 +87,7 @@ def recognized(prefix: Path, variables: Mapping[str, np.ndarray]) -> tuple[str, 
         InputError: if there is no such layer.
     """
     for name, value in sorted(variables.items()):
-        if match := re.fullmatch(r"G/upconv_\d+/(conv2d_transpose|conv1d|conv2d)/kernel", name):
+        if match := GENERATOR.fullmatch(name):
             return "WaveGAN" if match[1] == "conv1d" or value.shape[:1] == (1,) else "SpecGAN", match[1]
     found = ", ".join(sorted(read_index(prefix)[1])[:4])
     raise InputError(
@@ -182,4 +188,10 @@ def _statistics(prefix: Path, model: str, path: Path | None) -> dict[str, Tensor
     return {"mean": mean, "std": std}
 
 
-IMPORTER = Importer("wavegan", "WaveGAN and SpecGAN of chrisdonahue/wavegan: PREFIX of TensorFlow's files", read)
+IMPORTER = Importer(
+    "wavegan",
+    "WaveGAN and SpecGAN of chrisdonahue/wavegan: PREFIX of TensorFlow's files",
+    ("model.ckpt*.index", "*.index"),
+    recognizes,
+    read,
+)

@@ -15,21 +15,23 @@ if TYPE_CHECKING:
 
 
 def import_checkpoint(
-    format: str,
     checkpoint: str | Path,
     config: str | Path | None = None,
     stats: str | Path | None = None,
+    format: str | None = None,
     length: int | None = None,
     sample_rate: int | None = None,
 ) -> AdversarialModule:
     """Make a module from a checkpoint of another project.
 
     Args:
-        format: The project, a name of ``importers.IMPORTERS``; each file there says what it reads.
         checkpoint: A file, a folder of them, or what their names have in common (``PREFIX`` of ``PREFIX.index``).
-        config: The settings of the training: ``config.yml`` of Parallel WaveGAN.
+        config: The settings of the training; ``config.json``, ``config.yml`` or ``config.yaml`` beside the checkpoint
+            when not given.
         stats: Statistics of the training data: ``stats.h5`` or ``stats.npy`` of Parallel WaveGAN, and for SpecGAN a
             .npz with ``mean`` and ``std`` of the 129 bins.
+        format: A name of ``importers.IMPORTERS``; each file there says what it reads. Found from what is in the files
+            when not given.
         length: WaveGAN with six layers: 32768 or 65536 samples.
         sample_rate: In Hz, for WaveGAN and the authors' MelGAN; their own when not given.
 
@@ -38,9 +40,9 @@ def import_checkpoint(
         discriminator, and which therefore has random weights.
 
     Raises:
-        InputError: for an unknown format, and for files, variables and options that do not fit.
+        InputError: for files that have no format that is known, and files, variables and options that do not fit.
     """
-    weights = _read(format, checkpoint, config=config, stats=stats, length=length, sample_rate=sample_rate)
+    weights = _read(checkpoint, config, format, stats=stats, length=length, sample_rate=sample_rate)
     return build(weights).eval()
 
 
@@ -86,17 +88,22 @@ def import_entry(
             raise InputError(f"--output names the file {output} and --name is {name}; leave one of them out")
         folder, name = output.parent, output.stem
     name = checked_name(name or Path(checkpoint).name)
-    weights = _read(format, checkpoint, config=config, stats=stats, length=length, sample_rate=sample_rate)
+    weights = _read(checkpoint, config, format, stats=stats, length=length, sample_rate=sample_rate)
     return write_entry(weights, build(weights), folder, name)
 
 
-def _read(format: str, checkpoint: str | Path, **options: Any) -> Weights:
-    from lightning_gans.importers import read_checkpoint
+def _read(checkpoint: str | Path, config: str | Path | None, format: str | None, **options: Any) -> Weights:
+    from lightning_gans.importers import IMPORTERS, read_checkpoint
 
+    if str(checkpoint) in IMPORTERS and not Path(checkpoint).exists():
+        raise InputError(
+            f"there is no file {checkpoint}, which is the name of a format; give the checkpoint first:"
+            f" import_checkpoint(FILE, format={str(checkpoint)!r}), or without format, which is found by itself"
+        )
     if (rate := options["sample_rate"]) is not None and rate < 1:
         raise InputError(f"--sample_rate is {rate}; expected the Hz of the audio that the model was trained on")
-    files = {option: Path(options[option]) if options[option] else None for option in ("config", "stats")}
-    imported = read_checkpoint(format, Path(checkpoint), **options | files)
+    options["stats"] = Path(options["stats"]) if options["stats"] else None
+    imported = read_checkpoint(Path(checkpoint), Path(config) if config else None, format, **options)
     for key, value in imported.state.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise InputError(f"{checkpoint}: what becomes {key} is not finite; choose an earlier checkpoint")

@@ -126,4 +126,4 @@ def written(tmp_path, config, generator, discriminator=None, stats=True, bands=N
 
 
 def imported(path, **options):
-    return zoo.import_checkpoint("parallel_wavegan", path, **options)
+    return zoo.import_checkpoint(path, format="parallel_wavegan", **options)

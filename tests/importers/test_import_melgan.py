@@ -42,13 +42,13 @@ def judges():
 def neurips(tmp_path, state, **options):
     path = tmp_path / "netG.pt"
     torch.save(state, path)
-    return zoo.import_checkpoint("melgan_neurips", path, **options)
+    return zoo.import_checkpoint(path, format="melgan_neurips", **options)
 
 
 def seungwonpark(tmp_path, **content):
     path = tmp_path / "melgan_0123.pt"
     torch.save({"step": 7, "epoch": 1, "githash": "aca5990", **content}, path)
-    return zoo.import_checkpoint("melgan_seungwonpark", path)
+    return zoo.import_checkpoint(path, format="melgan_seungwonpark")
 
 
 SPELLINGS = {"weight_norm": dict, "folded": layers.folded, "of_today": layers.respelled}
@@ -78,10 +78,10 @@ def test_the_authors_files_have_126_and_63_tensors(tmp_path, judges):
     torch.save(judge, tmp_path / "netD.pt")
     torch.save(judge, tmp_path / "optD.pt")
     neurips(tmp_path, state)
-    module = zoo.import_checkpoint("melgan_neurips", tmp_path)  # the folder
+    module = zoo.import_checkpoint(tmp_path, format="melgan_neurips")  # the folder
     assert module.untrained_networks == ()
     assert module.mel_config.hparams() == dict(
-        zoo.import_checkpoint("melgan_neurips", tmp_path / "netG.pt").mel_config.hparams()
+        zoo.import_checkpoint(tmp_path / "netG.pt", format="melgan_neurips").mel_config.hparams()
     )
     assert module.mel_config.name == "melgan" and module.sample_rate == 22050 and not module.is_measured
     audio = 0.3 * torch.randn(2, 1, 2048)
@@ -96,7 +96,7 @@ def test_files_of_2019_load(tmp_path):
     """They are no archives; the folder's best generator goes by another name."""
     state = layers.melgan_state("melgan_neurips", bands=4, width=2)
     torch.save(state, tmp_path / "best_netG.pt", _use_new_zipfile_serialization=False)
-    module = zoo.import_checkpoint("melgan_neurips", tmp_path / "best_netG.pt", sample_rate=16000)
+    module = zoo.import_checkpoint(tmp_path / "best_netG.pt", format="melgan_neurips", sample_rate=16000)
     h = module.hparams
     assert (h.width, h.blocks, h.ratios, module.mel_config.n_mels) == (2, 3, (8, 8, 2, 2), 4)
     assert module.sample_rate == 16000 and (h.feature_weight, h.fm_scale) == (10.0, "official")
@@ -140,13 +140,14 @@ def test_seungwonparks_settings_are_in_the_checkpoint(tmp_path):
 
 def test_options_that_a_format_has_no_use_for(tmp_path):
     state = layers.melgan_state("melgan_neurips", bands=4, width=2)
+    (tmp_path / "args.yml").write_text("n_mel_channels: 4")
     for option in ("stats", "config"):
         with pytest.raises(InputError, match=f"--{option} is .*, and melgan_neurips has no use for it; leave it out"):
             neurips(tmp_path, state, **{option: tmp_path / "args.yml"})
     with pytest.raises(InputError, match="--sample_rate is 16000, and melgan_seungwonpark has no use for it"):
-        zoo.import_checkpoint("melgan_seungwonpark", tmp_path / "netG.pt", sample_rate=16000)
+        zoo.import_checkpoint(tmp_path / "netG.pt", format="melgan_seungwonpark", sample_rate=16000)
     with pytest.raises(InputError, match=r"there is no format melgan; did you mean .*melgan_neurips"):
-        zoo.import_checkpoint("melgan", tmp_path / "netG.pt")
+        zoo.import_checkpoint(tmp_path / "netG.pt", format="melgan")
 
 
 @pytest.mark.parametrize("fold", [False, True])
@@ -177,8 +178,8 @@ def test_every_tensor_that_does_not_fit_is_listed(tmp_path, fold):
 
 
 def test_files_that_are_no_checkpoints(tmp_path):
-    with pytest.raises(InputError, match=r"there is no file .*netG\.pt"):
-        zoo.import_checkpoint("melgan_neurips", tmp_path)
+    with pytest.raises(InputError, match=r"holds no file netG\.pt or best_netG\.pt; found nothing"):
+        zoo.import_checkpoint(tmp_path, format="melgan_neurips")
     with pytest.raises(InputError, match=r"netG\.pt holds no generator .* found weight; choose another checkpoint or"):
         neurips(tmp_path, {"weight": torch.ones(2)})
     with pytest.raises(InputError, match=r"netG\.pt holds a Tensor; expected a mapping"):
@@ -191,7 +192,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
     for content in (b"", b"text", whole.read_bytes()[:-1000], pickle.dumps({"a": print}, protocol=2)):
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"netG\.pt is cut short, or holds more than tensors .* get it again") as e:
-            zoo.import_checkpoint("melgan_neurips", path)
+            zoo.import_checkpoint(path, format="melgan_neurips")
         assert "\n" not in str(e.value)
 
 

@@ -115,5 +115,7 @@ def test_configs_are_plain_values(tmp_path):
             imported(path)
         assert "\n" not in str(error.value)
     config.unlink()
-    with pytest.raises(InputError, match=r"there is no config\.yml or config\.yaml beside .* give --config"):
+    with pytest.raises(
+        InputError, match=r"there is no config\.json, config\.yml, config\.yaml beside .* give --config"
+    ):
         imported(path)

@@ -36,7 +36,7 @@ def test_imported_networks_give_what_tensorflow_gives(tmp_path, stats, case):
     prefix = bundle_writer.write_bundle(tmp_path / "model.ckpt-9", v)
     length = options.get("length")
     spectral = options.get("rank") == 2
-    module = zoo.import_checkpoint("wavegan", prefix, stats=stats if spectral else None, length=length)
+    module = zoo.import_checkpoint(prefix, format="wavegan", stats=stats if spectral else None, length=length)
     assert not module.training and module.untrained_networks == ()
     module.double()
     z = np.random.default_rng(1).uniform(-1, 1, (2, LATENT))
@@ -77,7 +77,7 @@ def test_names_and_shapes_are_those_of_the_published_checkpoints():
 
 
 def imported(tmp_path, v, **options):
-    return zoo.import_checkpoint("wavegan", bundle_writer.write_bundle(tmp_path / "model", v), **options)
+    return zoo.import_checkpoint(bundle_writer.write_bundle(tmp_path / "model", v), format="wavegan", **options)
 
 
 def test_hyper_parameters_follow_from_the_variables(tmp_path, stats):
@@ -184,9 +184,9 @@ def test_checkpoints_of_something_else(tmp_path):
     with pytest.raises(InputError, match=r"holds no generator .*, found classifier/dense/kernel, global_step; "):
         imported(tmp_path, {"classifier/dense/kernel": np.zeros((2, 2), np.float32), "global_step": np.array(1)})
     with pytest.raises(InputError, match="there is no format wave_gan; did you mean wavegan"):
-        zoo.import_checkpoint("wave_gan", tmp_path / "model")
-    with pytest.raises(InputError, match=r"there is no file .*/model\.index"):
-        zoo.import_checkpoint("wavegan", tmp_path / "absent" / "model")
+        zoo.import_checkpoint(tmp_path / "model", format="wave_gan")
+    with pytest.raises(InputError, match=r"there is no file .*/model, and no model\.index of TensorFlow"):
+        zoo.import_checkpoint(tmp_path / "absent" / "model", format="wavegan")
     with pytest.raises(InputError, match="--sample_rate is 0"):
         imported(tmp_path, variables(), sample_rate=0)
     v = variables()

@@ -21,7 +21,7 @@ def test_an_imported_file_holds_what_was_read(folder, prefix, tmp_path, capsys):
     )
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith(f"{output} (0.") and "wavegan_sc09.md: fill in config, data.name" in printed[1]
-    module, original = zoo.load(output), zoo.import_checkpoint("wavegan", prefix, sample_rate=8000)
+    module, original = zoo.load(output), zoo.import_checkpoint(prefix, format="wavegan", sample_rate=8000)
     assert isinstance(module, models.WaveGAN) and module.sample_rate == 8000 and module.untrained_networks == ()
     assert dict(module.hparams) == dict(original.hparams)
     assert all(torch.equal(value, original.state_dict()[key]) for key, value in module.state_dict().items())
