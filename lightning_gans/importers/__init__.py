@@ -19,16 +19,22 @@ __all__ = ["IMPORTERS", "Imported", "Importer", "read_checkpoint"]
 
 
 def read_checkpoint(
-    checkpoint: Path, config: Path | None = None, format: str | None = None, **options: Path | int | None
+    checkpoint: Path,
+    config: Path | None = None,
+    stats: Path | None = None,
+    format: str | None = None,
+    length: int | None = None,
+    sample_rate: int | None = None,
 ) -> Imported:
     """Read another project's checkpoint.
 
     Args:
         checkpoint: A file, a folder of files, or what their names have in common.
         config: The settings of the training; those beside the checkpoint when not given.
+        stats: Statistics of the training data, for papers that need them.
         format: A name of ``IMPORTERS``; found from what is in the files when not given.
-        options: None where it is not given: ``stats``, statistics of the training data, for papers that need them;
-            ``length`` T, where the checkpoint leaves it open; ``sample_rate`` in Hz, where no file tells it.
+        length: T, where the checkpoint leaves it open.
+        sample_rate: In Hz, where no file tells it.
 
     Raises:
         InputError: for an unknown format, files that have none, an option that the format has no use for, and as
@@ -36,12 +42,15 @@ def read_checkpoint(
     """
     if format is not None and format not in IMPORTERS:
         raise InputError(f"there is no format {format}; {closest(format, list(IMPORTERS))}")
+    if sample_rate is not None and sample_rate < 1:
+        raise InputError(f"--sample_rate is {sample_rate}; expected the Hz of the audio that the model was trained on")
     files = opened(checkpoint, [IMPORTERS[format]] if format else IMPORTERS.values())
     settings = config_of(files.path, config)
     importer = IMPORTERS[format] if format else recognized(files, settings)
     taken = inspect.signature(importer.read).parameters
+    options = {"config": config, "stats": stats, "length": length, "sample_rate": sample_rate}
     given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
-    for option, value in (given | ({"config": config} if config else {})).items():
+    for option, value in given.items():
         if option not in taken:
             raise InputError(
                 f"--{option} is {value}, and {importer.name} has no use for it; leave it out to read {checkpoint}"

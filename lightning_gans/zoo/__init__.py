@@ -5,10 +5,10 @@ A folder is the registry: a card ``<paper>_<dataset>.md`` and a weights file bes
 
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.imports import import_checkpoint, import_entry
+from lightning_gans.zoo.loading import fetch, init_from, load
 from lightning_gans.zoo.release import Exported, config, export, verify
 from lightning_gans.zoo.sources import card, local, names
 from lightning_gans.zoo.tables import listing, results_table, write_readme
-from lightning_gans.zoo.weights import fetch, init_from, load
 
 __all__ = [
     "Card",

@@ -26,7 +26,8 @@ from lightning_gans.errors import InputError
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.compatibility import kind_of
 from lightning_gans.training.vocoder import Vocoder
-from lightning_gans.zoo.weights import Weights, build
+from lightning_gans.zoo.loading import build
+from lightning_gans.zoo.weights import Weights
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 """Of the files, by format."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import lightning_gans
 from lightning_gans.errors import InputError
+from lightning_gans.zoo.loading import build
 from lightning_gans.zoo.release import Exported, checked_name, write_entry
-from lightning_gans.zoo.weights import Weights, build
+from lightning_gans.zoo.weights import read_foreign
 
 if TYPE_CHECKING:
     from lightning_gans.training.adversarial_module import AdversarialModule
@@ -42,7 +42,7 @@ def import_checkpoint(
     Raises:
         InputError: for files that have no format that is known, and files, variables and options that do not fit.
     """
-    weights = _read(checkpoint, config, format, stats=stats, length=length, sample_rate=sample_rate)
+    weights = read_foreign(checkpoint, config, stats, format, length=length, sample_rate=sample_rate)
     return build(weights).eval()
 
 
@@ -88,23 +88,5 @@ def import_entry(
             raise InputError(f"--output names the file {output} and --name is {name}; leave one of them out")
         folder, name = output.parent, output.stem
     name = checked_name(name or Path(checkpoint).name)
-    weights = _read(checkpoint, config, format, stats=stats, length=length, sample_rate=sample_rate)
+    weights = read_foreign(checkpoint, config, stats, format, length=length, sample_rate=sample_rate)
     return write_entry(weights, build(weights), folder, name)
-
-
-def _read(checkpoint: str | Path, config: str | Path | None, format: str | None, **options: Any) -> Weights:
-    from lightning_gans.importers import IMPORTERS, read_checkpoint
-
-    if str(checkpoint) in IMPORTERS and not Path(checkpoint).exists():
-        raise InputError(
-            f"there is no file {checkpoint}, which is the name of a format; give the checkpoint first:"
-            f" import_checkpoint(FILE, format={str(checkpoint)!r}), or without format, which is found by itself"
-        )
-    if (rate := options["sample_rate"]) is not None and rate < 1:
-        raise InputError(f"--sample_rate is {rate}; expected the Hz of the audio that the model was trained on")
-    options["stats"] = Path(options["stats"]) if options["stats"] else None
-    imported = read_checkpoint(Path(checkpoint), Path(config) if config else None, format, **options)
-    for key, value in imported.state.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise InputError(f"{checkpoint}: what becomes {key} is not finite; choose an earlier checkpoint")
-    return Weights(str(checkpoint), *imported, version=lightning_gans.__version__)

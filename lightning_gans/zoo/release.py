@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import re
 from dataclasses import replace
@@ -15,7 +14,8 @@ import lightning_gans
 from lightning_gans.errors import InputError
 from lightning_gans.zoo import assets, sources
 from lightning_gans.zoo.cards import NAME, Card, Data, missing, required, split
-from lightning_gans.zoo.weights import Weights, build, encoded, fetch, halved
+from lightning_gans.zoo.loading import build, fetch
+from lightning_gans.zoo.weights import Weights, halved, write
 
 
 class Exported(NamedTuple):
@@ -85,11 +85,12 @@ def write_entry(weights: Weights, module: Any, output_dir: str | Path, name: str
     folder = Path(output_dir)
     folder.mkdir(parents=True, exist_ok=True)
     file, card_file = folder / f"{name}.safetensors", folder / f"{name}.md"
-    data = encoded(replace(weights, hparams=_arguments(module), version=lightning_gans.__version__))
-    digest = hashlib.sha256(data).hexdigest()
+    part = file.with_name(f"{file.name}.part")
+    digest = write(replace(weights, hparams=_arguments(module), version=lightning_gans.__version__), part)
     if card_file.exists():
         fields, text = split(card_file)
         if fields.get("sha256") != digest:
+            part.unlink()
             raise InputError(
                 f"{card_file} exists and its results belong to other weights; move it away, or give another --name"
             )
@@ -97,8 +98,6 @@ def write_entry(weights: Weights, module: Any, output_dir: str | Path, name: str
         fields, text = _skeleton(module, name, digest), ""
         front = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
         card_file.write_text(f"---\n{front}---\n", encoding="utf-8")
-    part = file.with_name(f"{file.name}.part")
-    part.write_bytes(data)
     part.replace(file)
     return Exported(file, card_file, missing(fields, text))
 
@@ -115,7 +114,7 @@ def verify() -> list[str]:
             card = sources.card(name)
             path = sources.local(card)
             if path:
-                sources.check(path.read_bytes(), card, path)
+                sources.check(path, card)
             elif card.url is None:
                 sources.locate(card)
             assets.config(card.config)

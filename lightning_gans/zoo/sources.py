@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -117,17 +116,19 @@ def fetch_address(address: str) -> Path:
             ) from error
 
 
-def check(data: bytes, card: Card, path: Path) -> None:
-    """Compare a weights file's content with its card.
+def check(path: Path, card: Card) -> None:
+    """Compare a weights file with its card.
 
     Raises:
         InputError: if the hash differs.
     """
-    found = hashlib.sha256(data).hexdigest()
+    import pooch
+
+    found = pooch.file_hash(path)
     if found != card.sha256:
         raise InputError(
-            f"{path} ({len(data)} bytes) has the SHA-256 {found}, its card {card.name} says {card.sha256}: the file is"
-            " damaged, cut short or of another version; delete it and get it again"
+            f"{path} ({path.stat().st_size} bytes) has the SHA-256 {found}, its card {card.name} says {card.sha256}:"
+            " the file is damaged, cut short or of another version; delete it and get it again"
         )
 
 

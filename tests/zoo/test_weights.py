@@ -126,18 +126,26 @@ def test_classes_come_from_the_registry_only(folder, tmp_path):
             zoo.load(tiny_zoo.checkpoint(tmp_path / "last.ckpt", model=name))
 
 
-def test_other_checkpoints_and_safetensors_files_are_not_ours(folder, tmp_path):
+def test_other_checkpoints_and_safetensors_files_are_not_ours(folder, tmp_path, monkeypatch):
     import safetensors.torch
 
     torch.save(torch.zeros(2), tmp_path / "other.ckpt")
-    with pytest.raises(InputError, match=r"other\.ckpt lacks model, hyper_parameters, state_dict"):
+    with pytest.raises(
+        InputError, match=r"by lightning_gans: it lacks model, hyper_parameters, state_dict; .* zoo import \S+$"
+    ):
         zoo.load(tmp_path / "other.ckpt")
     torch.save({"state_dict": {}}, tmp_path / "other.ckpt")
-    with pytest.raises(InputError, match=r"other\.ckpt lacks model, hyper_parameters"):
+    with pytest.raises(
+        InputError, match=r"other\.ckpt was not written by .*: it lacks model, hyper_parameters; a checkp"
+    ):
         zoo.load(tmp_path / "other.ckpt")
     safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"found format; make it with lightning-gans zoo export"):
+    with pytest.raises(InputError, match=r"in its header, found format; .* zoo import \S+other\.safetensors$"):
         zoo.load(tmp_path / "other.safetensors")
+    monkeypatch.chdir(tmp_path)
+    torch.save({"model.1.weight": torch.zeros(1)}, "netG.pt")
+    with pytest.raises(InputError, match=r"netG\.pt was not written by lightning_gans: .* zoo import netG\.pt$"):
+        zoo.load("netG.pt")
 
 
 def test_tensors_that_do_not_fit_are_named_with_what_differs(folder, tmp_path):

@@ -1,0 +1,209 @@
+"""Weights with what it takes to rebuild their model: one file, read without unpickling.
+
+A released file is safetensors. Its header holds ``model`` (class name), ``hparams`` (JSON, defaults included, so that
+a later change of a default cannot break it), ``version`` and ``networks``, the attributes whose tensors are inside.
+Heavy imports stand in the functions, so that listing the zoo does not wait for torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lightning_gans
+from lightning_gans.errors import InputError
+from lightning_gans.zoo import moved
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+DTYPES = {
+    **{f"torch.float{bits}": f"F{bits}" for bits in (16, 32, 64)},
+    **{f"torch.int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
+    **{"torch.bfloat16": "BF16", "torch.uint8": "U8", "torch.bool": "BOOL"},
+}
+"""What safetensors calls torch's types."""
+
+
+class NotOurs(InputError):
+    """A file that this package has not written."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(
+            f"{path} was not written by lightning_gans: {reason}; a checkpoint of another project becomes a model with"
+            f" lightning-gans zoo import {path}"
+        )
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model's state and identity.
+
+    Args:
+        source: What messages call it.
+        model: Class name.
+        hparams: Arguments of the class.
+        networks: Attributes whose tensors are in ``state``.
+        state: Those tensors, and the tensors that hang on the module itself, in float32.
+        version: Of the package that wrote it.
+    """
+
+    source: str
+    model: str
+    hparams: dict[str, Any]
+    networks: tuple[str, ...]
+    state: dict[str, Tensor]
+    version: str
+
+
+def read(path: Path) -> Weights:
+    """Read a ``.safetensors`` or ``.ckpt`` file of this package.
+
+    Raises:
+        NotOurs: for another project's.
+        InputError: for a file that is not there, or damaged.
+    """
+    if not path.is_file():
+        raise InputError(f"there is no file {path}; give an existing one")
+    readers = {".safetensors": _released, ".ckpt": _checkpoint}
+    if path.suffix not in readers:
+        raise NotOurs(path, f"expected a file that ends in {' or '.join(readers)}")
+    return readers[path.suffix](path)
+
+
+def read_foreign(
+    checkpoint: str | Path,
+    config: str | Path | None = None,
+    stats: str | Path | None = None,
+    format: str | None = None,
+    length: int | None = None,
+    sample_rate: int | None = None,
+) -> Weights:
+    """Read another project's checkpoint; see ``zoo.import_checkpoint``."""
+    from lightning_gans.importers import IMPORTERS, read_checkpoint
+
+    if str(checkpoint) in IMPORTERS and not Path(checkpoint).exists():
+        raise InputError(
+            f"there is no file {checkpoint}, which is the name of a format; give the checkpoint first:"
+            f" import_checkpoint(FILE, format={str(checkpoint)!r}), or without format, which is found by itself"
+        )
+    config, stats = (None if given is None else Path(given) for given in (config, stats))
+    imported = read_checkpoint(Path(checkpoint), config, stats, format, length, sample_rate)
+    for key, value in imported.state.items():
+        if value.is_floating_point() and not value.isfinite().all():
+            raise InputError(f"{checkpoint}: what becomes {key} is not finite; choose an earlier checkpoint")
+    return Weights(str(checkpoint), *imported, version=lightning_gans.__version__)
+
+
+def _released(path: Path) -> Weights:
+    import safetensors
+
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            header = file.metadata() or {}
+            state = {key: file.get_tensor(key) for key in file.keys()}
+    except safetensors.SafetensorError as error:
+        size = path.stat().st_size
+        raise InputError(f"{path} ({size} bytes) is cut short or no safetensors file ({error}); get it again") from None
+    try:
+        model, hparams = header["model"], tuples(json.loads(header["hparams"]))
+        networks, version = tuple(json.loads(header["networks"])), header["version"]
+    except (KeyError, ValueError, TypeError):
+        found = ", ".join(header) or "nothing"
+        raise NotOurs(path, f"expected model, hparams, networks and version in its header, found {found}") from None
+    state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+    return _of_today(str(path), model, hparams, networks, state, version)
+
+
+def _of_today(
+    source: str, model: str, hparams: dict[str, Any], networks: tuple[str, ...], state: dict[str, Tensor], version: str
+) -> Weights:
+    model, hparams = moved.translate(model, hparams, source)
+    return Weights(source, model, hparams, networks, moved.tensors(model, state), version)
+
+
+def _checkpoint(path: Path) -> Weights:
+    """A training checkpoint of this package."""
+    import pickle
+
+    import torch
+
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise InputError(
+            f"{path} is cut short, or holds more than tensors and plain values, which is not unpickled ({reason})"
+        ) from None
+    keys = ("model", "hyper_parameters", "state_dict")
+    if absent := [key for key in keys if not isinstance(content, dict) or key not in content]:
+        raise NotOurs(path, f"it lacks {', '.join(absent)}")
+    state = content["state_dict"]
+    # The command line adds entries of its own, all with an underscore in front.
+    hparams = tuples({key: value for key, value in content["hyper_parameters"].items() if not key.startswith("_")})
+    networks = tuple(dict.fromkeys(key.partition(".")[0] for key in state if "." in key))
+    return _of_today(str(path), content["model"], hparams, networks, state, lightning_gans.__version__)
+
+
+def write(weights: Weights, path: Path) -> str:
+    """Write a released file, tensor by tensor; the same weights give the same bytes.
+
+    Returns:
+        Its SHA-256.
+    """
+    import torch
+
+    header: dict[str, Any] = {"__metadata__": _metadata(weights)}
+    # in the order of safetensors, the larger types first, so that each tensor is aligned
+    names = sorted(weights.state, key=lambda name: (-weights.state[name].element_size(), name))
+    end = 0
+    for name in names:
+        value = weights.state[name]
+        begin, end = end, end + value.numel() * value.element_size()
+        header[name] = {"dtype": DTYPES[str(value.dtype)], "shape": list(value.shape), "data_offsets": [begin, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    digest = hashlib.sha256()
+    with path.open("wb") as file:
+        for part in (struct.pack("<Q", len(text)), text):
+            digest.update(part)
+            file.write(part)
+        for name in names:
+            data = weights.state[name].detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
+            digest.update(data)
+            file.write(data)
+    return digest.hexdigest()
+
+
+def _metadata(weights: Weights) -> dict[str, str]:
+    try:
+        hparams = json.dumps(weights.hparams, sort_keys=True)
+    except TypeError as error:
+        raise InputError(f"{weights.source}: the hyper-parameters are not plain values ({error})") from None
+    networks = json.dumps(weights.networks)
+    return {"model": weights.model, "hparams": hparams, "version": weights.version, "networks": networks}
+
+
+def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Matrices and kernels in float16.
+
+    Vectors stay: they are few, and a batch norm's variance can be too small for float16.
+    """
+    import torch
+
+    return {
+        key: value.to(torch.float16) if value.is_floating_point() and value.dim() > 1 else value
+        for key, value in state.items()
+    }
+
+
+def tuples(value: Any) -> Any:
+    """JSON and YAML know only lists; hyper-parameters are scalars, strings and tuples."""
+    if isinstance(value, dict):
+        return {key: tuples(item) for key, item in value.items()}
+    return tuple(tuples(item) for item in value) if isinstance(value, list | tuple) else value
