@@ -68,6 +68,8 @@ def main(args: Sequence[str]) -> None:
 
         run(words)
         return
+    if words[:2] == ["zoo", "import"]:  # its checkpoint was an option in 0.1
+        words = [word for each in words if (word := re.sub("^--checkpoint(=|$)", "", each))]
     found: Any = TRAINING | COMMANDS
     prog = "lightning-gans"
     while isinstance(found, dict):

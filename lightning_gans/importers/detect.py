@@ -69,6 +69,23 @@ def weights_among(names: Iterable[str], place: str, formats: Iterable[Importer] 
     )
 
 
+def needed(names: Iterable[str], weights: str, discriminators: bool) -> list[str]:
+    """What of a repository is fetched along with a file of weights, from the same folder.
+
+    Args:
+        names: Of the repository's files, with their folders.
+        weights: One of them.
+        discriminators: Whether those are needed too.
+    """
+    folder, _, file = weights.rpartition("/")
+    patterns = list(CONFIGS)
+    for importer in IMPORTERS.values():
+        if any(fnmatchcase(file, pattern) for pattern in importer.files):
+            patterns += importer.beside + (importer.discriminators if discriminators else ())
+    beside = [name for name in names if name.rpartition("/")[0] == folder]
+    return [name for name in beside if any(fnmatchcase(name.rpartition("/")[2], pattern) for pattern in patterns)]
+
+
 def config_of(checkpoint: Path, given: Path | None) -> Config | None:
     """The settings that were given, or those beside a checkpoint; None where there are none.
 

@@ -79,6 +79,9 @@ class Importer(NamedTuple):
         read: Reads an ``Opened``. Of the options of ``read_checkpoint`` it has those, by keyword, that it has a use
             for; ``config`` is a ``Config``, and needed if it has no default. It raises ``InputError`` for variables
             that are missing or of a wrong shape, settings that are missing, and an option that the model needs.
+        beside: Names, as patterns, of what ``read`` looks for beside the file of weights, but for the config; fetched
+            along with it from a repository.
+        discriminators: As ``beside``, of the discriminators' files, which are large: fetched where training begins.
     """
 
     name: str
@@ -86,6 +89,8 @@ class Importer(NamedTuple):
     files: tuple[str, ...]
     recognizes: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
     read: Callable[..., Imported]
+    beside: tuple[str, ...] = ()
+    discriminators: tuple[str, ...] = ()
 
 
 def module_shapes(model: str, hparams: dict[str, Any]) -> dict[str, tuple[int, ...]]:

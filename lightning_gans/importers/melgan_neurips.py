@@ -82,4 +82,5 @@ IMPORTER = Importer(
     ("netG.pt", "best_netG.pt"),
     recognizes,
     read,
+    discriminators=("netD.pt", "best_netD.pt"),
 )

@@ -116,4 +116,5 @@ IMPORTER = Importer(
     ("checkpoint-*steps.pkl",),
     recognizes,
     read,
+    beside=STATISTICS,
 )

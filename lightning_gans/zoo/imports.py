@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,31 +48,31 @@ def import_checkpoint(
 
 
 def import_entry(
-    *,
-    format: str,
     checkpoint: str | Path,
-    output: str | Path,
-    name: str | None = None,
+    *,
     config: str | Path | None = None,
     stats: str | Path | None = None,
+    output: str | Path | None = None,
+    name: str | None = None,
+    format: str | None = None,
     length: int | None = None,
     sample_rate: int | None = None,
 ) -> Exported:
     """Make a weights file and the skeleton of its card from another project's checkpoint.
 
-    Every network is written, in float32, so that nothing is lost; ``zoo export`` makes of this file the smaller one for
-    a release.
+    The format is found from what is in the file and the settings beside it. Every network is written, in float32, so
+    that nothing is lost; ``zoo export`` makes of this file the smaller one for a release.
 
     Args:
-        format: wavegan: TensorFlow checkpoints of WaveGAN's authors; parallel_wavegan: kan-bayashi's, MelGAN too;
-            melgan_neurips: MelGAN's authors'; melgan_seungwonpark.
-        checkpoint: The file, their folder (melgan_neurips), or what their names begin with (wavegan).
-        output: A .safetensors file or a folder, made if need be.
-        name: <paper>_<dataset>; the file name of the output when not given.
-        config: Settings of the training, a .yml file; for parallel_wavegan config.yml beside the checkpoint when not
-            given.
-        stats: Statistics of the training data: stats.h5 or stats.npy (for parallel_wavegan the one beside the
-            checkpoint when not given), or a .npz with mean and std of the 129 bins, which SpecGAN needs.
+        checkpoint: The file, the folder that it is in, or what the names of TensorFlow's files begin with.
+        config: Settings of the training, .json or .yml; config.json, config.yml or config.yaml beside the checkpoint
+            when not given.
+        stats: Statistics of the training data: stats.h5 or stats.npy (of kan-bayashi's; the one beside the checkpoint
+            when not given), or a .npz with mean and std of the 129 bins, which SpecGAN needs.
+        output: A .safetensors file or a folder, made if need be; a file in the current folder when not given.
+        name: <paper>_<dataset>; when not given the file name of the output, or made of the model's and the
+            checkpoint's.
+        format: A name of the table in zoo/README.md, where what is found is not wanted.
         length: Samples of a clip, where the checkpoint leaves it open.
         sample_rate: In Hz, where no file tells it; 16000 for wavegan and 22050 for melgan_neurips when not given.
 
@@ -81,12 +82,20 @@ def import_entry(
     Raises:
         InputError: as ``import_checkpoint``, for a bad name, and for a card that exists and describes other weights.
     """
-    output = Path(output)
-    folder = output
-    if output.suffix == ".safetensors":
-        if name not in (None, output.stem):
+    folder = Path(output or "")
+    if folder.suffix == ".safetensors":
+        if name not in (None, folder.stem):
             raise InputError(f"--output names the file {output} and --name is {name}; leave one of them out")
-        folder, name = output.parent, output.stem
-    name = checked_name(name or Path(checkpoint).name)
+        folder, name = folder.parent, folder.stem
+    if name:
+        checked_name(name)
     weights = read_foreign(checkpoint, config, stats, format, length=length, sample_rate=sample_rate)
-    return write_entry(weights, build(weights), folder, name)
+    module = build(weights)
+    return write_entry(weights, module, folder, name or made_name(type(module), Path(checkpoint)))
+
+
+def made_name(model: type, checkpoint: Path) -> str:
+    """``<paper>_<file>`` in small letters and digits: ``melgan_netg`` of ``netG.pt``."""
+    paper = model.__module__.rpartition(".")[2]
+    words = re.sub(r"[^a-z0-9]+", "_", (checkpoint.stem or checkpoint.resolve().name).lower()).strip("_")
+    return words if words.startswith(f"{paper}_") else f"{paper}_{words or 'imported'}"
