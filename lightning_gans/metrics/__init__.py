@@ -13,6 +13,7 @@ from typing import Literal
 
 from lightning_gans.metrics.fid import FIDInception, FIDLeNet
 from lightning_gans.metrics.label_accuracy import LabelAccuracy
+from lightning_gans.metrics.mos import DNSMOS, DistillMOS
 from lightning_gans.metrics.nearest import NearestSelf, NearestTrain
 from lightning_gans.metrics.parzen import ParzenLogLikelihood
 from lightning_gans.metrics.perceptual import PESQ, STOI
@@ -25,7 +26,7 @@ from lightning_gans.metrics.speech import ClassifierScore, Confident, LabelEntro
 MetricName = Literal[
     "fid_inception", "fid_lenet", "label_accuracy", "parzen_ll", "sliced_wasserstein",
     "classifier_score_fsdd", "confident_fsdd", "label_entropy_fsdd", "nn_self", "nn_train",
-    "f0_rmse", "mcd", "mel_l1", "pesq", "stft_distance", "stoi", "vuv_f1",
+    "distillmos", "dnsmos", "f0_rmse", "mcd", "mel_l1", "pesq", "stft_distance", "stoi", "vuv_f1",
 ]  # fmt: skip
 
 METRICS: dict[str, type[SampleMetric]] = {
@@ -39,6 +40,8 @@ METRICS: dict[str, type[SampleMetric]] = {
     "label_entropy_fsdd": LabelEntropy,
     "nn_self": NearestSelf,
     "nn_train": NearestTrain,
+    "distillmos": DistillMOS,
+    "dnsmos": DNSMOS,
     "f0_rmse": F0RMSE,
     "mcd": MelCepstralDistortion,
     "mel_l1": MelL1,

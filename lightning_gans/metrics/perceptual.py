@@ -1,4 +1,4 @@
-"""Metrics of vocoders from telephony, by packages that come with the extra ``metrics``."""
+"""Metrics of vocoders that packages compute, from telephony here, which come with the extra ``metrics``."""
 
 from __future__ import annotations
 
@@ -17,17 +17,18 @@ WORST_PESQ = 1.0
 
 
 class Perceptual(Paired):
-    """A metric that a package computes on the CPU."""
+    """A metric that a package of one of our extras computes."""
 
     higher_is_better = True
     package: ClassVar[str]
+    extra: ClassVar[str] = "metrics"
 
     def __init__(self, mel: MelConfig, **kwargs: Any) -> None:
         super().__init__(mel, **kwargs)
         if find_spec(self.package) is None:  # complain now, not after hours of training
             raise InputError(
                 f"{type(self).__name__} needs the package {self.package}, which is not installed; install it with"
-                " pip install 'lightning-gans[metrics]', or leave the metric out"
+                f" pip install 'lightning-gans[{self.extra}]', or leave the metric out"
             )
 
 

@@ -4,11 +4,12 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import PESQ, STOI
+from lightning_gans.metrics import DNSMOS, PESQ, STOI, DistillMOS, mos
 from lightning_gans.metrics import perceptual as module
 
 MEL = MelConfig.of("vocos")
@@ -28,8 +29,13 @@ def audio(*levels: float) -> torch.Tensor:
 
 def test_missing_packages_are_named_at_once(monkeypatch):
     monkeypatch.setattr(module, "find_spec", lambda name: None)
-    for metric, package in ((STOI, "pystoi"), (PESQ, "pesq")):
-        with pytest.raises(InputError, match=rf"needs the package {package}, .*install 'lightning-gans\[metrics\]'"):
+    for metric, package, extra in (
+        (STOI, "pystoi", "metrics"),
+        (PESQ, "pesq", "metrics"),
+        (DistillMOS, "distillmos", "mos"),
+        (DNSMOS, "speechmos", "mos"),
+    ):
+        with pytest.raises(InputError, match=rf"needs the package {package}, .*'lightning-gans\[{extra}\]'"):
             metric(mel=MEL)
 
 
@@ -84,3 +90,43 @@ def test_pesq_of_no_speech_is_the_worst(pesq):
 def test_pesq_of_a_moment(pesq):
     with pytest.raises(InputError, match=r"an utterance of 0.10 s; it takes at least 0.25 s"):
         PESQ(mel=MEL).update(audio(0.5), audio(0.95))
+
+
+class Sums(torch.nn.Module):
+    """In place of DistillMOS's network: 1 and a half of what is in the middle, (B, T) to (B, 1)."""
+
+    def forward(self, audio):
+        assert audio.shape == (1, 1_600)
+        return 1 + audio[:, 800:801] / 2
+
+
+def test_distillmos_hears_what_was_made_at_16_khz(monkeypatch, capsys):
+    monkeypatch.setattr(mos, "distillmos", mos.distillmos.__wrapped__)
+    stand_in(monkeypatch, "distillmos", ConvTransformerSQAModel=lambda: print("loaded") or Sums())
+    metric = DistillMOS(mel=MEL)
+    metric.update(audio(0, 0), audio(0.5, 0.25))
+    assert metric.compute().item() == pytest.approx((1.25 + 1.125) / 2, abs=0.01)
+    assert not capsys.readouterr().out
+
+
+def test_dnsmos_hears_what_was_made_at_16_khz(monkeypatch):
+    def run(heard, rate):
+        assert rate == 16_000 and heard.shape == (1_600,) and np.abs(heard).max() <= 1
+        return {"ovrl_mos": heard[800] * 2, "sig_mos": 9}
+
+    stand_in(monkeypatch, "speechmos", dnsmos=ModuleType("dnsmos"))
+    sys.modules["speechmos"].dnsmos.run = run
+    metric = DNSMOS(mel=MEL)
+    metric.update(audio(0, 0), audio(0.5, 1.5))
+    assert metric.compute().item() == pytest.approx((1 + 2) / 2, abs=0.02)
+
+
+def test_natural_speech(data_root):
+    """What the packages give for LJ050-0031 on their own: 4.59 and 3.32."""
+    pytest.importorskip("distillmos")
+    pytest.importorskip("speechmos")
+    file = data_root / "LJSpeech-1.1" / "wavs" / "LJ050-0031.wav"
+    samples = torch.from_numpy(soundfile.read(file, dtype="float32")[0])[None, None]
+    for metric, expected in ((DistillMOS(mel="melgan"), 4.592), (DNSMOS(mel="melgan"), 3.325)):
+        metric.update(samples, samples)
+        assert metric.compute().item() == pytest.approx(expected, abs=0.005)
