@@ -14,12 +14,18 @@ from torch import Tensor
 Critic = Callable[[Tensor], Tensor]
 
 
-def input_gradient(critic: Critic, x: Tensor) -> Tensor:
-    """Gradient of the summed critic with respect to ``x``, kept in the graph; the shape of ``x``."""
+def judged(critic: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What the critic says of ``x``, and the gradient of its sum with respect to ``x``, kept in the graph."""
     with torch.autocast(x.device.type, enabled=False):
         x = x.detach().float().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
-    return gradient
+        logits = critic(x)
+        (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    return logits, gradient
+
+
+def input_gradient(critic: Critic, x: Tensor) -> Tensor:
+    """Gradient of the summed critic with respect to ``x``, kept in the graph; the shape of ``x``."""
+    return judged(critic, x)[1]
 
 
 def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from lightning_gans.models.logit_controlgan import LogitControlGAN
 from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.multi_scale_parallel_wavegan import MultiScaleParallelWaveGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
+from lightning_gans.models.r3gan import R3GAN
 from lightning_gans.models.specgan import SpecGAN
 from lightning_gans.models.stft_melgan import STFTMelGAN
 from lightning_gans.models.wavegan import WaveGAN
@@ -18,6 +19,7 @@ __all__ = [
     "CGAN",
     "DCGAN",
     "GAN",
+    "R3GAN",
     "WGANGP",
     "ConditionalWaveGAN",
     "ControlGAN",

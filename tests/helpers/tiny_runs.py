@@ -28,6 +28,7 @@ from lightning_gans.models import (
     CGAN,
     DCGAN,
     GAN,
+    R3GAN,
     WGANGP,
     ConditionalWaveGAN,
     ControlGAN,
@@ -54,6 +55,7 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "dcgan_paper": lambda: DCGAN("paper", **_dcgan),
     "dcgan_torch": lambda: DCGAN("torch", **_dcgan),
     "wgan_gp": lambda: WGANGP(**_dcgan, n_critic=2),
+    "r3gan": lambda: R3GAN(SIZE, 1, CLASSES, latent_dim=4, widths=(8,) * 4, group_size=4, blocks=1, lr=(1e-2, 1e-2)),
     "wavegan": lambda: WaveGAN(**_wavegan, n_critic=2),
     "wavegan_wgan": lambda: WaveGAN(**_wavegan, n_critic=2, loss="wgan"),
     "wavegan_labels": lambda: ConditionalWaveGAN(
@@ -67,7 +69,7 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
 G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(
-    ("wgan_gp", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
+    ("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
 )
 """Generator updates after each batch, until there are three; one per batch with the others."""
 

@@ -52,7 +52,9 @@ def first_updates(name, batches):
     return seen.gradients, module
 
 
-@pytest.mark.parametrize("name", PAPERS)
+@pytest.mark.parametrize(
+    "name", [name for name in PAPERS if name != "r3gan"]
+)  # whose networks learn from other batches
 def test_accumulated_gradients_are_those_of_the_joined_batch(name):
     joined, module = first_updates(name, 1)
     accumulated, _ = first_updates(name, BATCHES)
@@ -98,6 +100,7 @@ class Moments(Callback):
         ("dcgan_torch", {"g": 4}, {"g": [4, 8, 12], "d": list(range(1, 13))}),
         ("gan", {"d": 4, "g": 6}, {"g": [6, 12], "d": [4, 8, 12]}),
         ("dcgan_paper", 2, {"g": [3, 7, 11], "d": [4, 8, 12]}),  # in turns
+        ("r3gan", 2, {"g": [4, 8, 12], "d": [3, 7, 11]}),
         ("wavegan", 3, {"g": [6, 12], "d": [3, 6, 9, 12]}),  # two critic updates for one of G
         ("controlgan", {"c": 2, "d": 3}, {"g": list(range(1, 13)), "d": [3, 6, 9, 12], "c": list(range(2, 13, 2))}),
     ],

@@ -32,6 +32,7 @@ from torch import nn
 from lightning_gans.errors import InputError
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.cpu_forms import use_cpu_forms
+from lightning_gans.training.memory_format import channels_last
 from lightning_gans.training.sampling import SAMPLE_CHUNK
 
 every_paper = pytest.mark.parametrize("name", PAPERS)
@@ -369,6 +370,7 @@ def test_checkpoint_holds_plain_values(name, tmp_path):
     with small_discriminators():
         again = type(module).load_from_checkpoint(path, weights_only=True)
     torch.testing.assert_close(state(again), state(module), rtol=0, atol=0)
+    channels_last(again)
     use_cpu_forms(again)
     made = [m.sample(3, seed=0) if name in FROM_NOISE else m.vocode(torch.zeros(8, 9), seed=0) for m in (again, module)]
     torch.testing.assert_close(*made, rtol=0, atol=0)
