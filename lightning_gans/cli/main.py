@@ -34,6 +34,7 @@ COMMANDS: dict[str, Any] = {
         "list": zoo.listing,
         "show": show,
         "config": zoo.config,
+        "page": zoo.page,
         "verify": verify,
         "export": export,
         "import": zoo.import_entry,

@@ -4,6 +4,7 @@ A folder is the registry: a card ``<paper>_<dataset>.md`` and a weights file bes
 """
 
 from lightning_gans.zoo.cards import Card
+from lightning_gans.zoo.gallery import page
 from lightning_gans.zoo.imports import import_checkpoint, import_entry
 from lightning_gans.zoo.loading import fetch, init_from, load
 from lightning_gans.zoo.release import Exported, config, export, verify
@@ -24,6 +25,7 @@ __all__ = [
     "load",
     "local",
     "names",
+    "page",
     "results_table",
     "verify",
     "write_readme",

@@ -11,6 +11,8 @@ from lightning_gans.zoo.cards import Card, Result
 BEGIN, END = "<!-- zoo:begin -->", "<!-- zoo:end -->"
 SHOWN = 3
 """Metrics of each model in the README's table, the first ones of its card."""
+VALUES = ("metric", "paper", "ours, paper's recipe", "ours, released", "trivial baseline", "real data")
+"""Heads of the columns."""
 
 
 def cards() -> list[Card]:
@@ -33,23 +35,24 @@ def listing() -> str:
 
 def results_table() -> str:
     """A markdown table with a row per metric, ``SHOWN`` of each model; an arrow says whether more or less is better."""
-    from lightning_gans.metrics import METRICS
-
-    arrows = {None: "", True: " ↑", False: " ↓"}
-    lines = [
-        "| model | metric | paper | ours, paper's recipe | ours, released | trivial baseline | real data |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = [f"| model | {' | '.join(VALUES)} |", "|---" * (len(VALUES) + 1) + "|"]
     for card in cards():
         model = f"[`{card.name}`](zoo/{card.name}.md)"
         for result in card.results[:SHOWN]:
-            arrow = arrows[getattr(METRICS.get(result.metric), "higher_is_better", None)]
-            metric = f"`{result.metric}`{f', {result.unit}' if result.unit else ''}{arrow}"
-            values = (result.reported, result.paper_recipe, result.reproduced, result.baseline, result.real)
-            cells = [model, metric, *map(_text, values)]
+            metric, *figures = values(result)
+            cells = [model, metric.replace(result.metric, f"`{result.metric}`", 1), *figures]
             lines.append(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |")
             model = ""
     return "\n".join(lines)
+
+
+def values(result: Result) -> list[str]:
+    """The texts of a result under the heads of ``VALUES``; an arrow says whether more or less is better."""
+    from lightning_gans.metrics import METRICS
+
+    arrow = {None: "", True: " ↑", False: " ↓"}[getattr(METRICS.get(result.metric), "higher_is_better", None)]
+    figures = (result.reported, result.paper_recipe, result.reproduced, result.baseline, result.real)
+    return [f"{result.metric}{f', {result.unit}' if result.unit else ''}{arrow}", *map(_text, figures)]
 
 
 def write_readme(file: Path = Path("README.md")) -> str:

@@ -1,18 +1,13 @@
 import re
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
+from helpers import browser
 from helpers.small_run import fit, run_folder
 
 from lightning_gans.__main__ import main
 from lightning_gans.tracking.compare import POINTS, differing, summary, thinned
 from lightning_gans.tracking.recorded import Run, read_run
-
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-sync"]
-FLAGS += ["--virtual-time-budget=10000"]
 
 
 @pytest.fixture(scope="module")
@@ -59,16 +54,8 @@ def test_the_page_in_a_browser(folders, tmp_path, capsys):
     text = re.sub(r"<script.*?</script>", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
     assert "&lt;resumed&gt;" in text and "<resumed>" not in text
     assert not re.search(r'(src|href)="(https?:)?//', text)  # nothing is fetched
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium to show the page")
-    done = subprocess.run(
-        [CHROMIUM, "--headless", *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri()],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    shown = done.stdout
-    assert shown.count('class="main-svg"') > 0 and "loss_g" in shown, done.stderr[-1000:]
+    shown = browser.shown(page)
+    assert shown.count('class="main-svg"') > 0 and "loss_g" in shown
     for name in ("val-sliced_wasserstein", "train-loss_d", "train-loss_g"):  # drawn, one line for each run
         plot = shown[shown.index(f'id="curve-{name}"') :]
         plot = plot[: plot.find('id="curve-', 20)]
