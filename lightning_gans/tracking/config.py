@@ -69,6 +69,6 @@ def run_facts(trainer: Any, module: Any) -> dict[str, Any]:
         "data_fingerprint": fingerprint() if fingerprint else None,
         "processes": trainer.world_size,
         "global_batch_size": per_process and per_process * joined,
-        "commit": assets.commits(),
+        "commit": assets.commit(),
         "versions": {package.__name__: str(package.__version__) for package in (lightning_gans, lightning, torch)},
     }

@@ -52,22 +52,21 @@ def config(name_or_path: str | os.PathLike[str]) -> Path:
     return packaged
 
 
-def commits() -> dict[str, str]:
-    """What is checked out, with ``-dirty`` behind it where files were changed since.
+def commit() -> str | None:
+    """The commit of the package's checkout, with ``-dirty`` behind it where files were changed since.
 
-    Returns:
-        ``lightning_gans``, unless it is an installed wheel, whose version tells; ``folder``, the current one, unless it
-        is in no repository. Neither where git does not answer.
+    None for an installed wheel, whose version tells, and where git does not answer. The current folder is not asked:
+    it may be a stranger's, and a repository can name programs for git to run.
     """
-    folders = {"lightning_gans": PACKAGE.parent, "folder": Path.cwd()}
-    if not (PACKAGE.parent / ".git").exists():
-        del folders["lightning_gans"]
-    describe, found = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"], {}
-    for name, folder in folders.items():
-        with suppress(OSError, subprocess.SubprocessError):
-            done = subprocess.run(describe, cwd=folder, capture_output=True, text=True, timeout=10, check=True)
-            found[name] = done.stdout.strip()
-    return found
+    checkout = PACKAGE.parent
+    if not (checkout / ".git").exists():
+        return None
+    harmless = ["-c", "core.fsmonitor=false", "--no-optional-locks"]
+    command = ["git", *harmless, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, timeout=10, check=True)
+        return done.stdout.strip()
+    return None
 
 
 def _folder(packaged: str, checkout: str) -> Path:

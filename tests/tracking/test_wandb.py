@@ -99,7 +99,7 @@ def test_facts_are_recorded_and_lie_beside_the_run(done):
     assert facts["data_fingerprint"] == data.fingerprint()
     assert (facts["processes"], facts["global_batch_size"]) == (1, 16)
     assert set(facts["versions"]) == {"lightning_gans", "lightning", "torch"}
-    assert facts["commit"].get("lightning_gans") == assets.commits().get("lightning_gans")
+    assert facts["commit"] == assets.commit()
     groups = [r.run.run_group for r in wandb_file.records(path) if r.WhichOneof("record_type") == "run"]
     assert set(groups) == {"seeds"}
 

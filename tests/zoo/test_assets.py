@@ -64,7 +64,7 @@ def test_a_package_without_its_folders_says_so(packaged):
         assets.zoo()
 
 
-def test_the_commit_of_a_checkout_and_of_the_current_folder(tmp_path, monkeypatch):
+def test_the_commit_of_a_checkout(tmp_path, monkeypatch):
     people = {f"GIT_{role}_{what}": "me@here" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 
     def git(*args: str) -> str:
@@ -72,17 +72,21 @@ def test_the_commit_of_a_checkout_and_of_the_current_folder(tmp_path, monkeypatc
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(assets, "PACKAGE", tmp_path / "site-packages" / "lightning_gans")
-    assert assets.commits() == {}
+    monkeypatch.setattr(assets, "PACKAGE", tmp_path / "lightning_gans")
+    assert assets.commit() is None
     git("init", "--quiet")
     (tmp_path / "train.py").write_text("1")
     git("add", "train.py")
     git("commit", "--quiet", "--message", "first")
     head = git("rev-parse", "HEAD")
-    assert assets.commits() == {"folder": head}  # a wheel is in no checkout, though its folder may be in one
+    assert assets.commit() == head
     (tmp_path / "train.py").write_text("2")
+    ran = tmp_path / "ran"
+    git("config", "core.fsmonitor", f"touch {ran}; false")  # a program that git would run
+    assert assets.commit() == f"{head}-dirty"
+    assert not ran.exists()
+    monkeypatch.setattr(assets, "PACKAGE", tmp_path / "site-packages" / "lightning_gans")
+    assert assets.commit() is None  # a wheel is in no checkout, though its folder may be in one
     monkeypatch.setattr(assets, "PACKAGE", tmp_path / "lightning_gans")
-    assert assets.commits() == dict.fromkeys(("lightning_gans", "folder"), f"{head}-dirty")
     monkeypatch.setenv("PATH", "")
-    assert assets.commits() == {}
+    assert assets.commit() is None
