@@ -12,8 +12,9 @@ class InputError(ValueError):
 
 
 def one_line(error: BaseException) -> str:
-    """Its message without line breaks; its kind where it has none."""
-    return " ".join(str(error).split()) or type(error).__name__
+    """Its message without line breaks, control characters as their codes; its kind where it has none."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
 def check_choice(name: str, value: object, choices: Iterable[str]) -> None:
