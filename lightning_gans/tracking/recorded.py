@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 
 AXIS, NAME = "generator_updates", "metrics.csv"
 
@@ -48,23 +48,47 @@ def read_run(folder: str | Path) -> Run:
         raise InputError(
             f"{folder} has no {NAME} with {AXIS} in it; give folders of runs, such as runs/lightning_gans/NAME"
         )
-    described = [path for path in (folder / "config.yaml", folder / "facts.yaml") if path.is_file()]
-    parts = [yaml.safe_load(path.read_text(encoding="utf-8")) or {} for path in described]
-    options = {key: value for part in parts for key, value in flat(part)}
-    samples = folder / "samples"
-    pictures = sorted(samples.glob("*.png"))
-    sounds = sorted(pictures[-1].with_suffix("").glob("*.wav")) if pictures else []
-    return Run(folder.resolve().name, rows, options, pictures, sounds, sorted(samples.glob("reference/*.wav")))
+    options = {key: value for name in ("config.yaml", "facts.yaml") for key, value in flat(_described(folder / name))}
+    pictures = _inside(folder, "samples/*.png")
+    sounds = _inside(folder, f"samples/{pictures[-1].stem}/*.wav") if pictures else []
+    return Run(folder.resolve().name, rows, options, pictures, sounds, _inside(folder, "samples/reference/*.wav"))
+
+
+def _described(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; empty where there is no file.
+
+    Raises:
+        InputError: for anything else.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        raise InputError(f"{path} cannot be read ({one_line(error)}); correct it, or take it away") from None
+    if not isinstance(found, dict | None):
+        raise InputError(f"{path} holds a {type(found).__name__}; expected a mapping of options")
+    return found or {}
+
+
+def _inside(folder: Path, pattern: str) -> list[Path]:
+    """The files of a pattern in the order of their names; none that a link brings in from elsewhere."""
+    root = folder.resolve()
+    return [path for path in sorted(folder.glob(pattern)) if path.is_file() and path.resolve().is_relative_to(root)]
 
 
 def read_rows(path: Path) -> list[dict[str, float]]:
     """The rows of a ``metrics.csv``, also of a CSVLogger's: numbers by name; none where there is no file.
 
     A last line without its end is left out: the run was killed while it wrote it, or is still writing.
+
+    Raises:
+        InputError: for a file that holds anything else.
     """
-    text = path.read_text(encoding="utf-8") if path.is_file() else ""
-    lines = csv.DictReader(text[: text.rfind("\n") + 1].splitlines())
-    return [{name: float(value) for name, value in row.items() if value} for row in lines]
+    try:
+        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+        lines = csv.DictReader(text[: text.rfind("\n") + 1].splitlines(), strict=True)
+        return [{name: float(value) for name, value in row.items() if value} for row in lines]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise InputError(f"{path} is no table of numbers ({one_line(error)}); leave the run out") from None
 
 
 def flat(nested: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,12 +1,15 @@
+import csv
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers import browser
 from helpers.small_run import fit, run_folder
 
 from lightning_gans.__main__ import main
 from lightning_gans.tracking.compare import POINTS, differing, summary, thinned
+from lightning_gans.tracking.compare import page as html
 from lightning_gans.tracking.recorded import Run, read_run
 
 
@@ -56,12 +59,70 @@ def test_the_page_in_a_browser(folders, tmp_path, capsys):
     assert not re.search(r'(src|href)="(https?:)?//', text)  # nothing is fetched
     shown = browser.shown(page)
     assert shown.count('class="main-svg"') > 0 and "loss_g" in shown
-    for name in ("val-sliced_wasserstein", "train-loss_d", "train-loss_g"):  # drawn, one line for each run
-        plot = shown[shown.index(f'id="curve-{name}"') :]
-        plot = plot[: plot.find('id="curve-', 20)]
+    plots = shown.split('id="curve-')[1:]
+    for name in ("val/sliced_wasserstein", "train/loss_d", "train/loss_g"):  # drawn, one line for each run
+        (plot,) = (plot for plot in plots if re.search(f'class="gtitle"[^>]*>{name}<', plot))
         assert len(re.findall(r'class="trace scatter', plot)) == 2, name
     assert shown.count("<img ") == 2
     assert re.search(r"<td>model.init_args.loss</td>\s*<td>non_saturating</td>\s*<td>hinge</td>", shown)
+
+
+def stranger(folder: Path, metric: str = "val/fid_lenet", rows: int = 2) -> Path:
+    """A run that somebody else has written."""
+    folder.mkdir(parents=True)
+    with (folder / "metrics.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerows([["generator_updates", metric], *((n, n / 3) for n in range(rows))])
+    return folder
+
+
+def test_a_name_is_never_a_script(tmp_path):
+    """Of metrics, options and runs; in the page as a browser shows it, nothing of them has run."""
+    script = "<img src=x onerror=document.title='ran'></script><script>document.title='ran'</script>\" onload='"
+    run = stranger(tmp_path / "<b>run", f"val/{script}")
+    (run / "config.yaml").write_text(yaml.safe_dump({script: script}))
+    main(["compare", str(run), str(stranger(tmp_path / "other")), "--output", str(tmp_path / "page.html")])
+    shown = browser.shown(tmp_path / "page.html")
+    assert "<title>&lt;b&gt;run · other</title>" in shown
+    assert not re.search(r"<(img|script)[^>]*(src=x|onerror)", re.sub("(?s)<script.*?</script>", "", shown))
+
+
+def test_pictures_are_those_of_the_run(tmp_path):
+    run = stranger(tmp_path / "run")
+    (run / "samples").mkdir()
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    (run / "samples" / "00000001.png").symlink_to(tmp_path / "secret.png")
+    (run / "samples" / "00000002.png").mkdir()
+    assert read_run(run).pictures == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.csv", "generator_updates,a\n1,two\n"),
+        ("metrics.csv", "generator_updates\n1,2,3\n"),
+        ("metrics.csv", ""),
+        ("config.yaml", "[1, 2]"),
+        ("config.yaml", "a: 2020-13-45"),
+        ("facts.yaml", "[" * 5000),
+        ("facts.yaml", b"a: \xff"),
+    ],
+)
+def test_a_broken_run_is_named_and_the_others_are_shown(name, content, tmp_path, capsys):
+    broken, good = stranger(tmp_path / "broken"), stranger(tmp_path / "good")
+    (broken / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    main(["compare", str(broken), str(good), "--output", str(tmp_path / "page.html")])
+    assert re.search(f"broken.*{name}", capsys.readouterr().out)
+    assert re.search(f"Left out: .*broken.*{name}", (tmp_path / "page.html").read_text(encoding="utf-8"))
+    with pytest.raises(SystemExit) as stop:
+        main(["compare", str(broken)])
+    assert stop.value.code == 2
+
+
+def test_three_hundred_runs_make_a_page_of_a_few_megabytes(tmp_path):
+    one = [{"generator_updates": float(n), "val/a": n / 3, "val/b": n / 7} for n in range(1000)]
+    runs = [Run(f"run{n}", one, {}, [], [], []) for n in range(300)]
+    assert len(html(runs)) < 10e6
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,12 @@ def models(folder, tmp_path, monkeypatch):
     }.items():
         (assets.configs() / f"{name}.yaml").write_text(yaml.safe_dump({"data": data}))
     entry(folder, "dcgan_digits", DCGAN(image_size=32, channels=1, latent_dim=4, width=4), config="dcgan_digits")
-    entry(folder, "melgan_voice", tiny_parallel_wavegan(mel="parallel_wavegan", upsample_scales=(4, 4, 4, 4)), config="melgan_voice")
+    entry(
+        folder,
+        "melgan_voice",
+        tiny_parallel_wavegan(mel="parallel_wavegan", upsample_scales=(4, 4, 4, 4)),
+        config="melgan_voice",
+    )
     entry(folder, "wavegan_noise", "WaveGAN", config="wavegan_noise", command="fit <script>alert(1)</script> & <b>")
 
 
