@@ -10,6 +10,8 @@ from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
+from lightning_gans.tracking.run_ids import require_run_id
+from lightning_gans.tracking.wandb import default_project
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.checkpoints import newest
 from lightning_gans.zoo.weights import Weights
@@ -26,11 +28,21 @@ def newest_of_run(run: Namespace | None) -> str | None:
             "--ckpt_path is last; give a file, such as runs/lightning_gans/NAME/checkpoints/last.ckpt, or --ckpt_path"
             " last with --run.id NAME, which starts a run or goes on with it"
         )
-    folder = Path(run.folder, run.project, run.id)
+    folder = folder_of(run)
     if found := newest(folder / "checkpoints"):
         return str(found)
     rank_zero_info(f"{folder} has no checkpoint yet: this is its start")
     return None
+
+
+def folder_of(run: Namespace) -> Path:
+    """Where the run of an id keeps its files.
+
+    Raises:
+        InputError: for an id that names no folder.
+    """
+    require_run_id(run.id)
+    return Path(run.folder).expanduser() / (run.project or default_project()) / run.id
 
 
 def read(path: str, class_path: str) -> Weights:

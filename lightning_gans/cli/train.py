@@ -26,6 +26,7 @@ from lightning_gans.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gans.callbacks.nonfinite import StopAtNonFiniteLoss
 from lightning_gans.callbacks.predictions import SavePredictions
 from lightning_gans.callbacks.preemption import StopOnSignal
+from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.callbacks.samples import LogSamples
 from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.cli import checks, resume
@@ -36,6 +37,7 @@ from lightning_gans.errors import InputError, LostProcess
 from lightning_gans.tracking.config import SaveConfigToRun
 from lightning_gans.tracking.metrics_file import WriteMetrics
 from lightning_gans.tracking.report import ReportRun
+from lightning_gans.tracking.run_ids import require_no_run
 from lightning_gans.tracking.wandb import RunLogger
 from lightning_gans.training.accumulation import AccumulateGradients, ClipGradients
 from lightning_gans.training.adversarial_module import AdversarialModule
@@ -161,6 +163,8 @@ class Command(LightningCLI):
             self.datamodule.batch_size = checks.batch_size(size, self.option("accumulate"), processes)
         checks.require_monitored(self.option("checkpoint.monitor"), self.option("evaluation.metrics"))
         checks.require_folders(self.trainer)
+        if isinstance(self.trainer.logger, RunLogger) and not self.option("ckpt_path") and self.trainer.is_global_zero:
+            require_no_run(run_folder(self.trainer))
         self._start_from_weights()
 
     def before_test(self) -> None:

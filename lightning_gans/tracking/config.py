@@ -49,9 +49,9 @@ class SaveConfigToRun(SaveConfigCallback):
         text = self.parser.dump(self.config, skip_unset=False)
         path = run_folder(trainer) / "config.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
         facts = run_facts(trainer, module)
-        path.with_name("facts.yaml").write_text(yaml.safe_dump(facts, sort_keys=False))
+        path.with_name("facts.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
         if isinstance(trainer.logger, RunLogger):
             run = trainer.logger.experiment
             run.config.update(facts | {"cli": yaml.safe_load(text)}, allow_val_change=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,10 +15,13 @@ from lightning_gans.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gans.errors import InputError, one_line
 from lightning_gans.metrics import METRICS
 from lightning_gans.tracking.recorded import AXIS
+from lightning_gans.tracking.run_ids import new_run_id, require_run_id
 from lightning_gans.training.checkpoints import require_writable
 
 Mode = Literal["auto", "online", "offline", "disabled"]
 MODES = get_args(Mode)
+OLDER_MODES = {"dryrun": "offline", "run": "online"}
+"""Names that W&B still takes."""
 UNREACHABLE = "W&B cannot be used now ({}); this run is recorded on this machine, and its end says how to upload it"
 PATIENCE = (60.0, 600.0)
 """Seconds for the end of a run to reach W&B, without and with checkpoints; what did not can be sent later."""
@@ -30,10 +32,12 @@ class RunLogger(WandbLogger):
 
     Args:
         name: What the run is called; its folder is this and the time.
-        project: W&B project, and the folder of its runs in ``folder``.
+        project: W&B project, and the folder of its runs in ``folder``; ``$WANDB_PROJECT``, else ``lightning_gans``,
+            when not given.
         folder: Where runs lie.
-        mode: ``auto`` is ``online`` with a W&B key on this machine and ``offline`` without; ``$WANDB_MODE`` wins.
-        id: Continue the run of this id.
+        mode: ``auto`` is ``online`` with a W&B key on this machine and ``offline`` without; ``$WANDB_MODE`` and
+            ``$WANDB_DISABLED`` win.
+        id: Of the run, and the name of its folder; made of the name, the time and 64 random bits when not given.
         tags: More tags than the paper's and the data set's.
         group: Of runs that belong together, such as those of several seeds.
         log_model: Keep checkpoints in W&B, as versions of the artifact ``model-ID``: the best and the last one when a
@@ -43,7 +47,7 @@ class RunLogger(WandbLogger):
     def __init__(
         self,
         name: str = "run",
-        project: str = "lightning_gans",
+        project: str | None = None,
         folder: str = "runs",
         mode: Mode = "auto",
         id: str | None = None,
@@ -53,7 +57,11 @@ class RunLogger(WandbLogger):
     ) -> None:
         import wandb
 
-        chosen = os.environ.get("WANDB_MODE", mode)
+        if id is not None:
+            require_run_id(id)
+        disabled = os.environ.get("WANDB_DISABLED", "").lower() in ("1", "t", "true", "y", "yes", "on")
+        chosen = "disabled" if disabled else os.environ.get("WANDB_MODE") or mode
+        chosen = OLDER_MODES.get(chosen, chosen)
         for option, value, choices in (("WANDB_MODE", chosen, MODES), ("log_model", log_model, ("no", "end", "all"))):
             if value not in choices:
                 raise InputError(f"{option} is {value}; expected {', '.join(choices)}")
@@ -63,13 +71,13 @@ class RunLogger(WandbLogger):
         settings = wandb.Settings(silent=chosen != "online", console="off" if chosen != "online" else "auto")
         if "WANDB_FINISH_TIMEOUT" not in os.environ:
             settings.finish_timeout = PATIENCE[log_model != "no"]
-        root = Path(folder).resolve()  # W&B's service may have another current folder
+        root = Path(folder).expanduser().resolve()  # W&B's service may have another current folder
         require_writable(root, "--run.folder")
         super().__init__(
             name=name,
             save_dir=str(root),
-            id=id or f"{name}-{time.strftime('%Y%m%d-%H%M%S')}-{os.urandom(2).hex()}",
-            project=project,
+            id=new_run_id(name) if id is None else id,
+            project=project or default_project(),
             mode=chosen,
             settings=settings,
             tags=tags,
@@ -133,6 +141,11 @@ class RunLogger(WandbLogger):
                 artifact.add_file(str(path), "model.ckpt")
                 self.experiment.log_artifact(artifact, aliases=[alias])
         self.saved = {}
+
+
+def default_project() -> str:
+    """The project of runs for which none was given."""
+    return os.environ.get("WANDB_PROJECT") or "lightning_gans"
 
 
 @rank_zero_only

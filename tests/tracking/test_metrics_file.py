@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import wandb
 from helpers import tiny_runs
-from helpers.small_run import fit, run_folder
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 from lightning_gans.errors import InputError
@@ -82,11 +81,3 @@ def test_whatever_logger_there_is(logger, tmp_path):
     (path,) = tmp_path.rglob("metrics.csv")
     assert path.parent == tmp_path / "lightning_logs" / ("mine" if options else "version_0")
     assert [row["generator_updates"] for row in read_rows(path) if "train/loss_g" in row] == [1, 2]
-
-
-def test_a_run_that_starts_anew_in_its_folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for steps in (3, 2):
-        fit("--run.mode=disabled", "--run.id=same", f"--trainer.max_steps={steps}")
-    rows = read_rows(run_folder(tmp_path) / "metrics.csv")
-    assert [row["generator_updates"] for row in rows if "train/loss_g" in row] == [1, 2]

@@ -1,0 +1,69 @@
+"""Ids of runs, their folders, and what the environment says of W&B."""
+
+from pathlib import Path
+
+import pytest
+from helpers.small_run import fit, run_folder
+
+from lightning_gans.errors import InputError
+from lightning_gans.tracking import run_ids
+from lightning_gans.tracking.wandb import RunLogger
+
+
+def test_an_id_is_made_of_any_name():
+    for name in ("a:b;c,d#e?f/g'h\\i", "..", "", " ", "x" * 300, "Ünïcode 音"):
+        run_ids.require_run_id(made := run_ids.new_run_id(name))
+        assert len(made) <= 64
+    assert run_ids.new_run_id("dcgan/mnist").startswith("dcgan-mnist-")
+    assert len({run_ids.new_run_id("a").rpartition("-")[2] for _ in range(300)}) == 300
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/tmp/run", "a/b", "a:b", " a", "a\n"])
+def test_what_is_no_id(name, tmp_path):
+    with pytest.raises(InputError, match=r"--run\.id is .*such as run-"):
+        RunLogger(folder=str(tmp_path), id=name, mode="disabled")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_run_is_never_begun_in_the_folder_of_another(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    same = ["--run.mode=disabled", "--run.id=same"]
+    fit(*same, "--trainer.max_steps=2")
+    before = {path: path.read_bytes() for path in run_folder(tmp_path).rglob("*") if path.is_file()}
+    with pytest.raises(SystemExit) as stop:
+        fit(*same, "--trainer.max_steps=3")
+    assert stop.value.code == 2
+    assert "--ckpt_path last" in (said := capsys.readouterr().err) and "same" in said
+    assert {path: path.read_bytes() for path in run_folder(tmp_path).rglob("*") if path.is_file()} == before
+    fit(*same, "--trainer.max_steps=3", "--ckpt_path=last")
+
+
+def test_names_are_shown_as_they_were_given(tmp_path, monkeypatch):
+    monkeypatch.delenv("WANDB_MODE", raising=False)
+    logger = RunLogger("faces: 2 / 3?", folder=str(tmp_path), mode="disabled")
+    assert logger._wandb_init["name"] == "faces: 2 / 3?"
+    assert str(logger.version).startswith("faces- 2 - 3--")
+
+
+@pytest.mark.parametrize(
+    ("variables", "mode", "project"),
+    [
+        ({}, "disabled", "lightning_gans"),
+        ({"WANDB_MODE": "dryrun"}, "offline", "lightning_gans"),
+        ({"WANDB_MODE": "", "WANDB_PROJECT": "speech"}, "disabled", "speech"),
+        ({"WANDB_DISABLED": "true", "WANDB_MODE": "online"}, "disabled", "lightning_gans"),
+        ({"WANDB_DISABLED": "false", "WANDB_MODE": "offline"}, "offline", "lightning_gans"),
+    ],
+)
+def test_variables_mean_what_they_mean_elsewhere(variables, mode, project, tmp_path, monkeypatch):
+    for name in ("WANDB_MODE", "WANDB_PROJECT", "WANDB_DISABLED"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    logger = RunLogger(folder=str(tmp_path), mode="disabled")
+    assert (logger._wandb_init["mode"], logger.name) == (mode, project)
+
+
+def test_a_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert Path(RunLogger(folder="~/runs", mode="disabled").save_dir) == tmp_path / "runs"
