@@ -50,6 +50,8 @@ class SplitDataModule(LightningDataModule):
     num_classes: int | None = None
     class_names: list[str] | None = None
     things: ClassVar[str]
+    global_batch_size: int | None = None
+    """That of the run that goes on, where a checkpoint tells."""
 
     def __init__(self, root: str | None, batch_size: int, eval_batch_size: int, num_workers: int = 0) -> None:
         super().__init__()
@@ -123,6 +125,14 @@ class SplitDataModule(LightningDataModule):
 
     # ---- loaders
 
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint holds of the data."""
+        return {"global_batch_size": self.batch_size * self._place()[0]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up what a checkpoint holds."""
+        self.global_batch_size = state_dict.get("global_batch_size")
+
     def train_dataloader(self) -> DataLoader:
         """Whole batches only; after a resume it goes on behind the last batch that was trained on."""
         dataset, (world_size, rank) = self.splits["train"], self._place()
@@ -132,6 +142,13 @@ class SplitDataModule(LightningDataModule):
                 f" lower --data.batch_size to at most {len(dataset) // world_size}, or use more {self.things}"
             )
         epoch, batches = position(self.trainer) if self.trainer else (0, 0)
+        before, now = self.global_batch_size, self.batch_size * world_size
+        if batches and before not in (None, now):
+            raise InputError(
+                f"the checkpoint is from the middle of an epoch with batches of {before} {self.things} on all processes"
+                f" together, and here they are of {now}: some would be left out or come twice; go on with"
+                f" --global_batch_size {before}, or from a checkpoint of an epoch's end"
+            )
         place = dict(num_replicas=world_size, rank=rank)
         done = batches * self.batch_size
         sampler = ResumableSampler(dataset, epoch, done, **place, shuffle=True, drop_last=True, seed=seed())

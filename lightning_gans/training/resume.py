@@ -42,15 +42,21 @@ def load(module: AdversarialModule, checkpoint: dict[str, Any]) -> None:
     """Take up what ``save`` has added.
 
     Raises:
-        InputError: for a checkpoint with an average of the weights, in a fit that has none.
+        InputError: in a fit, for a checkpoint of weights alone, or with an average of the weights where there is none.
     """
+    trainer: Any = trainer_of(module)
+    fits = trainer is not None and trainer.state.fn == "fit"
+    if fits and not {"loops", "optimizer_states"} <= checkpoint.keys():
+        raise InputError(
+            "the checkpoint holds weights alone, and not where its training was; start from them with --init_from in"
+            " place of --ckpt_path"
+        )
     module.noise_stream.seed, module.samples_seen = checkpoint["noise_seed"], checkpoint.get("samples_seen", 0)
     for key, state in checkpoint.get(GRADIENTS, {}).items():
         module.accumulation[key].load_state(state)
     module.saved_statistics = checkpoint.get(STATISTICS, {})
-    close_epoch(checkpoint)
-    trainer: Any = trainer_of(module)
-    if CURRENT_NETWORKS in checkpoint and trainer is not None and trainer.state.fn == "fit":
+    settle_epoch(checkpoint)
+    if CURRENT_NETWORKS in checkpoint and fits:
         if not any(getattr(callback, "keeps_current_networks", False) for callback in trainer.callbacks):
             raise InputError(
                 "the checkpoint was trained with an average of the generator's weights; resume with the same --ema"
@@ -94,18 +100,24 @@ def of_rank(tensors: dict[str, Tensor], trainer: Trainer) -> dict[str, Tensor]:
     return {name: rows[trainer.global_rank] for name, rows in tensors.items() if len(rows) == trainer.world_size}
 
 
-def close_epoch(checkpoint: dict[str, Any]) -> None:
-    """Let a checkpoint that was saved at an epoch's end begin with the next epoch.
+def settle_epoch(checkpoint: dict[str, Any]) -> None:
+    """Let a checkpoint say whether its epoch is at an end.
 
-    With ``max_steps``, Lightning takes it for the middle of that epoch, goes on behind its last batch, and counts it
-    twice.
+    With ``max_steps``, Lightning takes the end of an epoch for its middle, goes on behind its last batch, and counts it
+    twice. A training that ends in the middle of an epoch has counted it as done before the last checkpoint is saved, so
+    that a longer one would begin with the next.
     """
     loop = checkpoint.get("loops", {}).get("fit_loop")
     if loop is None:
         return
     epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
-    if batches["is_last_batch"] and epochs["current"]["processed"] == epochs["current"]["started"]:
+    if epochs["current"]["processed"] != epochs["current"]["started"]:
+        return
+    if batches["is_last_batch"]:
         for count in (epochs["current"], epochs["total"]):
             count["completed"] = count["processed"]
         batches["current"] = dict.fromkeys(batches["current"], 0)
         batches["is_last_batch"] = False
+    elif batches["current"]["processed"]:
+        for count in (epochs["current"], epochs["total"]):
+            count["completed"] = count["processed"] = count["started"] - 1

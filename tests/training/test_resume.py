@@ -1,15 +1,19 @@
 """A run that was interrupted and resumed is the run that was not, bit for bit."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from helpers.tiny_runs import PAPERS, Log, SaveAfter, build, fit, state
+from helpers.tiny_runs import PAPERS, Log, SaveAfter, TinyImages, build, fit, state
 from helpers.two_processes import INTERRUPTIONS, interrupted
 from lightning import Callback, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from lightning_gans.callbacks.last_checkpoint import LastCheckpoint
+from lightning_gans.errors import InputError
 from lightning_gans.models import ControlGAN
 from lightning_gans.training.accumulation import AccumulateGradients
 from lightning_gans.training.adversarial_module import AdversarialModule
@@ -110,10 +114,66 @@ def test_at_an_epochs_end(name, options, length, tmp_path):
     assert_goes_on(name, tmp_path / "epoch=1.ckpt", model, trainer, log, length)
 
 
-def test_a_longer_run_from_the_end_of_a_finished_one(tmp_path):
-    """``max_steps`` first 6, in mid-epoch, then 12."""
-    model, log = paper("gan"), Log()
-    trainer = fit(model, logger=log, **LENGTH)
-    saver = ModelCheckpoint(tmp_path, save_last=True, every_n_train_steps=3)
-    fit(paper("gan"), None, [saver], enable_checkpointing=True, max_steps=6, limit_val_batches=1)
-    assert_goes_on("gan", tmp_path / "last.ckpt", model, trainer, log)
+class StopAfter(Callback):
+    """As early stopping and a limit of time do."""
+
+    def __init__(self, batches: int) -> None:
+        self.batches = batches
+
+    def on_train_batch_end(self, trainer: Trainer, module: AdversarialModule, *_: Any) -> None:
+        trainer.should_stop |= module.batches_seen + 1 == self.batches
+
+
+ENDS = [BATCHES - 1, BATCHES, BATCHES + 1, 2 * BATCHES - 1, 2 * BATCHES]
+VALIDATED = dict(limit_val_batches=1, val_check_interval=2)
+
+
+@pytest.mark.parametrize(
+    ("name", "way", "batches", "options", "accumulate"),
+    [
+        *(("gan", way, batches, {}, 1) for way in ("max_steps", "stopped", "by_hand") for batches in ENDS),
+        *(("gan", "max_steps", batches, VALIDATED, 1) for batches in ENDS),
+        *(("gan", "stopped", batches, {}, 2) for batches in ENDS),
+        *(("dcgan_paper", "stopped", batches, VALIDATED, 1) for batches in ENDS[1:3]),
+    ],
+)
+def test_a_longer_run_from_the_end_of_a_finished_one(name, way, batches, options, accumulate, tmp_path):
+    """Before, at and behind an epoch's end: the batches that it has not seen come first."""
+    callbacks = [AccumulateGradients(accumulate)] if accumulate > 1 else []
+    whole = dict(max_steps=-1, max_epochs=EPOCHS) | options
+    model, log = paper(name), Log()
+    trainer = fit(model, None, callbacks, logger=log, **whole)
+
+    ends = [] if way == "max_steps" else [StopAfter(batches)]
+    short = whole | dict(max_steps=batches, max_epochs=-1) if way == "max_steps" else whole
+    saver = LastCheckpoint()
+    saver.dirpath = str(tmp_path)
+    saves = [] if way == "by_hand" else [saver]
+    first = fit(paper(name), None, [*callbacks, *saves, *ends], enable_checkpointing=bool(saves), **short)
+    if not saves:
+        first.save_checkpoint(tmp_path / "last.ckpt")
+    assert_goes_on(name, tmp_path / "last.ckpt", model, trainer, log, whole, callbacks)
+
+
+def test_another_batch_size_in_the_middle_of_an_epoch(tmp_path):
+    """Is refused, unless as many examples make a batch of all processes; at an epoch's end any will do."""
+    for batches, refused in ((BATCHES + 2, True), (2 * BATCHES, False)):
+        saver = SaveAfter(tmp_path / f"{batches}.ckpt", batches)
+        fit(build("gan"), TinyImages(batch_size=4), [saver], **LENGTH)
+        again = partial(fit, build("gan"), TinyImages(batch_size=2), resume=saver.path, **LENGTH)
+        if refused:
+            with pytest.raises(InputError, match=r"batches of 4 .* of 2.*--global_batch_size 4"):
+                again()
+        else:
+            again()
+
+
+def test_a_checkpoint_of_weights_alone(tmp_path):
+    trainer = fit(build("gan"))
+    trainer.save_checkpoint(tmp_path / "weights.ckpt", weights_only=True)
+    trainer.save_checkpoint(tmp_path / "whole.ckpt")
+    whole = torch.load(tmp_path / "whole.ckpt", weights_only=True)
+    torch.save({key: value for key, value in whole.items() if key != "loops"}, tmp_path / "no_loops.ckpt")
+    for name in ("weights", "no_loops"):
+        with pytest.raises(InputError, match="--init_from"):
+            fit(build("gan"), resume=tmp_path / f"{name}.ckpt")
