@@ -26,6 +26,8 @@ IMPORTERS: dict[str, Importer] = {module.IMPORTER.name: module.IMPORTER for modu
 """By the name of the format."""
 CONFIGS = ("config.json", "config.yml", "config.yaml")
 """What settings beside a checkpoint are called."""
+OWN = ("*.safetensors", "*.ckpt")
+"""Files of this package, which any project may have too."""
 SHOWN = 6
 """Keys that a message lists."""
 
@@ -58,10 +60,13 @@ def weights_among(names: Iterable[str], place: str, formats: Iterable[Importer] 
     Raises:
         InputError: if none has a usual name.
     """
+    patterns = [*(pattern for importer in formats for pattern in importer.files), *OWN]
     names = sorted(names, key=lambda name: ([int(part) for part in re.findall(r"\d+", name)], name))
-    patterns = [pattern for importer in formats for pattern in importer.files]
     for pattern in patterns:
-        if found := [name for name in names if fnmatchcase(name, pattern)]:
+        found = [name for name in names if fnmatchcase(name, pattern) and "/" not in name]
+        if len({re.sub(r"\d+", "", name) for name in found}) > 1:
+            raise InputError(f"{place} holds {', '.join(found)}; name one of them")
+        if found:
             return found[-1]
     raise InputError(
         f"{place} holds no file {' or '.join(patterns)}; found {', '.join(names[:SHOWN]) or 'nothing'}; name the file"

@@ -18,19 +18,23 @@ if TYPE_CHECKING:
     from lightning_gans.training.adversarial_module import AdversarialModule
 
 
-def fetch(name_or_path: str | Path) -> Weights:
+def fetch(name_or_path: str | Path, discriminators: bool = False) -> Weights:
     """Read a released model by name, a ``.safetensors`` or ``.ckpt`` file of the user's, or what is at an address.
 
     Addresses are ``hf://OWNER/REPO`` on the Hugging Face Hub, with ``/FILE`` where it holds several models and
     ``@REVISION`` where its newest is not wanted, and ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS`` for a W&B artifact,
     where runs with ``--run.log_model end`` leave theirs. On the Hub, other projects' checkpoints do as well.
 
+    Args:
+        name_or_path: One of these.
+        discriminators: Fetch those that lie in a file of their own, too.
+
     Raises:
         InputError: for an unknown name, a file that is not there, damaged, of a wrong hash, or not one of ours.
     """
     given, path = str(name_or_path), Path(name_or_path)
     if "://" in given:
-        return _ours_or_foreign(sources.fetch_address(given))
+        return _ours_or_foreign(sources.fetch_address(given, discriminators))
     if path.suffix in SUFFIXES or (path.exists() and given not in sources.card_files()):
         return read(path)
     card = sources.card(given)
@@ -176,7 +180,7 @@ def init_from(module: AdversarialModule, name_or_path: str | Path) -> list[str]:
     Raises:
         InputError: if the file holds another class, or networks of other sizes; it lists what differs.
     """
-    weights = fetch(name_or_path)
+    weights = fetch(name_or_path, discriminators=True)
     name = type(module).__name__
     if weights.model != name:
         raise InputError(f"{weights.source} holds a {weights.model}, and the run has a {name}; choose another of them")

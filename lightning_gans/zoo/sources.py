@@ -92,10 +92,14 @@ def locate(card: Card) -> Path:
     return target
 
 
-def fetch_address(address: str) -> Path:
-    """The weights file or checkpoint at ``hf://OWNER/REPO/FILE@REVISION`` or ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``.
+def fetch_address(address: str, discriminators: bool = False) -> Path:
+    """The weights file or checkpoint at ``hf://OWNER/REPO`` or ``wandb://ENTITY/PROJECT/ARTIFACT:ALIAS``.
 
     It is kept in the cache, and checked at each use against the hash that the Hub, or W&B, has for it.
+
+    Args:
+        address: See ``loading.fetch``.
+        discriminators: Fetch those that lie in a file of their own, too.
 
     Raises:
         InputError: if it is not there, cannot be fetched, or is damaged.
@@ -106,7 +110,7 @@ def fetch_address(address: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / ".lock"):
         try:
-            return addresses.fetch(address, folder)
+            return addresses.fetch(address, folder, discriminators=discriminators)
         except InputError:
             raise
         except Exception as error:  # as in _download

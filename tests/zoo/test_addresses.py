@@ -1,18 +1,23 @@
 """Addresses on the Hub and in W&B, played by stand-ins: these tests have no network."""
 
 import hashlib
+import re
+import shutil
 import sys
+import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
 import wandb
-from helpers import tiny_zoo
+from helpers import hub_server, tiny_zoo
+from helpers import parallel_wavegan_files as parallel_wavegan
 
-from lightning_gans import zoo
+from lightning_gans import models, zoo
+from lightning_gans.__main__ import main
 from lightning_gans.errors import InputError
 from lightning_gans.zoo import sources
+from lightning_gans.zoo.hub import fetch
 
 
 @pytest.fixture
@@ -21,38 +26,89 @@ def weights(folder):
     return tiny_zoo.entry(folder).read_bytes(), tiny_zoo.tiny("GAN").generator.output.weight
 
 
-@pytest.fixture
-def hub(tmp_path, monkeypatch):
-    """Serves files from a cache that is laid out as the Hub's."""
-    files: dict[str, bytes] = {}
-
-    def download(repo_id, filename, revision):
-        data = files[f"{repo_id}/{filename}@{revision}"]
-        name = hashlib.sha256(data).hexdigest()
-        if filename.endswith("small.safetensors"):
-            name = hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
-        blob, pointer = tmp_path / "blobs" / name, tmp_path / "snapshots" / "abc" / filename
-        for path in (blob, pointer):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        if not pointer.exists():
-            blob.write_bytes(data)
-            pointer.symlink_to(blob)
-        return str(pointer)
-
-    monkeypatch.setitem(sys.modules, "huggingface_hub", SimpleNamespace(hf_hub_download=download))
-    return files
-
-
-@pytest.mark.parametrize("name", ["gan.safetensors", "small.safetensors"])
-def test_a_file_on_the_hub_is_loaded(hub, weights, name):
-    hub[f"me/gans/v1/{name}@abc"] = weights[0]
-    loaded = zoo.load(f"hf://me/gans/v1/{name}@abc")
+@pytest.mark.parametrize("size", ["small", "large"])
+@pytest.mark.parametrize("address", ["hf://me/gans/v1/gan.safetensors", "hf://me/gans/v1/gan.safetensors@abc"])
+def test_a_file_on_the_hub_is_loaded(hub, weights, address, size, monkeypatch):
+    monkeypatch.setattr(hub_server, "LARGE", {"small": (), "large": (".safetensors",)}[size])
+    hub.add(
+        "me/gans", {"v1/gan.safetensors": weights[0], "gan_other.safetensors": b""}, "abc" if "@" in address else "main"
+    )
+    loaded = zoo.load(address)
     assert torch.equal(loaded.generator.output.weight, weights[1])
+
+
+def test_a_repository_of_ours_needs_no_file_name(hub, weights):
+    hub.add("me/gans", {"README.md": b"a card", "gan_noise.safetensors": weights[0], "samples.png": b""})
+    assert torch.equal(zoo.load("hf://me/gans").generator.output.weight, weights[1])
+    assert [asked for asked in hub.asked if "resolve" in asked and "safetensors" not in asked] == []
+
+
+def test_another_projects_checkpoint_is_imported_with_its_config(hub, folder, tmp_path):
+    files = tmp_path / "parallel_wavegan"
+    files.mkdir()
+    path = parallel_wavegan.written(files, parallel_wavegan.small_config(), parallel_wavegan.small_state())
+    named = {path.name: path.read_bytes() for path in files.iterdir()}
+    assert sorted(named) == ["checkpoint-400000steps.pkl", "config.yml", "stats.npy"]
+    hub.add("kan/pwg", named | {"README.md": b"", "samples/a.wav": b""})
+    hub.add("kan/pwgs", {f"v1/{name}": data for name, data in named.items()} | {"config.yml": b"a: 1"}, "v2")
+    expected = zoo.import_checkpoint(path)
+    mel = expected.mel(torch.linspace(-1, 1, 8192))
+    for address in ("hf://kan/pwg", "hf://kan/pwgs/v1/checkpoint-400000steps.pkl@v2"):
+        assert torch.equal(zoo.load(address).vocode(mel, seed=1), expected.vocode(mel, seed=1))
+    module = models.ParallelWaveGAN(**expected.hparams)
+    assert zoo.init_from(module, "hf://kan/pwg") == ["discriminator"]
+    assert not [asked for asked in hub.asked if "README" in asked or "samples" in asked]
+
+
+def test_discriminators_of_their_own_are_fetched_for_a_training_alone(hub, tmp_path):
+    hub.add("me/melgan", {name: name.encode() for name in ("netG.pt", "netD.pt", "other.pt")})
+    for discriminators in (False, True):
+        path = fetch("hf://me/melgan", tmp_path, discriminators)
+        assert path.read_bytes() == b"netG.pt" and path.with_name("netD.pt").exists() == discriminators
+    assert not path.with_name("other.pt").exists()
+
+
+def test_what_was_loaded_once_is_loaded_without_a_network(hub, weights, tmp_path):
+    hub.add("me/gans", {"gan_noise.safetensors": weights[0]})
+    zoo.load("hf://me/gans")
+    (kept,) = (tmp_path / "cache").rglob("*.json")
+    assert hashlib.sha256(weights[0]).hexdigest() in kept.read_text()
+    hub.stop()
+    assert torch.equal(zoo.load("hf://me/gans").generator.output.weight, weights[1])
+    (blob,) = (path for path in (tmp_path / "hub").rglob("blobs/*"))
+    blob.write_bytes(weights[0][:-1] + b"!")
+    with pytest.raises(
+        InputError, match=r"is damaged: it has not the hash \w+ of hf://me/gans; delete .*blobs.* try again"
+    ):
+        zoo.load("hf://me/gans")
+    with pytest.raises(InputError, match=r"hf://me/other could not be fetched, as the connection to the Hub failed"):
+        zoo.load("hf://me/other")
+
+
+def test_a_branch_may_move_and_a_commit_may_not(hub, weights, tmp_path, capsys):
+    first = hub.add("me/gans", {"gan_noise.safetensors": weights[0]})
+    zoo.load("hf://me/gans"), zoo.load(f"hf://me/gans@{first}")
+    assert capsys.readouterr().err == ""
+    other = tiny_zoo.entry(tmp_path / "other", model=models.GAN(**tiny_zoo.TINY["GAN"])).read_bytes()
+    second = hub.add("me/gans", {"gan_noise.safetensors": other})
+    assert not torch.equal(zoo.load("hf://me/gans").generator.output.weight, weights[1])
+    assert (
+        capsys.readouterr().err == f"lightning-gans: hf://me/gans has changed since it was loaded last, now {second}\n"
+    )
+    zoo.load("hf://me/gans")
+    assert capsys.readouterr().err == ""
+    assert torch.equal(zoo.load(f"hf://me/gans@{first}").generator.output.weight, weights[1])
+    hub.commits["me/gans"][first]["gan_noise.safetensors"] = other
+    shutil.rmtree(tmp_path / "hub")
+    with pytest.raises(
+        InputError, match="has changed since it was loaded first, and a commit never does; do not use it"
+    ):
+        zoo.load(f"hf://me/gans@{first}")
 
 
 def test_addresses_on_a_card(hub, artifacts, folder, weights):
     """The artifact may hold other files too; the card names its own, and says which hash it has."""
-    hub["me/gans/v1/gan_noise.safetensors@abc123"] = weights[0]
+    hub.add("me/gans", {"v1/gan_noise.safetensors": weights[0]}, "abc123")
     artifacts["me/project/gan:v3"] = {"gan_noise.safetensors": weights[0], "other.safetensors": b""}
     for url in ("hf://me/gans/v1/gan_noise.safetensors@abc123", "wandb://me/project/gan:v3"):
         tiny_zoo.rewrite(folder / "gan_noise.md", url=url)
@@ -72,28 +128,39 @@ def test_the_hub_needs_its_package(folder, monkeypatch):
         zoo.load("hf://me/gans/gan.safetensors")
 
 
-def test_a_damaged_file_of_the_hub_is_refused(hub, weights, tmp_path):
-    hub["me/gans/gan.safetensors@None"] = weights[0]
-    zoo.load("hf://me/gans/gan.safetensors")
-    (blob,) = (tmp_path / "blobs").iterdir()
-    blob.write_bytes(weights[0][:-1] + b"!")
-    with pytest.raises(InputError, match=r"is damaged: it has not the hash .* of hf://me/gans/gan.safetensors; delete"):
-        zoo.load("hf://me/gans/gan.safetensors")
-
-
-def test_without_links_the_hub_is_asked_for_the_hash(weights, tmp_path, monkeypatch):
-    file = tmp_path / "gan.safetensors"
-    file.write_bytes(weights[0])
-    etag = hashlib.sha256(weights[0]).hexdigest()
-    stand_in = SimpleNamespace(
-        hf_hub_download=lambda **_: str(file),
-        hf_hub_url=lambda repo_id, filename, revision: f"{repo_id}/{filename}/{revision}",
-        get_hf_file_metadata=lambda url: SimpleNamespace(etag=etag if url == "me/gans/gan.safetensors/v2" else "0"),
-    )
-    monkeypatch.setitem(sys.modules, "huggingface_hub", stand_in)
-    zoo.load("hf://me/gans/gan.safetensors@v2")
-    with pytest.raises(InputError, match="is damaged"):
-        zoo.load("hf://me/gans/gan.safetensors@v3")
+@pytest.mark.parametrize(
+    "address, message",
+    [
+        ("hf://nobody/none", r"there is no repository nobody/none for you; correct \S+, or log in with: hf auth login"),
+        ("hf://me/gans@none", r"me/gans has no revision none; correct hf://me/gans@none"),
+        (
+            "hf://me/gans/none.ckpt",
+            r"hf://me/gans/none.ckpt: there is no such file; found a.safetensors, b.safetensors",
+        ),
+        ("hf://me/gans", r"hf://me/gans holds a.safetensors, b.safetensors; name one of them"),
+        ("hf://me/text", r"hf://me/text holds no file .*; found README.md; name the file of weights"),
+        (
+            "hf://me/secret",
+            r"hf://me/secret is for those whom its owner has let in; ask at \S+me/secret, and log in with",
+        ),
+        ("hf://me/broken", r"hf://me/broken could not be fetched, as the connection to the Hub failed \(.*closed"),
+        ("hf://gans", r"hf://gans names no repository; expected hf://OWNER/REPO or hf://OWNER/REPO/FILE@REVISION"),
+        ("hf://me/gans/a b/../../x@", "names no repository"),
+    ],
+)
+def test_addresses_on_the_hub_that_give_nothing(hub, weights, tmp_path, capsys, monkeypatch, address, message):
+    hub.add("me/gans", {"a.safetensors": weights[0], "b.safetensors": weights[0]})
+    hub.add("me/text", {"README.md": b""})
+    hub.add("me/secret", {"a.safetensors": weights[0]})
+    hub.add("me/broken", {"a.safetensors": weights[0]})
+    hub.gated, hub.cut = {"me/secret"}, 100
+    monkeypatch.setattr(time, "sleep", lambda _: None)  # between tries
+    with pytest.raises(SystemExit) as stop:
+        main(["sample", address])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert stop.value.code == 2 and len(said) == 1 and re.search(message, said[0]), said
+    left = [path for name in ("hub", "cache") for path in (tmp_path / name).rglob("*") if path.is_file()]
+    assert [path.name for path in left if not path.name.endswith((".lock", ".TAG"))] == []
 
 
 class Artifact:
@@ -146,8 +213,6 @@ def test_the_weights_in_an_artifact_are_loaded(artifacts, weights, tmp_path):
         ("wandb://me/project/none:v1", r"wandb://me/project/none:v1 could not be fetched .artifact '.*' not found."),
         ("wandb://me/project/two:v1", r"should hold one file that ends in .safetensors or .ckpt; found a.ckpt, b.ckpt"),
         ("wandb://me/project/text:v1", "should hold one file .*; found a.txt"),
-        ("hf://me/gans", "hf://me/gans names no file; expected hf://OWNER/REPO/FILE, FILE ending in .safetensors or"),
-        ("hf://me/gans/readme.md", "names no file"),
         ("https://example.org/gan.safetensors", "cannot be checked; expected hf://.* or a zoo card with its SHA-256"),
     ],
 )

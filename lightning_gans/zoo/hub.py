@@ -1,0 +1,163 @@
+"""The Hugging Face Hub: weights and the settings beside them at ``hf://OWNER/REPO``, checked against their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from lightning_gans.errors import InputError, one_line
+
+TIMEOUT = 60
+"""Seconds without an answer."""
+REVISION = "[0-9a-f]{40}"
+"""What names a revision for good; branches and tags move."""
+
+
+class Place(NamedTuple):
+    """What an address says; None where it leaves something to be found.
+
+    Args:
+        repository: ``OWNER/REPO``.
+        file: With its folder.
+        revision: A branch, a tag or a commit.
+    """
+
+    repository: str
+    file: str | None
+    revision: str | None
+
+
+def place(address: str) -> Place:
+    """Read ``hf://OWNER/REPO``, with ``/FILE`` or ``@REVISION`` or both behind it.
+
+    Raises:
+        InputError: for another form.
+    """
+    match = re.fullmatch(r"hf://([\w.-]+/[\w.-]+)(?:/([^@]+))?(?:@(.+))?", address)
+    if not match:
+        raise InputError(f"{address} names no repository; expected hf://OWNER/REPO or hf://OWNER/REPO/FILE@REVISION")
+    return Place(*match.groups())
+
+
+def fetch(address: str, folder: Path, discriminators: bool = False) -> Path:
+    """The file of weights at an address, with the settings beside it, in the Hub's own cache.
+
+    Each file is checked at each use: against the hash that the Hub has for it, or, where there is no network, against
+    the one that it had when it was loaded first, which is kept in ``folder``.
+
+    Args:
+        address: See ``place``. Without a file, the one of a usual name.
+        folder: Where the hashes are kept.
+        discriminators: Fetch those that lie in a file of their own, too.
+
+    Raises:
+        InputError: if there is no such thing, if it cannot be fetched, or is damaged.
+    """
+    api, where = library().HfApi(), place(address)
+    kept = folder / f"{address.removeprefix('hf://').replace('/', '--')}.json"
+    before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None
+    try:
+        commit, hashes = _listed(api, where)
+    except Exception as error:  # of the libraries below, whose families differ from version to version
+        if before is None or not _unreachable(error):
+            raise explained(error, address) from error
+        commit, hashes = before["commit"], before["hashes"]
+    names = _wanted(hashes, where, address, discriminators)
+    try:
+        paths = [
+            Path(api.hf_hub_download(where.repository, name, revision=commit, etag_timeout=TIMEOUT)) for name in names
+        ]
+    except Exception as error:
+        raise explained(error, address) from error
+    for name, path in zip(names, paths, strict=True):
+        if not _has(path, hashes[name]):
+            raise InputError(
+                f"{path} is damaged: it has not the hash {hashes[name]} of {address}; delete {path.resolve()} and try"
+                " again"
+            )
+    if before and before["hashes"].get(names[0], hashes[names[0]]) != hashes[names[0]]:
+        if re.fullmatch(REVISION, where.revision or ""):
+            raise InputError(f"{address} has changed since it was loaded first, and a commit never does; do not use it")
+        print(f"lightning-gans: {address} has changed since it was loaded last, now {commit}", file=sys.stderr)
+    loaded = {name: hashes[name] for name in names}
+    if before and before["commit"] == commit:
+        loaded = before["hashes"] | loaded
+    part = kept.with_suffix(".part")
+    part.write_text(json.dumps({"commit": commit, "hashes": loaded}, indent=1), encoding="utf-8")
+    part.replace(kept)
+    return paths[0]
+
+
+def library() -> Any:
+    """``huggingface_hub``.
+
+    Raises:
+        InputError: if it is not installed.
+    """
+    try:
+        return import_module("huggingface_hub")
+    except ModuleNotFoundError:
+        raise InputError("huggingface_hub is not installed: pip install 'lightning-gans[hub]'") from None
+
+
+def explained(error: Exception, address: str) -> InputError:
+    """What went wrong, in one line, with the way out."""
+    where = place(address)
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    login = "log in with: hf auth login"
+    if isinstance(error, InputError):
+        return error
+    if "GatedRepoError" in kinds:
+        return InputError(
+            f"{address} is for those whom its owner has let in; ask at https://huggingface.co/{where.repository}, and"
+            f" {login}"
+        )
+    if "RevisionNotFoundError" in kinds:
+        return InputError(f"{where.repository} has no revision {where.revision}; correct {address}")
+    if "RepositoryNotFoundError" in kinds:
+        return InputError(f"there is no repository {where.repository} for you; correct {address}, or {login}")
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    if status in (401, 403):
+        return InputError(f"{address}: you have no permission ({one_line(error)}); {login}, as somebody who has")
+    if _unreachable(error):
+        return InputError(
+            f"{address} could not be fetched, as the connection to the Hub failed ({one_line(error)}); try again with"
+            " a network, or get the file elsewhere and name it"
+        )
+    return InputError(f"{address} could not be fetched ({one_line(error)}); get the file elsewhere and name it")
+
+
+def _listed(api: Any, where: Place) -> tuple[str, dict[str, str]]:
+    """The commit, and each file's hash: SHA-256, or for small text files that of a git object."""
+    info = api.model_info(where.repository, revision=where.revision, files_metadata=True, timeout=TIMEOUT)
+    return info.sha, {each.rfilename: each.lfs.sha256 if each.lfs else each.blob_id for each in info.siblings}
+
+
+def _wanted(hashes: dict[str, str], where: Place, address: str, discriminators: bool) -> list[str]:
+    """The file of weights, and what is needed with it."""
+    from lightning_gans.importers.detect import needed, weights_among
+
+    weights = where.file or weights_among(hashes, address)
+    if weights not in hashes:
+        raise InputError(f"{address}: there is no such file; found {', '.join(sorted(hashes)) or 'nothing'}")
+    return [weights, *needed([name for name in hashes if name != weights], weights, discriminators)]
+
+
+def _unreachable(error: Exception) -> bool:
+    """Whether no server has answered, or one that cannot."""
+    response = getattr(error, "response", None)
+    return response is None or response.status_code >= 500
+
+
+def _has(path: Path, expected: str) -> bool:
+    if len(expected) == 64:
+        import pooch
+
+        return bool(pooch.file_hash(path) == expected)
+    data = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == expected
