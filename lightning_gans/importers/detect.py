@@ -12,11 +12,12 @@ import yaml
 from torch import Tensor
 
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.importers import melgan_neurips, melgan_seungwonpark, parallel_wavegan, torch_files, wavegan
+from lightning_gans.importers import dcgan, melgan_neurips, melgan_seungwonpark, parallel_wavegan, torch_files, wavegan
 from lightning_gans.importers.imported import Config, Importer, Opened
 from lightning_gans.importers.tensorflow_bundle import bundle_prefix, read_index
 
 MODULES = (
+    dcgan,
     melgan_neurips,
     melgan_seungwonpark,
     parallel_wavegan,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from helpers import bundle_writer
+from helpers import bundle_writer, dcgan_layers
 from helpers import parallel_wavegan_files as parallel_wavegan
 from helpers import vocoder_layers as layers
 from helpers.authors_wavegan import variables
@@ -20,6 +20,7 @@ def saved(path, content):
 
 
 WRITERS = {
+    "dcgan": lambda folder: saved(folder / "netG_epoch_24.pth", dcgan_layers.generator_state()),
     "melgan_neurips": lambda folder: saved(folder / "netG.pt", layers.melgan_state("melgan_neurips", width=2)),
     "melgan_seungwonpark": lambda folder: saved(
         folder / "tacotron2_epoch6400.pt", {"model_g": layers.melgan_state("melgan_seungwonpark")}
@@ -83,7 +84,9 @@ def test_what_has_no_format_is_described(tmp_path):
 def test_the_file_of_weights_among_others(tmp_path):
     steps = ["config.yml", "checkpoint-400000steps.pkl", "checkpoint-1000000steps.pkl"]
     assert weights_among(steps, "FOLDER") == "checkpoint-1000000steps.pkl"
-    with pytest.raises(InputError, match=r"FOLDER holds no file netG\.pt or .*; found a, b; name the file of weights"):
+    with pytest.raises(
+        InputError, match=r"FOLDER holds no file netG_epoch.* or netG\.pt or .*; found a, b; name the file of weights"
+    ):
         weights_among(["b", "a"], "FOLDER")
 
 
