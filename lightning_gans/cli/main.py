@@ -38,6 +38,7 @@ COMMANDS: dict[str, Any] = {
         "verify": verify,
         "export": export,
         "import": zoo.import_entry,
+        "push": zoo.push,
         "readme": zoo.write_readme,
     },
 }

@@ -7,6 +7,7 @@ from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.gallery import page
 from lightning_gans.zoo.imports import import_checkpoint, import_entry
 from lightning_gans.zoo.loading import fetch, init_from, load
+from lightning_gans.zoo.push import push
 from lightning_gans.zoo.release import Exported, config, export, verify
 from lightning_gans.zoo.sources import card, local, names
 from lightning_gans.zoo.tables import listing, results_table, write_readme
@@ -26,6 +27,7 @@ __all__ = [
     "local",
     "names",
     "page",
+    "push",
     "results_table",
     "verify",
     "write_readme",
