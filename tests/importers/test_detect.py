@@ -1,5 +1,7 @@
 """Each format is told from all others by what is in its files."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from helpers import vocoder_layers as layers
 from helpers.authors_wavegan import variables
 
 from lightning_gans import zoo
+from lightning_gans.__main__ import main
 from lightning_gans.errors import InputError
 from lightning_gans.importers import IMPORTERS
 from lightning_gans.importers.detect import config_of, opened, recognized, weights_among
@@ -99,3 +102,60 @@ def test_safetensors_of_other_projects_are_read(tmp_path):
     mel = np.float32(np.random.default_rng(0).uniform(-4, 0, (9, 4)))
     sounds = [zoo.import_checkpoint(tmp_path / f"other.{kind}").vocode(mel) for kind in ("safetensors", "pt")]
     assert torch.equal(*sounds)
+
+
+def cut(path):
+    """Leave half of a file, of TensorFlow's of the one with the values."""
+    data = path.with_name(f"{path.name}.data-00000-of-00001")
+    path = data if data.exists() else path
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def not_finite(path):
+    """Make one value of a file of torch not a number."""
+    content = torch.load(path)
+    next(value for key, value in flat(content) if key.endswith("bias")).view(-1)[0] = torch.nan
+    torch.save(content, path)
+
+
+def of_another_size(path):
+    """Cut a tensor of a file of torch."""
+    content = torch.load(path)
+    inside, key = next((inside, key) for inside, key in places(content) if key.endswith("bias"))
+    inside[key] = inside[key][:-1]
+    torch.save(content, path)
+
+
+def places(content):
+    """Each tensor's mapping and key."""
+    for key, value in content.items():
+        if isinstance(value, dict):
+            yield from places(value)
+        elif isinstance(value, torch.Tensor):
+            yield content, key
+
+
+def flat(content):
+    return ((key, inside[key]) for inside, key in places(content))
+
+
+DAMAGES = {
+    cut: "cut short|ends before|lies outside|get it again",
+    of_another_size: r"does not fit .* is \(\d+,\) where \(\d+,\) is expected",
+    not_finite: "is not finite; choose an earlier checkpoint",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_damaged_file_is_told_in_a_line_and_leaves_nothing(tmp_path, capsys, name, damage):
+    path = WRITERS[name](tmp_path)
+    if not path.exists() and damage is not cut:
+        pytest.skip("no file of torch")
+    damage(path)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(SystemExit) as stop:
+        main(["zoo", "import", str(path), "--output", str(tmp_path / "new" / "a_model.safetensors")])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert stop.value.code == 2 and len(said) == 1 and re.search(DAMAGES[damage], said[0]), said
+    assert sorted(tmp_path.iterdir()) == before

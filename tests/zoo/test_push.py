@@ -85,7 +85,7 @@ def test_a_dry_run_writes_the_folder_and_sends_nothing(hub, folder, tmp_path, mo
         ("gan_noise hf://me/noise@main", "expected hf://OWNER/REPO, as a model fills a repository"),
         ("gan_noise hf://them/noise", "hf://them/noise: you have no permission ("),
         ("gan_noise hf://stranger/noise", "hf://stranger/noise: you have no permission ("),
-        ("gan_noise hf://away/noise", "hf://away/noise could not be fetched, as the connection to the Hub failed"),
+        ("gan_noise hf://away/noise", "hf://away/noise: the connection to the Hub failed"),
     ],
 )
 def test_what_cannot_be_pushed_is_said_in_a_line(hub, released, capsys, monkeypatch, words, message):
