@@ -16,7 +16,7 @@ import pytest
 import soundfile
 import torch
 import yaml
-from helpers import bundle_writer, tiny_data, tiny_zoo
+from helpers import bundle_writer, hub_server, tiny_data, tiny_zoo
 from helpers import parallel_wavegan_files as parallel_wavegan
 from helpers import vocoder_layers as layers
 from helpers.authors_wavegan import variables
@@ -121,7 +121,10 @@ def machine(tmp_path_factory):
         shutil.copy("zoo/melgan_ljspeech.safetensors", "my_melgan.safetensors")
         mel = zoo.load("parallel_wavegan_ljspeech").mel(torch.from_numpy(soundfile.read("in.wav", dtype="float32")[0]))
         np.save("mel.npy", mel.T.numpy())
-        yield
+        with hub_server.serving(folder) as hub:
+            name = "parallel_wavegan_ljspeech.safetensors"
+            hub.add("OWNER/REPO", {name: Path("zoo", name).read_bytes()})
+            yield
 
 
 def lightning_gans(words: list[str]) -> None:

@@ -126,8 +126,8 @@ def explained(error: Exception, address: str) -> InputError:
         return InputError(f"{address}: you have no permission ({one_line(error)}); {login}, as somebody who has")
     if _unreachable(error):
         return InputError(
-            f"{address}: the connection to the Hub failed ({one_line(error)}); try again with a network, or get the file"
-            " elsewhere and name it"
+            f"{address}: the connection to the Hub failed ({one_line(error)}); try again with a network, or with a file"
+            " that is here"
         )
     return InputError(f"{address}: the Hub does not do it ({one_line(error)}); correct the address")
 

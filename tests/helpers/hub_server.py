@@ -7,9 +7,15 @@ import hashlib
 import json
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
+from huggingface_hub import constants
 
 LARGE = (".safetensors", ".pkl", ".pt", ".npy", ".png")
 """Ends of the names of files that are kept as the Hub keeps large ones, under their SHA-256."""
@@ -175,3 +181,19 @@ def sibling(name: str, data: bytes) -> dict[str, Any]:
     if name.endswith(LARGE):
         told["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 130}
     return told
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[HubServer]:
+    """Let huggingface_hub ask a stand-in, with an empty cache in a folder, and a token."""
+    server = HubServer()
+    with pytest.MonkeyPatch.context() as patch:
+        template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
+        patch.setattr(constants, "ENDPOINT", server.url)
+        patch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        patch.setattr(constants, "HF_HUB_CACHE", str(folder / "hub"))
+        patch.setattr(constants, "HF_HUB_DISABLE_XET", True)
+        patch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+        patch.setenv("HF_TOKEN", "hf_stand_in")
+        yield server
+    server.stop()

@@ -1,5 +1,5 @@
 import pytest
-from helpers.hub_server import HubServer
+from helpers import hub_server
 
 from lightning_gans.zoo import assets, sources
 
@@ -20,18 +20,7 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def hub(folder, tmp_path, monkeypatch):
-    """A stand-in of the Hub, which huggingface_hub asks in place of it; an empty cache and a token."""
-    pytest.importorskip("huggingface_hub", reason="the extra hub is not installed")
-    from huggingface_hub import constants
-
-    server = HubServer()
-    monkeypatch.setattr(constants, "ENDPOINT", server.url)
-    template = server.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-    monkeypatch.setenv("HF_TOKEN", "hf_stand_in")
-    yield server
-    server.stop()
+def hub(folder, tmp_path):
+    """A stand-in of the Hub, beside an empty zoo."""
+    with hub_server.serving(tmp_path) as server:
+        yield server
