@@ -19,9 +19,9 @@ __all__ = ["IMPORTERS", "Imported", "Importer", "read_checkpoint"]
 
 
 def read_checkpoint(
-    checkpoint: Path,
-    config: Path | None = None,
-    stats: Path | None = None,
+    checkpoint: str | Path,
+    config: str | Path | None = None,
+    stats: str | Path | None = None,
     format: str | None = None,
     length: int | None = None,
     sample_rate: int | None = None,
@@ -42,13 +42,18 @@ def read_checkpoint(
     """
     if format is not None and format not in IMPORTERS:
         raise InputError(f"there is no format {format}; {closest(format, list(IMPORTERS))}")
+    if str(checkpoint) in IMPORTERS and not Path(checkpoint).exists():
+        raise InputError(
+            f"there is no file {checkpoint}, which is the name of a format; give the checkpoint first:"
+            f" import_checkpoint(FILE, format={str(checkpoint)!r}), or without format, which is found by itself"
+        )
     if sample_rate is not None and sample_rate < 1:
         raise InputError(f"--sample_rate is {sample_rate}; expected the Hz of the audio that the model was trained on")
-    files = opened(checkpoint, [IMPORTERS[format]] if format else IMPORTERS.values())
-    settings = config_of(files.path, config)
+    files = opened(Path(checkpoint), [IMPORTERS[format]] if format else IMPORTERS.values())
+    settings = config_of(files.path, Path(config) if config else None)
     importer = IMPORTERS[format] if format else recognized(files, settings)
     taken = inspect.signature(importer.read).parameters
-    options = {"config": config, "stats": stats, "length": length, "sample_rate": sample_rate}
+    options = {"config": config, "stats": Path(stats) if stats else None, "length": length, "sample_rate": sample_rate}
     given: dict[str, Any] = {option: value for option, value in options.items() if value is not None}
     for option, value in given.items():
         if option not in taken:

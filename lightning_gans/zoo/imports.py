@@ -43,7 +43,8 @@ def import_checkpoint(
     Raises:
         InputError: for files that have no format that is known, and files, variables and options that do not fit.
     """
-    weights = read_foreign(checkpoint, config, stats, format, length=length, sample_rate=sample_rate)
+    options = dict(config=config, stats=stats, format=format, length=length, sample_rate=sample_rate)
+    weights = read_foreign(checkpoint, **options)
     return build(weights).eval()
 
 
@@ -89,7 +90,8 @@ def import_entry(
         folder, name = folder.parent, folder.stem
     if name:
         checked_name(name)
-    weights = read_foreign(checkpoint, config, stats, format, length=length, sample_rate=sample_rate)
+    options = dict(config=config, stats=stats, format=format, length=length, sample_rate=sample_rate)
+    weights = read_foreign(checkpoint, **options)
     module = build(weights)
     return write_entry(weights, module, folder, name or made_name(type(module), Path(checkpoint)))
 

@@ -119,7 +119,7 @@ def hub_card(card: Card, address: str, module: AdversarialModule, samples: list[
         **licence,
         library_name="lightning_gans",
         pipeline_tag=TASKS[kind],
-        tags=["gan", slug(card.model), f"arxiv:{card.paper.arxiv}"],
+        tags=["generative-adversarial-network", slug(card.model), f"arxiv:{card.paper.arxiv}"],
         model_name=card.name,
         eval_results=[
             library.EvalResult(

@@ -76,24 +76,11 @@ def read(path: Path) -> Weights:
     return readers[path.suffix](path)
 
 
-def read_foreign(
-    checkpoint: str | Path,
-    config: str | Path | None = None,
-    stats: str | Path | None = None,
-    format: str | None = None,
-    length: int | None = None,
-    sample_rate: int | None = None,
-) -> Weights:
-    """Read another project's checkpoint; see ``zoo.import_checkpoint``."""
-    from lightning_gans.importers import IMPORTERS, read_checkpoint
+def read_foreign(checkpoint: str | Path, **options: Any) -> Weights:
+    """Read another project's checkpoint; the options are those of ``zoo.import_checkpoint``."""
+    from lightning_gans.importers import read_checkpoint
 
-    if str(checkpoint) in IMPORTERS and not Path(checkpoint).exists():
-        raise InputError(
-            f"there is no file {checkpoint}, which is the name of a format; give the checkpoint first:"
-            f" import_checkpoint(FILE, format={str(checkpoint)!r}), or without format, which is found by itself"
-        )
-    config, stats = (None if given is None else Path(given) for given in (config, stats))
-    imported = read_checkpoint(Path(checkpoint), config, stats, format, length, sample_rate)
+    imported = read_checkpoint(checkpoint, **options)
     for key, value in imported.state.items():
         if value.is_floating_point() and not value.isfinite().all():
             raise InputError(f"{checkpoint}: what becomes {key} is not finite; choose an earlier checkpoint")
