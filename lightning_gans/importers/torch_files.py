@@ -22,8 +22,12 @@ LEAVES = ("weight_g", "weight_v")
 """How it did when most checkpoints were written."""
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path, mapped: bool = True) -> dict[str, Any]:
     """What ``torch.save`` has written, if it is a mapping of tensors and plain values.
+
+    Args:
+        path: The file; or one of safetensors.
+        mapped: Leave the values in the file until they are used; it must not change meanwhile.
 
     Raises:
         InputError: for a file that is missing or cut short, or holds anything else.
@@ -35,8 +39,8 @@ def load(path: Path) -> dict[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return safetensors.torch.load_file(path)
-        # mapped into memory, which files of before torch 1.6 cannot be
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+        mapped = mapped and zipfile.is_zipfile(path)  # files of before torch 1.6 are not
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch's reader meets a damaged file with any of a dozen classes
         reason = one_line(error).partition(". ")[0]
         raise InputError(

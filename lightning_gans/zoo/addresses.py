@@ -8,8 +8,7 @@ from tempfile import TemporaryDirectory
 
 from lightning_gans.errors import InputError
 from lightning_gans.zoo import hub
-
-SUFFIXES = (".safetensors", ".ckpt")
+from lightning_gans.zoo.weights import SUFFIXES
 
 
 def download(url: str, output: str, file: str) -> None:

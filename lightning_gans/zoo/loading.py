@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import lightning_gans
 from lightning_gans.errors import InputError, closest, one_line
 from lightning_gans.zoo import sources
-from lightning_gans.zoo.addresses import SUFFIXES
-from lightning_gans.zoo.weights import NotOurs, Weights, read, read_foreign, tuples
+from lightning_gans.zoo.weights import SUFFIXES, NotOurs, Weights, read, read_foreign, tuples
 
 if TYPE_CHECKING:
     import torch

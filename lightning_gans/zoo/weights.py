@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+SUFFIXES = (".safetensors", ".ckpt")
 DTYPES = {
     **{f"torch.float{bits}": f"F{bits}" for bits in (16, 32, 64)},
     **{f"torch.int{bits}": f"I{bits}" for bits in (8, 16, 32, 64)},
@@ -70,10 +71,9 @@ def read(path: Path) -> Weights:
     """
     if not path.is_file():
         raise InputError(f"there is no file {path}; give an existing one")
-    readers = {".safetensors": _released, ".ckpt": _checkpoint}
-    if path.suffix not in readers:
-        raise NotOurs(path, f"expected a file that ends in {' or '.join(readers)}")
-    return readers[path.suffix](path)
+    if path.suffix not in SUFFIXES:
+        raise NotOurs(path, f"expected a file that ends in {' or '.join(SUFFIXES)}")
+    return _released(path) if path.suffix == ".safetensors" else _checkpoint(path)
 
 
 def read_foreign(checkpoint: str | Path, **options: Any) -> Weights:
@@ -116,19 +116,11 @@ def _of_today(
 
 def _checkpoint(path: Path) -> Weights:
     """A training checkpoint of this package."""
-    import pickle
+    from lightning_gans.importers.torch_files import load
 
-    import torch
-
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise InputError(
-            f"{path} is cut short, or holds more than tensors and plain values, which is not unpickled ({reason})"
-        ) from None
+    content = load(path, mapped=False)  # a run replaces its checkpoints
     keys = ("model", "hyper_parameters", "state_dict")
-    if absent := [key for key in keys if not isinstance(content, dict) or key not in content]:
+    if absent := [key for key in keys if key not in content]:
         raise NotOurs(path, f"it lacks {', '.join(absent)}")
     state = content["state_dict"]
     # The command line adds entries of its own, all with an underscore in front.
