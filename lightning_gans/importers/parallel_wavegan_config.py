@@ -1,6 +1,6 @@
 """The settings of a training with https://github.com/kan-bayashi/ParallelWaveGAN, as arguments of our classes.
 
-Where a setting is left out, that project's default stands in. An architecture that ours cannot be is refused. Of the
+Where a setting is left out, that project's default stands in; what its mels are has none. An architecture that ours cannot be is refused. Of the
 recipe, all that our training step has is set, so that a run goes on as it began; what a config has besides is named in
 a warning. The step of ``STFTMelGAN`` differs always: Adam at one constant rate, and D before G.
 """
@@ -46,6 +46,9 @@ FIXED: dict[str, dict[str, Any]] = {
     | {"kernel_sizes": [5, 3], "channels": 16, "max_downsample_channels": 1024, "downsample_scales": [4, 4, 4, 4]},
 }
 """Of each network, and of the generator's ``upsample_params``, what our networks have no argument for."""
+FEATURES = dict.fromkeys(("sampling_rate", "fft_size", "hop_size", "num_mels"), True)
+FEATURES |= dict.fromkeys(("win_length", "fmin", "fmax"), False)
+"""What mels are made with, for which there is no default; whether null is none either."""
 MULTI_SCALE = "MelGANMultiScaleDiscriminator"
 SCALES, MAPS = 3, 18
 """Of the multi-scale discriminator: its scales, and the feature maps of all of them."""
@@ -157,7 +160,9 @@ def same(source: str, section: str, given: dict[str, Any], expected: dict[str, A
 
 def translated_mel(source: str, config: dict[str, Any]) -> dict[str, Any]:
     """The convention, as ``MelConfig.of`` takes it."""
-    rate, n_fft = at(config, "sampling_rate", 22050), at(config, "fft_size", 1024)
+    if absent := [key for key, fixed in FEATURES.items() if key not in config or (fixed and config[key] is None)]:
+        raise InputError(f"{source} lacks {', '.join(absent)}; give the one of the training, with what its mels are")
+    rate, n_fft = config["sampling_rate"], config["fft_size"]
     expected = {"window": "hann", "sampling_rate_for_feats": rate}
     same(source, "the part on features", {key: at(config, key, usual) for key, usual in expected.items()}, expected)
     base = config.get("log_base", 10)  # null is a value of its own
@@ -167,9 +172,9 @@ def translated_mel(source: str, config: dict[str, Any]) -> dict[str, Any]:
         "name": "parallel_wavegan",
         "sample_rate": rate,
         "n_fft": n_fft,
-        "hop_length": at(config, "hop_size", 256),
+        "hop_length": config["hop_size"],
         "win_length": at(config, "win_length", n_fft),
-        "n_mels": at(config, "num_mels", 80),
+        "n_mels": config["num_mels"],
         "f_min": at(config, "fmin", 0.0),
         "f_max": at(config, "fmax"),
         "log": "ln" if base is None else "log10",

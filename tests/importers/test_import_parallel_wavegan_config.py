@@ -11,6 +11,7 @@ from helpers.parallel_wavegan_files import (
     written,
 )
 
+from lightning_gans.__main__ import main
 from lightning_gans.errors import InputError
 
 
@@ -119,3 +120,15 @@ def test_configs_are_plain_values(tmp_path):
         InputError, match=r"there is no config\.json, config\.yml, config\.yaml beside .* give --config"
     ):
         imported(path)
+
+
+@pytest.mark.parametrize("key", ["sampling_rate", "fft_size", "hop_size", "num_mels", "win_length", "fmin", "fmax"])
+def test_a_convention_that_is_left_out_is_not_guessed(tmp_path, capsys, key):
+    config = small_config()
+    del config[key]
+    path = written(tmp_path, config, small_state(), bands=6)
+    with pytest.raises(SystemExit) as stop:
+        main(["zoo", "import", str(path), "--output", str(tmp_path / "new")])
+    said = capsys.readouterr().err.strip().splitlines()
+    assert stop.value.code == 2 and len(said) == 1 and f"config.yml lacks {key}; give the one" in said[0]
+    assert not (tmp_path / "new").exists()
