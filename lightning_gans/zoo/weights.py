@@ -69,6 +69,8 @@ def read(path: Path) -> Weights:
         NotOurs: for another project's.
         InputError: for a file that is not there, or damaged.
     """
+    if path.is_dir():
+        raise NotOurs(path, "it is a folder")
     if not path.is_file():
         raise InputError(f"there is no file {path}; give an existing one")
     if path.suffix not in SUFFIXES:

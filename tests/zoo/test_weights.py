@@ -144,6 +144,8 @@ def test_other_checkpoints_and_safetensors_files_are_not_ours(folder, tmp_path, 
     torch.save({"model.1.weight": torch.zeros(1)}, "netG.pt")
     with pytest.raises(InputError, match=r"netG\.pt was not written by lightning_gans: .* zoo import netG\.pt$"):
         zoo.load("netG.pt")
+    with pytest.raises(InputError, match=r"was not written by lightning_gans: it is a folder; .* zoo import "):
+        zoo.load(tmp_path)
 
 
 def test_tensors_that_do_not_fit_are_named_with_what_differs(folder, tmp_path):
