@@ -2,7 +2,8 @@
 
 Where a setting is left out, that project's default stands in; what its mels are has none. An architecture that ours
 cannot be is refused. Of the recipe, all that our training step has is set, so that a run goes on as it began; what a
-config has besides is named in a warning. The step of ``STFTMelGAN`` differs always: Adam at one constant rate, and D before G.
+config has besides is named in a warning. The step of ``STFTMelGAN`` differs always: Adam at one constant rate, and D
+before G.
 """
 
 from __future__ import annotations
