@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,9 @@ from lightning_gans.errors import InputError
 from lightning_gans.zoo import assets, hub, sources
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.loading import build, fetch
+from lightning_gans.zoo.release import arguments
 from lightning_gans.zoo.tables import VALUES, values
+from lightning_gans.zoo.weights import write
 
 if TYPE_CHECKING:
     from lightning_gans.training.adversarial_module import AdversarialModule
@@ -76,10 +79,13 @@ def write_repository(card: Card, address: str, folder: Path) -> None:
     weights = fetch(card.name)
     module = build(weights).eval()
     folder.mkdir(parents=True)
-    shutil.copyfile(sources.locate(card), folder / card.weights)
+    if card.weights.endswith(".safetensors"):
+        shutil.copyfile(sources.locate(card), folder / card.weights)
+    else:  # another project's
+        write(replace(weights, hparams=arguments(module)), folder / f"{card.name}.safetensors")
     shutil.copyfile(assets.config(card.config), folder / f"{card.config}.yaml")
     settings = {"library_name": "lightning_gans", "model": weights.model, "version": weights.version}
-    text = json.dumps(settings | {"hparams": weights.hparams}, indent=1)
+    text = json.dumps(settings | {"hparams": arguments(module)}, indent=1)
     (folder / "config.json").write_text(f"{text}\n", encoding="utf-8")
     if card.picture:
         shutil.copyfile(card.path.parent / card.picture, folder / Path(card.picture).name)

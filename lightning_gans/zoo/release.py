@@ -86,7 +86,7 @@ def write_entry(weights: Weights, module: Any, output_dir: str | Path, name: str
     folder.mkdir(parents=True, exist_ok=True)
     file, card_file = folder / f"{name}.safetensors", folder / f"{name}.md"
     part = file.with_name(f"{file.name}.part")
-    digest = write(replace(weights, hparams=_arguments(module), version=lightning_gans.__version__), part)
+    digest = write(replace(weights, hparams=arguments(module), version=lightning_gans.__version__), part)
     if card_file.exists():
         fields, text = split(card_file)
         if fields.get("sha256") != digest:
@@ -135,7 +135,8 @@ def config(name: str) -> Path:
     return assets.config(sources.card(name).config)
 
 
-def _arguments(module: Any) -> dict[str, Any]:
+def arguments(module: Any) -> dict[str, Any]:
+    """A module's hyper-parameters, but for what the command line has added; defaults included."""
     accepted = inspect.signature(type(module)).parameters
     return {key: value for key, value in module.hparams.items() if key in accepted}
 

@@ -6,13 +6,14 @@ import json
 import pytest
 import soundfile
 import torch
-from helpers import tiny_zoo
+from helpers import dcgan_layers, tiny_zoo
 from PIL import Image
 
 from lightning_gans import zoo
 from lightning_gans.__main__ import main
 from lightning_gans.errors import InputError
 from lightning_gans.zoo import assets
+from lightning_gans.zoo.cards import PATTERNS
 
 
 @pytest.fixture
@@ -56,6 +57,20 @@ def test_the_card_has_the_results_as_the_hub_reads_them(hub, released):
     assert {each.dataset_name for each in card.data.eval_results} == {"Noise"}
     assert "| parzen, nats | 225 ± 2 | 214 | 226.5 | - | - |" in card.text
     assert "Grey noise; nothing else is to be expected." in card.text and 'zoo.load("hf://me/noise")' in card.text
+
+
+def test_another_projects_weights_are_pushed_as_ours(hub, folder, tmp_path, monkeypatch):
+    """A card may name a file that ``zoo import`` knows; a repository needs none of its settings."""
+    monkeypatch.setitem(PATTERNS, "weights", (".*", "any name"))
+    torch.save(dcgan_layers.generator_state(), folder / "netG.pth")
+    digest = hashlib.sha256((folder / "netG.pth").read_bytes()).hexdigest()
+    tiny_zoo.entry(folder, "dcgan_noise").unlink()
+    tiny_zoo.rewrite(folder / "dcgan_noise.md", **tiny_zoo.FILLED, model="DCGAN", weights="netG.pth", sha256=digest)
+    zoo.push("dcgan_noise", "hf://me/dcgan")
+    assert [name for name in hub.files("me/dcgan") if "netG" in name or "safetensors" in name] == [
+        "dcgan_noise.safetensors"
+    ]
+    assert torch.equal(zoo.load("hf://me/dcgan").sample(2, seed=0), zoo.load("dcgan_noise").sample(2, seed=0))
 
 
 def test_a_dry_run_writes_the_folder_and_sends_nothing(hub, folder, tmp_path, monkeypatch, capsys):
