@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import re
 import sys
 from importlib import import_module
@@ -100,9 +101,11 @@ def library() -> Any:
         InputError: if it is not installed.
     """
     try:
-        return import_module("huggingface_hub")
+        hub = import_module("huggingface_hub")
     except ModuleNotFoundError:
         raise InputError("huggingface_hub is not installed: pip install 'lightning-gans[hub]'") from None
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # else each new try is a warning
+    return hub
 
 
 def explained(error: Exception, address: str) -> InputError:
