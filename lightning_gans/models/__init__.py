@@ -5,6 +5,7 @@ from lightning_gans.models.conditional_wavegan import ConditionalWaveGAN
 from lightning_gans.models.controlgan import ControlGAN
 from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
+from lightning_gans.models.hifigan import HiFiGAN
 from lightning_gans.models.logit_controlgan import LogitControlGAN
 from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.multi_scale_parallel_wavegan import MultiScaleParallelWaveGAN
@@ -23,6 +24,7 @@ __all__ = [
     "WGANGP",
     "ConditionalWaveGAN",
     "ControlGAN",
+    "HiFiGAN",
     "LogitControlGAN",
     "MelGAN",
     "MultiScaleParallelWaveGAN",

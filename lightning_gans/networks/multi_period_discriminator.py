@@ -25,9 +25,10 @@ class PeriodDiscriminator(nn.Module):
     Args:
         period: In samples.
         width: Factor of the channels.
+        last_kernel: Of the layer of the logits; 2 makes one more of them along time.
     """
 
-    def __init__(self, period: int, width: float = 1.0) -> None:
+    def __init__(self, period: int, width: float = 1.0, last_kernel: int = 3) -> None:
         super().__init__()
         self.period = period
         widths = [1, *[max(1, round(width * channels)) for channels in WIDTHS[1:]]]
@@ -36,7 +37,7 @@ class PeriodDiscriminator(nn.Module):
             weight_norm(nn.Conv2d(c_in, c_out, (5, 1), (stride, 1), (2, 0)))
             for (c_in, c_out), stride in zip(pairwise(widths), strides, strict=True)
         )
-        self.conv_post = weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), padding=(1, 0)))
+        self.conv_post = weight_norm(nn.Conv2d(widths[-1], 1, (last_kernel, 1), padding=(1, 0)))
 
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Audio (B, 1, T) to logits (B, 1, T / period / 81, period) and the maps of the layers before them."""
@@ -54,11 +55,12 @@ class MultiPeriodDiscriminator(nn.Module):
     Args:
         periods: In samples; the paper's are primes, so that their samples overlap as little as can be.
         width: Factor of the channels.
+        last_kernel: Of the layers of the logits.
     """
 
-    def __init__(self, periods: Sequence[int] = (2, 3, 5, 7, 11), width: float = 1.0) -> None:
+    def __init__(self, periods: Sequence[int] = (2, 3, 5, 7, 11), width: float = 1.0, last_kernel: int = 3) -> None:
         super().__init__()
-        self.discriminators = nn.ModuleList(PeriodDiscriminator(period, width) for period in periods)
+        self.discriminators = nn.ModuleList(PeriodDiscriminator(period, width, last_kernel) for period in periods)
 
     def forward(self, audio: Tensor) -> Outputs:
         return [discriminator(audio) for discriminator in self.discriminators]

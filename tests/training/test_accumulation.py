@@ -5,8 +5,8 @@ from functools import partial
 import pytest
 import torch
 from helpers.clipped import Clipped
-from helpers.tiny_runs import PAPERS, LatentsOfData, Log, build, data_for, fit, state
-from helpers.two_processes import VOCODERS, build_without_chance, no_chance, without_chance
+from helpers.tiny_runs import PAPERS, VOCODERS, LatentsOfData, Log, build, data_for, fit, state
+from helpers.two_processes import build_without_chance, no_chance, without_chance
 from lightning import Callback
 from lightning.pytorch.plugins.precision import MixedPrecision
 

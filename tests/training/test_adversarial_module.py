@@ -12,6 +12,7 @@ from helpers.tiny_runs import (
     CLASSES,
     G_UPDATES,
     PAPERS,
+    VOCODERS,
     Gradients,
     Latents,
     Log,
@@ -36,7 +37,7 @@ from lightning_gans.training.memory_format import channels_last
 from lightning_gans.training.sampling import SAMPLE_CHUNK
 
 every_paper = pytest.mark.parametrize("name", PAPERS)
-FROM_NOISE = [name for name in PAPERS if not name.startswith(("melgan", "parallel_wavegan"))]
+FROM_NOISE = [name for name in PAPERS if name not in VOCODERS]
 """The papers that sample; the others, vocoders, are given features."""
 
 

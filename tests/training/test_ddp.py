@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.small_run import SMALL
-from helpers.tiny_runs import PAPERS, state
-from helpers.two_processes import INTERRUPTIONS, STEPS, VOCODERS, WITHOUT_NOISE, without_chance
+from helpers.tiny_runs import PAPERS, VOCODERS, WITHOUT_NOISE, state
+from helpers.two_processes import INTERRUPTIONS, STEPS, without_chance
 from lightning import Trainer
 from lightning.pytorch.strategies import DDPStrategy, StrategyRegistry
 

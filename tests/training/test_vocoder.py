@@ -3,7 +3,16 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from helpers.tiny_mels import FRAMES, MEL, TinyMels, sounds, tiny_melgan, tiny_parallel_wavegan, tiny_stft_melgan
+from helpers.tiny_mels import (
+    FRAMES,
+    MEL,
+    TinyMels,
+    sounds,
+    tiny_hifigan,
+    tiny_melgan,
+    tiny_parallel_wavegan,
+    tiny_stft_melgan,
+)
 from helpers.tiny_runs import TinyClips, fit, weights
 
 from lightning_gans import cpu
@@ -13,7 +22,7 @@ from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
 from lightning_gans.training.vocoder import Vocoder
 
-VOCODERS = [tiny_melgan, tiny_parallel_wavegan]
+VOCODERS = [tiny_melgan, tiny_parallel_wavegan, tiny_hifigan]
 
 
 def mels(num: int, frames: int, bands: int = 8) -> torch.Tensor:

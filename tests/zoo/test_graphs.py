@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 from helpers import tiny_zoo
-from helpers.tiny_mels import MEL, small_discriminators, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import MEL, small_discriminators, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
 
 import lightning_gans
 from lightning_gans import zoo
@@ -24,6 +24,10 @@ FORMATS = tuple(graphs.SUFFIXES.values())
 VOCODERS = {
     "melgan": tiny_melgan,
     "melgan_odd": lambda: tiny_melgan(mel=MEL | dict(hop_length=30, framing="center"), ratios=(2, 5, 3), blocks=4),
+    "hifigan": tiny_hifigan,
+    "hifigan_odd": lambda: tiny_hifigan(
+        "v3", mel=MEL | dict(hop_length=30, framing="center"), width=16, upsample_rates=(2, 5, 3)
+    ),
     "parallel_wavegan": tiny_parallel_wavegan,
     "without_context": lambda: tiny_parallel_wavegan(aux_context=0, stacks=4, upsample_scales=(16,)),
     "wide": lambda: tiny_parallel_wavegan(aux_context=1, kernel=5, stacks=1, upsample_scales=(2, 4, 2)),
