@@ -365,8 +365,9 @@ def test_checkpoint_holds_plain_values(name, tmp_path):
     trainer.save_checkpoint(path := tmp_path / "model.ckpt")
     checkpoint = torch.load(path, weights_only=True)
     plain = (int, float, str, tuple, type(None))
-    values = checkpoint["hyper_parameters"] | checkpoint["hyper_parameters"].pop("mel", {})
-    assert {k for k, v in values.items() if not isinstance(v, plain)} == set()
+    hparams = checkpoint["hyper_parameters"]
+    mels = {f"{key}.{field}": v for key in ("mel", "loss_mel") for field, v in hparams.pop(key, {}).items()}
+    assert {k for k, v in (hparams | mels).items() if not isinstance(v, plain)} == set()
     assert (checkpoint["model"], checkpoint["noise_seed"], checkpoint["global_step"]) == (type(module).__name__, 0, 2)
     with small_discriminators():
         again = type(module).load_from_checkpoint(path, weights_only=True)
