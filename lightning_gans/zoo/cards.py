@@ -14,9 +14,9 @@ from lightning_gans.errors import InputError, closest, one_line
 NAME = r"[a-z0-9]+(_[a-z0-9]+)+"
 PATTERNS = {
     "name": (NAME, "<paper>_<dataset> in small letters, digits and _"),
-    "weights": (r"[\w.-]+\.safetensors", "a .safetensors file's name without a folder"),
+    "weights": (r"[\w.-]+\.(safetensors|pt|pth|tar|bin)", "a file's name without a folder, best a .safetensors"),
     "sha256": (r"[0-9a-f]{64}", "64 hexadecimal digits"),
-    "url": (r"(https|hf|wandb)://.+", "https://, hf:// or wandb://"),
+    "url": (r"(https|hf|wandb|pypi)://.+", "https://, hf://, wandb:// or pypi://"),
     "paper.arxiv": (r"\d{4}\.\d{4,5}", "such as '1406.2661'"),
     "results[].protocol": (r".*\d.*", "the number of samples in it"),
     "picture": (r"(?!/|.*\.\.).+", "a file beside the card"),
@@ -73,7 +73,7 @@ class Card:
         name: ``<paper>_<dataset>``, the file's stem.
         model: Class name in ``lightning_gans.models``.
         config: Name of the config that made it.
-        weights: File name in the card's folder.
+        weights: File name in the card's folder; of this package, or of a format that ``zoo import`` knows.
         sha256: Of the weights file, 64 hexadecimal digits.
         paper: Whose model it is.
         data: What it was trained on, and under which licence.

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from lightning_gans.errors import InputError, closest, one_line
-from lightning_gans.zoo import addresses, assets
+from lightning_gans.zoo import addresses, assets, packages
 from lightning_gans.zoo.cards import Card
 
 FOLDERS = "LIGHTNING_GANS_ZOO"
@@ -65,7 +65,10 @@ def card(name: str) -> Card:
 def local(card: Card) -> Path | None:
     """The weights file, if it is on this machine. Its hash is not checked here."""
     candidates = [folder / card.weights for folder in (card.path.parent, *folders())]
-    return next((path for path in [*candidates, cache(card)] if path.is_file()), None)
+    found = next((path for path in [*candidates, cache(card)] if path.is_file()), None)
+    if found is None and card.url and card.url.startswith(packages.SCHEME):
+        return packages.find(card.url)
+    return found
 
 
 def locate(card: Card) -> Path:
@@ -82,6 +85,8 @@ def locate(card: Card) -> Path:
         raise InputError(
             f"{card.weights} of {card.name} is not in {looked}, and its card has no url; put the file into one of them"
         )
+    if card.url.startswith(packages.SCHEME):
+        raise packages.absent(card.url)
     from filelock import FileLock
 
     target = cache(card)

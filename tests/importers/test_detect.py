@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from helpers import bundle_writer, dcgan_layers
+from helpers import bundle_writer, dcgan_layers, hifigan_files
 from helpers import parallel_wavegan_files as parallel_wavegan
 from helpers import vocoder_layers as layers
 from helpers.authors_wavegan import variables
@@ -16,6 +16,8 @@ from lightning_gans.errors import InputError
 from lightning_gans.importers import IMPORTERS
 from lightning_gans.importers.detect import config_of, opened, recognized, weights_among
 
+SMALL_HIFIGAN = hifigan_files.CONFIG | hifigan_files.SMALL
+
 
 def saved(path, content):
     torch.save(content, path)
@@ -24,6 +26,9 @@ def saved(path, content):
 
 WRITERS = {
     "dcgan": lambda folder: saved(folder / "netG_epoch_24.pth", dcgan_layers.generator_state()),
+    "hifigan": lambda folder: hifigan_files.written(
+        folder, SMALL_HIFIGAN, hifigan_files.generator_state(SMALL_HIFIGAN), name="generator_v1"
+    ),
     "melgan_neurips": lambda folder: saved(folder / "netG.pt", layers.melgan_state("melgan_neurips", width=2)),
     "melgan_seungwonpark": lambda folder: saved(
         folder / "tacotron2_epoch6400.pt", {"model_g": layers.melgan_state("melgan_seungwonpark")}
