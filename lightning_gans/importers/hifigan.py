@@ -18,7 +18,7 @@ from torch import Tensor, ones, zeros
 
 from lightning_gans.errors import InputError
 from lightning_gans.importers.imported import Config, Imported, Importer, Opened
-from lightning_gans.importers.torch_files import fitted, layers, load
+from lightning_gans.importers.torch_files import fitted, layers, load, with_spectral_norms
 from lightning_gans.models.hifigan import PRESETS, Preset
 
 BETAS = {"adam_b1": 0.8, "adam_b2": 0.99}
@@ -33,8 +33,6 @@ MEL = {
     "fmax": "f_max",
 }
 """From the names of their settings to ours."""
-SPECTRAL = {"orig": "original", "u": "0._u", "v": "0._v"}
-"""From how torch spelled a spectral norm's tensors, behind ``weight_``, to how it does today."""
 
 
 def recognizes(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
@@ -103,24 +101,14 @@ def discriminators(generator: Path) -> dict[str, dict[str, Tensor]]:
     if beside == generator or not beside.is_file():
         return {}
     content = load(beside)
-    parts = {name: content.get(name) for name in ("mpd", "msd")}
+    parts: dict[str, Any] = {name: content.get(name) for name in ("mpd", "msd")}
     if absent := [name for name, part in parts.items() if not isinstance(part, Mapping)]:
         raise InputError(
             f"{beside} lacks {', '.join(absent)}; get it again, or take it away to read the generator alone"
         )
-    return {"discriminator": {f"{n}.{key}": v for n, part in parts.items() for key, v in respelled(part).items()}}
-
-
-def respelled(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict with spectral norms under today's names; ``weight_v`` is one's vector, or a weight norm's matrix."""
-    spectral = {key.removesuffix(".weight_orig") for key in state if key.endswith(".weight_orig")}
-    result = {}
-    for key, value in state.items():
-        layer, _, leaf = key.rpartition(".")
-        if layer in spectral and leaf.startswith("weight_"):
-            key = f"{layer}.parametrizations.weight.{SPECTRAL.get(leaf.removeprefix('weight_'), leaf)}"
-        result[key] = value
-    return result
+    return {
+        "discriminator": {f"{n}.{key}": v for n, part in parts.items() for key, v in with_spectral_norms(part).items()}
+    }
 
 
 def their_name(layer: str) -> str:

@@ -1,4 +1,4 @@
-"""Checkpoints of https://github.com/kan-bayashi/ParallelWaveGAN: Parallel WaveGAN, and MelGAN as it is trained there.
+"""Checkpoints of https://github.com/kan-bayashi/ParallelWaveGAN: Parallel WaveGAN, MelGAN and HiFi-GAN.
 
 ``checkpoint-400000steps.pkl`` has the networks, ``config.yml`` the mel convention, the architecture and the recipe, and
 ``stats.h5`` (or ``stats.npy``) the mean and the deviation of each band.
@@ -16,6 +16,12 @@ from torch import Tensor
 from lightning_gans.errors import InputError
 from lightning_gans.importers.imported import Config, Imported, Importer, Opened, mean_and_deviation
 from lightning_gans.importers.parallel_wavegan_config import translated
+from lightning_gans.importers.parallel_wavegan_hifigan import (
+    GENERATOR,
+    hifigan_name,
+    hifigan_states,
+    translated_hifigan,
+)
 from lightning_gans.importers.torch_files import fitted, names
 
 NETWORKS = ("generator", "discriminator")
@@ -33,7 +39,7 @@ def recognizes(content: Mapping[str, Any], config: Mapping[str, Any]) -> bool:
 
 
 def read(files: Opened, *, config: Config, stats: Path | None = None) -> Imported:
-    """Read a Parallel WaveGAN or a MelGAN.
+    """Read a Parallel WaveGAN, a MelGAN or a HiFi-GAN.
 
     Args:
         files: Such as ``checkpoint-400000steps.pkl``.
@@ -51,10 +57,14 @@ def read(files: Opened, *, config: Config, stats: Path | None = None) -> Importe
             " choose another checkpoint or --format"
         )
     states = {name: networks[name] for name in NETWORKS if isinstance(networks.get(name), dict)}
-    path = config.path
-    model, hparams = translated(f"--config {path}", config.values)
+    path, theirs = config.path, their_name
+    if config.values.get("generator_type") == GENERATOR:
+        model, hparams = "HiFiGAN", translated_hifigan(f"--config {path}", config.values)
+        states, theirs = hifigan_states(str(checkpoint), states), hifigan_name
+    else:
+        model, hparams = translated(f"--config {path}", config.values)
     bands = hparams["mel"]["n_mels"]
-    state = fitted(str(checkpoint), f"the {model} of {path}", model, hparams, states, their_name)
+    state = fitted(str(checkpoint), f"the {model} of {path}", model, hparams, states, theirs)
     statistics = read_statistics(statistics_of(checkpoint, stats), bands)
     return Imported(model, hparams, tuple(states), state | statistics)
 

@@ -20,6 +20,8 @@ OWN = re.compile(r"(.+)\.parametrizations\.weight\.original([01])")
 """How torch spells a weight's norms (0) and directions (1) today."""
 LEAVES = ("weight_g", "weight_v")
 """How it did when most checkpoints were written."""
+SPECTRAL = {"orig": "original", "u": "0._u", "v": "0._v"}
+"""From how it spelled a spectral norm's tensors then, behind ``weight_``, to how it does today."""
 
 
 def load(path: Path, mapped: bool = True) -> dict[str, Any]:
@@ -118,3 +120,15 @@ def spelled(key: str) -> str:
     """A name with the norm and the direction of a weight as ``weight_g`` and ``weight_v``."""
     match = OWN.fullmatch(key)
     return f"{match[1]}.{LEAVES[int(match[2])]}" if match else key
+
+
+def with_spectral_norms(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """A state dict with spectral norms under today's names; ``weight_v`` is one's vector, or a weight norm's matrix."""
+    spectral = {key.removesuffix(".weight_orig") for key in state if key.endswith(".weight_orig")}
+    result = {}
+    for key, value in state.items():
+        layer, _, leaf = key.rpartition(".")
+        if layer in spectral and leaf.startswith("weight_"):
+            key = f"{layer}.parametrizations.weight.{SPECTRAL.get(leaf.removeprefix('weight_'), leaf)}"
+        result[key] = value
+    return result

@@ -49,7 +49,7 @@ PERIOD = ((32, 1), (128, 32), (512, 128), (1024, 512), (1024, 1024))
 PERIODS = (2, 3, 5, 7, 11)
 
 
-def generator_state(config, kinds=("convs1", "convs2"), last="conv_post"):
+def generator_state(config):
     state, c = {}, config["upsample_initial_channel"]
     draw(state, "conv_pre", c, config["num_mels"], 7)
     kernels, block = config["resblock_kernel_sizes"], 0
@@ -57,11 +57,11 @@ def generator_state(config, kinds=("convs1", "convs2"), last="conv_post"):
         draw(state, f"ups.{i}", c, c // 2, kernel, outputs=c // 2)
         c //= 2
         for size, dilations in zip(kernels, config["resblock_dilation_sizes"], strict=True):
-            for kind in kinds if config["resblock"] == "1" else ("convs",):
+            for kind in ("convs1", "convs2") if config["resblock"] == "1" else ("convs",):
                 for j in range(len(dilations)):
                     draw(state, f"resblocks.{block}.{kind}.{j}", c, c, size)
             block += 1
-    draw(state, last, 1, c, 7)
+    draw(state, "conv_post", 1, c, 7)
     return state
 
 
@@ -97,13 +97,13 @@ def draw_spectral(state, name, *shape):
     state[f"{name}.weight_u"], state[f"{name}.weight_v"] = u, v
 
 
-def discriminator_states():
+def discriminator_states(last_kernel=3):
     """``mpd`` and ``msd``, of the size that they always have there."""
     mpd, msd = {}, {}
     for i in range(len(PERIODS)):
         for j, (c_out, c_in) in enumerate(PERIOD):
             draw(mpd, f"discriminators.{i}.convs.{j}", c_out, c_in, 5, 1)
-        draw(mpd, f"discriminators.{i}.conv_post", 1, 1024, 3, 1)
+        draw(mpd, f"discriminators.{i}.conv_post", 1, 1024, last_kernel, 1)
     for i, drawing in enumerate((draw_spectral, draw, draw)):
         for j, shape in enumerate(SCALE):
             drawing(msd, f"discriminators.{i}.convs.{j}", *shape)
@@ -111,7 +111,7 @@ def discriminator_states():
     return {"mpd": mpd, "msd": msd}
 
 
-def period_outputs(state, i, audio, last="conv_post"):
+def period_outputs(state, i, audio):
     """Five maps and the logits of one period."""
     period, prefix = PERIODS[i], f"discriminators.{i}"
     audio = pad(audio.double(), (0, -audio.shape[-1] % period), mode="reflect")
@@ -121,18 +121,18 @@ def period_outputs(state, i, audio, last="conv_post"):
         h = conv2d(h, weight(state, name), state[f"{name}.bias"].double(), (stride, 1), (2, 0))
         h = leaky_relu(h, 0.1)
         maps.append(h)
-    name = f"{prefix}.{last}"
+    name = f"{prefix}.conv_post"
     return [*maps, conv2d(h, weight(state, name), state[f"{name}.bias"].double(), padding=(1, 0))]
 
 
-def scale_outputs(state, i, audio):
+def scale_outputs(state, i, audio, strides=STRIDES):
     """Seven maps and the logits of one scale, in evaluation: the spectral norm's vectors are those of the file."""
     audio = audio.double()
     for _ in range(i):
         audio = avg_pool1d(audio, 4, 2, padding=2)
     names = [*(f"discriminators.{i}.convs.{j}" for j in range(7)), f"discriminators.{i}.conv_post"]
     maps, h = [], audio
-    for name, groups, stride in zip(names, (*GROUPS, 1), (*STRIDES, 1), strict=True):
+    for name, groups, stride in zip(names, (*GROUPS, 1), (*strides, 1), strict=True):
         if f"{name}.weight_orig" in state:
             matrix, u, v = (state[f"{name}.weight_{end}"].double() for end in ("orig", "u", "v"))
             matrix = matrix / (u @ matrix.flatten(1) @ v)
