@@ -44,11 +44,13 @@ MODEL = {  # what makes a paper's model small; the vocoders' hop stays
     "wavegan": {"width": 1, "latent_dim": 3},
     "specgan": {"width": 1, "latent_dim": 3},
     "melgan": {"width": 2, "blocks": 1},
+    "hifigan": dict(width=16, discriminator_width=1 / 32),
     "parallel_wavegan": dict(layers=3, stacks=1, residual_channels=4, gate_channels=8, skip_channels=4),
 }
 DATA = {  # of a config whose data are not all there
     "wavegan_sc09": "--data.complete=false",
     "melgan_ljspeech": "--data.complete=false --data.val_pattern=LJ050-0029 --data.test_pattern=LJ014",
+    "hifigan_ljspeech": "--data.complete=false --data.val_pattern=LJ050-0029 --data.test_pattern=LJ014",
 }
 SHORT = (
     "--data.batch_size=2 --trainer.fast_dev_run=1 --trainer.accelerator=cpu --trainer.devices=1 --evaluation.metrics=[]"
@@ -99,6 +101,15 @@ def write_foreign() -> None:
     bundle_writer.write_bundle(Path("model.ckpt-100000"), variables())
 
 
+def write_voice(folder: Path) -> None:
+    """Recordings with the mels that a text-to-speech system would predict for them."""
+    config = audio.MelConfig.of("hifigan")
+    for number in range(4):
+        tiny_data.write_sound(folder / f"{number}.wav", 22050)
+        samples = torch.from_numpy(soundfile.read(folder / f"{number}.wav", dtype="float32")[0])
+        np.save(folder / f"{number}.npy", audio.log_mel(samples, config).T.numpy())
+
+
 @pytest.fixture(scope="module", autouse=True)
 def machine(tmp_path_factory):
     """What a reader has: data sets, a zoo, a run, sounds, and checkpoints of other projects."""
@@ -121,6 +132,7 @@ def machine(tmp_path_factory):
         shutil.copy("zoo/melgan_ljspeech.safetensors", "my_melgan.safetensors")
         mel = zoo.load("parallel_wavegan_ljspeech").mel(torch.from_numpy(soundfile.read("in.wav", dtype="float32")[0]))
         np.save("mel.npy", mel.T.numpy())
+        write_voice(folder / "DIR" / "my_voice")
         with hub_server.serving(folder) as hub:
             name = "parallel_wavegan_ljspeech.safetensors"
             hub.add("OWNER/REPO", {name: Path("zoo", name).read_bytes()})
