@@ -1,10 +1,11 @@
-"""Speed and memory of MelGAN and Parallel WaveGAN at full size, against plain layers and a plain loop: ``make bench``.
+"""Speed and memory of vocoders at full size, against plain layers and a plain loop: ``make bench``.
 
 ``vocoders.py MelGAN`` measures one paper. Training is as in https://github.com/kan-bayashi/ParallelWaveGAN: MelGAN on
 four crops of 8,192 samples, Parallel WaveGAN (D included) on one of 25,600. The plain loop is that code's: each
-network layer by layer, G once for its own update and once for D's, D not frozen while G learns. Training steps and
-syntheses of both are timed in turns, so that a busy machine slows both; each figure of memory comes from a process of
-its own. With one thread, seconds are CPU time, which other processes hardly touch, else wall time.
+network layer by layer, G once for its own update and once for D's, D not frozen while G learns. HiFi-GAN V1 learns
+from four crops of 8,192 samples too; its plain loop is its authors' order of work. Training steps and syntheses of both
+are timed in turns, so that a busy machine slows both; each figure of memory comes from a process of its own. With one
+thread, seconds are CPU time, which other processes hardly touch, else wall time.
 """
 
 from __future__ import annotations
@@ -23,17 +24,19 @@ import numpy as np
 import torch
 from lightning import Callback, Trainer
 from torch import Tensor
+from torch.nn.functional import l1_loss
 
 from lightning_gans import cpu
+from lightning_gans.audio import log_mel
 from lightning_gans.audio.files import write_wav
 from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.losses.adversarial import hinge_d, least_squares_d, least_squares_g, wasserstein_g
 from lightning_gans.losses.features import feature_matching
-from lightning_gans.models import MelGAN, ParallelWaveGAN
+from lightning_gans.models import HiFiGAN, MelGAN, ParallelWaveGAN
 from lightning_gans.training.vocoder import Vocoder
 
-PAPERS = {"MelGAN": (4, 8192), "ParallelWaveGAN": (1, 25600)}  # crops, samples of each
+PAPERS = {"MelGAN": (4, 8192), "ParallelWaveGAN": (1, 25600), "HiFiGAN": (4, 8192)}  # crops, samples of each
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16"}
 SYNTHESES = {1: 200, 16: 50}  # examples, frames of each
 WARMUP, STEPS = 2, 4
@@ -42,7 +45,8 @@ clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 def build(paper: str) -> Vocoder:
     torch.manual_seed(0)
-    module = MelGAN() if paper == "MelGAN" else ParallelWaveGAN("ljspeech", discriminator_start=0)
+    builders = {"MelGAN": MelGAN, "HiFiGAN": HiFiGAN}
+    module = builders[paper]() if paper in builders else ParallelWaveGAN("ljspeech", discriminator_start=0)
     module.mel_scale.fill_(2)  # measured, as it were
     return module
 
@@ -56,6 +60,8 @@ def batch_of(module: Vocoder) -> MelBatch:
 def plain_loop(module: Vocoder) -> Callable[[MelBatch], None]:
     """A step of the plain loop, in the precision that it is called under."""
     generator, discriminator = module.generator, module.discriminator
+    if isinstance(module, HiFiGAN):
+        return authors_loop(module)
     if isinstance(module, MelGAN):
         optimizers = [torch.optim.Adam(n.parameters(), 1e-4, (0.5, 0.9)) for n in (generator, discriminator)]
         adversarial_d, adversarial_g = hinge_d, wasserstein_g
@@ -87,6 +93,30 @@ def plain_loop(module: Vocoder) -> Callable[[MelBatch], None]:
             optimizers[1],
             sum(adversarial_d(r, f) for (r, _), (f, _) in zip(of_real, of_fake, strict=True)),
         )
+
+    return step
+
+
+def authors_loop(module: HiFiGAN) -> Callable[[MelBatch], None]:
+    """The order of HiFi-GAN's authors: four passes of D, in which no gradient is left out."""
+    discriminator, (optimizer_g, optimizer_d) = module.discriminator, module.configure_optimizers()
+
+    def step(batch: MelBatch) -> None:
+        fake = module(batch.mel)
+        parts = zip(discriminator(batch.audio), discriminator(fake.detach()), strict=True)
+        optimizer_d.zero_grad()
+        sum(2 * least_squares_d(r, f) for (r, _), (f, _) in parts).backward()
+        optimizer_d.step()
+        optimizer_g.zero_grad()
+        mel_l1 = l1_loss(log_mel(fake, module.loss_mel), log_mel(batch.audio, module.loss_mel))
+        of_real, of_fake = discriminator(batch.audio), discriminator(fake)
+        features = sum(
+            (r - f).abs().mean()
+            for (real, of_r), (fake, of_f) in zip(of_real, of_fake, strict=True)
+            for r, f in zip([*of_r, real], [*of_f, fake], strict=True)
+        )
+        (sum(2 * least_squares_g(f) for f, _ in of_fake) + 2 * features + 45 * mel_l1).backward()
+        optimizer_g.step()
 
     return step
 
@@ -181,7 +211,7 @@ def loader(paper: str) -> float:
         draw = np.random.default_rng(0)
         for index in range(16):
             write_wav(Path(folder, f"{index}.wav"), torch.from_numpy(draw.uniform(-1, 1, (1, 8 * rate))), rate)
-        mel = "melgan" if paper == "MelGAN" else "parallel_wavegan"
+        mel = build(paper).mel_config.name
         data = MelFolder(
             folder, mel=mel, crop=samples, validation=0, crops_per_file=100, batch_size=crops, num_workers=1
         )

@@ -7,8 +7,8 @@ from unittest import mock
 import pytest
 import torch
 from helpers.gradients import values_and_gradients
-from helpers.tiny_mels import TinyMels, tiny_melgan, tiny_parallel_wavegan
-from helpers.tiny_runs import PAPERS, build, fit, state
+from helpers.tiny_mels import TinyMels, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_runs import VOCODERS, build, fit, state
 from torch import nn
 
 from lightning_gans import cpu, zoo
@@ -19,8 +19,6 @@ from lightning_gans.networks.waveform_discriminators import (
     SampleDiscriminator,
     ScaleDiscriminator,
 )
-
-VOCODERS = [name for name in PAPERS if name.startswith(("melgan", "parallel_wavegan"))]
 
 
 def forms(module: nn.Module) -> set[str]:
@@ -44,6 +42,27 @@ def same_network(network: nn.Module, *inputs: torch.Tensor) -> None:
 def test_generator_of_melgan(ratios, frames):
     network = melgan.Generator(5, ratios, 2, 3)
     same_network(network, torch.randn(3, 5, max(frames, network.min_frames), dtype=torch.double))
+
+
+@pytest.mark.parametrize("preset", ["v1", "v3"])
+def test_generator_of_hifigan(preset):
+    network = tiny_hifigan(preset).generator
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.5)
+    same_network(network, torch.randn(3, 8, 9, dtype=torch.double))
+
+
+def test_hifigan_in_pieces():
+    """In synthesis, examples apart, and of each stage as many numbers as fit the cache."""
+    model = tiny_hifigan()
+    mel = torch.rand(2, 8, 61) * 4 - 4
+    expected = model.vocode(mel)
+    cpu.put_in_place(model)
+    for piece, parts in ((10**6, 2 * 2), (1024, 2 * (2 + 2)), (300, 2 * (7 + 7))):
+        fused = mock.patch.object(cpu.hifigan, "fused", side_effect=cpu.hifigan.fused)
+        with mock.patch.object(cpu.hifigan, "PIECE", piece), fused as fused:
+            assert (model.vocode(mel) - expected).abs().max() < 1e-6
+        assert fused.call_count == parts
 
 
 def test_what_fits_the_cache():
