@@ -1,0 +1,319 @@
+"""BigVGAN, Lee, Ping, Ginsburg, Catanzaro & Yoon 2023, https://arxiv.org/abs/2206.04658.
+
+"BigVGAN: A universal neural vocoder with large-scale training", and its second version, which the authors have released
+in 2024 without a paper (https://github.com/NVIDIA/BigVGAN). Presets are called as their models are: ``base`` is the
+small one, ``v2`` the second version, which
+
+- is judged by constant-Q spectra (Gu et al. 2024) in place of magnitudes,
+- is held to log-mels of seven resolutions at weight 15, in place of one at weight 45,
+- clips gradients at 500 in place of 1,000,
+- ends in a clamp, after a convolution without bias, in place of a hyperbolic tangent.
+
+Not stated in the paper: taken from that code: the filter's design, the logarithmic scales of the activation, the
+rectangular window of the magnitudes, the rates' decay by 0.9999996 in each update.
+
+Departures from that code:
+
+- The two discriminators have an optimizer each. AdamW treats each parameter alone, so that nothing changes.
+- A kernel of the transposed convolutions takes two strides, as in all of the authors' models.
+- What is matched of the real audio is judged without gradient, which D would not have used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
+
+from lightning_gans.audio import MelConfig
+from lightning_gans.data.batches import MelBatch
+from lightning_gans.errors import check_choice
+from lightning_gans.losses.adversarial import least_squares_d, least_squares_g
+from lightning_gans.losses.features import feature_matching
+from lightning_gans.losses.mel import mel_distance, multi_scale
+from lightning_gans.networks import alias_free
+from lightning_gans.networks.alias_free import AliasFree, Snake
+from lightning_gans.networks.multi_period_discriminator import MultiPeriodDiscriminator
+from lightning_gans.networks.multi_resolution_discriminator import MultiResolutionDiscriminator
+from lightning_gans.networks.sub_band_cqt_discriminator import MultiScaleSubBandCQTDiscriminator
+from lightning_gans.networks.upsampling import check_ratios
+from lightning_gans.networks.waveform_discriminators import in_one_pass
+from lightning_gans.training.vocoder import Vocoder
+
+Spectra = Literal["magnitude", "cqt"]
+MelLoss = Literal["single", "multi_scale"]
+Final = Literal["tanh", "clamp"]
+
+
+class Version(NamedTuple):
+    """What the two versions differ in."""
+
+    spectra: Spectra
+    spectra_width: int
+    mel_loss: MelLoss
+    mel_weight: float
+    clip_norm: float
+    final: Final
+    final_bias: bool
+
+
+V1 = Version("magnitude", 32, "single", 45.0, 1000.0, "tanh", True)
+V2 = Version("cqt", 128, "multi_scale", 15.0, 500.0, "clamp", False)
+
+
+class Preset(NamedTuple):
+    """A released model: its features, its generator's size, and its version."""
+
+    mel: dict[str, Any]
+    ratios: tuple[int, ...]
+    width: int
+    version: Version
+
+
+def features(sample_rate: int, n_mels: int, f_max: float | None, n_fft: int = 1024) -> dict[str, Any]:
+    """A preset's mel convention; the hop is a quarter of a frame."""
+    sizes = dict(n_fft=n_fft, win_length=n_fft, hop_length=n_fft // 4, n_mels=n_mels, f_max=f_max)
+    return dict(name="bigvgan", sample_rate=sample_rate, **sizes)
+
+
+SMALL, LARGE, LONG_HOP = ((8, 8, 2, 2), 512), ((4, 4, 2, 2, 2, 2), 1536), ((8, 4, 2, 2, 2, 2), 1536)
+PRESETS = {
+    "base_24khz_100band": Preset(features(24000, 100, None), *SMALL, V1),
+    "base_22khz_80band": Preset(features(22050, 80, 8000), *SMALL, V1),
+    "24khz_100band": Preset(features(24000, 100, None), *LARGE, V1),
+    "22khz_80band": Preset(features(22050, 80, 8000), *LARGE, V1),
+    "v2_24khz_100band_256x": Preset(features(24000, 100, None), *LARGE, V2),
+    "v2_22khz_80band_256x": Preset(features(22050, 80, None), *LARGE, V2),
+    "v2_22khz_80band_fmax8k_256x": Preset(features(22050, 80, 8000), *LARGE, V2),
+    "v2_44khz_128band_256x": Preset(features(44100, 128, None), *LARGE, V2),
+    "v2_44khz_128band_512x": Preset(features(44100, 128, None, 2048), *LONG_HOP, V2),
+}
+
+
+class AMPBlock(nn.Module):
+    """Anti-aliased multi-periodicity: pairs of convolutions, each after an activation, beside what goes past them.
+
+    (B, C, T) to the same shape; section 3.3.
+
+    Args:
+        channels: C.
+        kernel: Of all convolutions, odd.
+        dilations: Of the first convolution of each pair; the second has none.
+    """
+
+    def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]) -> None:
+        super().__init__()
+
+        def convs(dilations: tuple[int, ...]) -> nn.ModuleList:
+            return nn.ModuleList(
+                weight_norm(nn.Conv1d(channels, channels, kernel, padding=kernel // 2 * d, dilation=d))
+                for d in dilations
+            )
+
+        self.convs1, self.convs2 = convs(dilations), convs((1,) * len(dilations))
+        self.activations = nn.ModuleList(AliasFree(Snake(channels)) for _ in range(2 * len(dilations)))
+        self.reach = sum(kernel // 2 * (d + 1) + 2 * alias_free.REACH for d in dilations)
+        """Samples on either side that a sample depends on."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        firsts, seconds = self.activations[::2], self.activations[1::2]
+        for conv1, conv2, first, second in zip(self.convs1, self.convs2, firsts, seconds, strict=True):
+            x = x + conv2(second(conv1(first(x))))
+        return x
+
+
+class Generator(nn.Module):
+    """Log-mel (B, M, L) to audio (B, 1, T) in [-1, 1], T = L times the product of the ratios.
+
+    Args:
+        n_mels: M.
+        ratios: Upsampling factors from the frames on.
+        width: Channels before the first upsampling, each of which halves them.
+        kernels: Of the blocks behind each upsampling, whose mean is taken.
+        dilations: Of each block.
+        final: What bounds the output.
+        final_bias: Whether the last convolution has a bias.
+    """
+
+    def __init__(
+        self,
+        n_mels: int,
+        ratios: tuple[int, ...],
+        width: int,
+        kernels: tuple[int, ...],
+        dilations: tuple[int, ...],
+        final: Final,
+        final_bias: bool,
+    ) -> None:
+        super().__init__()
+        self.ratios, self.final = ratios, final
+        widths = [width // 2**i for i in range(len(ratios) + 1)]
+        self.conv_pre = weight_norm(nn.Conv1d(n_mels, width, 7, padding=3))
+        self.ups, self.resblocks = nn.ModuleList(), nn.ModuleList()
+        for ratio, c_in, c_out in zip(ratios, widths, widths[1:], strict=False):
+            up = nn.ConvTranspose1d(c_in, c_out, 2 * ratio, ratio, ratio // 2 + ratio % 2, output_padding=ratio % 2)
+            self.ups.append(weight_norm(up))
+            self.resblocks.extend(AMPBlock(c_out, kernel, dilations) for kernel in kernels)
+        self.activation_post = AliasFree(Snake(widths[-1]))
+        self.conv_post = weight_norm(nn.Conv1d(widths[-1], 1, 7, padding=3, bias=final_bias))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        x, parallel = self.conv_pre(mel), len(self.resblocks) // len(self.ups)
+        for i, up in enumerate(self.ups):
+            x = up(x)
+            x = sum(block(x) for block in self.resblocks[i * parallel : (i + 1) * parallel]) / parallel
+        x = self.conv_post(self.activation_post(x))
+        return x.tanh() if self.final == "tanh" else x.clamp(-1, 1)
+
+    @property
+    def receptive_frames(self) -> int:
+        """Frames on either side that a frame's samples depend on."""
+        reach, parallel = 3 + alias_free.REACH, len(self.resblocks) // len(self.ups)
+        widest = max(cast(AMPBlock, block).reach for block in self.resblocks[:parallel])
+        for ratio in reversed(self.ratios):
+            reach = (reach + widest + ratio - 1 + ratio // 2 + ratio % 2) // ratio
+        return reach + 3
+
+
+class BigVGAN(Vocoder):
+    """The vocoder whose activations are periodic, and kept from aliasing.
+
+    A batch is an update of each D, then of G, from one pass of G. Until ``discriminator_start`` updates of G are done,
+    G learns from the mels alone, and no D is asked or trained.
+
+    Args:
+        preset: One of the authors' models, see the head of this file. It gives what is None below.
+        mel: The convention of the features, see ``MelConfig.of``.
+        ratios: Upsampling factors of G; their product is the hop.
+        width: Channels of G before the first upsampling.
+        kernels: Of the blocks behind each upsampling.
+        dilations: Of each block.
+        final: What bounds the output: ``tanh`` or ``clamp``.
+        final_bias: Whether the last convolution has a bias.
+        spectra: What the second D sees: ``magnitude`` or ``cqt``.
+        spectra_width: Its channels.
+        period_width: Factor of the first D's channels.
+        mel_loss: ``single`` compares natural logarithms of the model's own bands up to half the sample rate,
+            ``multi_scale`` is ``losses.mel.multi_scale``.
+        mel_weight: lambda_mel.
+        feature_weight: lambda_fm.
+        discriminator_start: Generator updates before the Ds join.
+        lr: Learning rate of all networks.
+        lr_decay: Factor of a network's rate in each of its updates.
+        clip_norm: Largest gradient norm of each network; 0 does not clip.
+    """
+
+    networks: ClassVar[dict[str, str]] = {
+        "g": "generator",
+        "d_periods": "period_discriminator",
+        "d_spectra": "spectral_discriminator",
+    }
+
+    def __init__(
+        self,
+        preset: str = "base_24khz_100band",
+        mel: str | dict[str, Any] | None = None,
+        ratios: tuple[int, ...] | None = None,
+        width: int | None = None,
+        kernels: tuple[int, ...] = (3, 7, 11),
+        dilations: tuple[int, ...] = (1, 3, 5),
+        final: Final | None = None,
+        final_bias: bool | None = None,
+        spectra: Spectra | None = None,
+        spectra_width: int | None = None,
+        period_width: float = 1.0,
+        mel_loss: MelLoss | None = None,
+        mel_weight: float | None = None,
+        feature_weight: float = 2.0,
+        discriminator_start: int = 0,
+        lr: float = 1e-4,
+        lr_decay: float = 0.9999996,
+        clip_norm: float | None = None,
+    ) -> None:
+        check_choice("preset", preset, PRESETS)
+        values, version = PRESETS[preset], PRESETS[preset].version
+        # A checkpoint names every value, so that it does not depend on what the preset says later.
+        mel = MelConfig.of(values.mel if mel is None else mel).hparams()
+        ratios = tuple(values.ratios if ratios is None else ratios)
+        width = values.width if width is None else width
+        kernels, dilations = tuple(kernels), tuple(dilations)
+        final = version.final if final is None else final
+        final_bias = version.final_bias if final_bias is None else final_bias
+        spectra = version.spectra if spectra is None else spectra
+        spectra_width = version.spectra_width if spectra_width is None else spectra_width
+        mel_loss = version.mel_loss if mel_loss is None else mel_loss
+        mel_weight = version.mel_weight if mel_weight is None else mel_weight
+        clip_norm = version.clip_norm if clip_norm is None else clip_norm
+        super().__init__(mel)
+        self.save_hyperparameters()
+        check_ratios("ratios", ratios, self.mel_config)
+        check_choice("final", final, ("tanh", "clamp"))
+        check_choice("spectra", spectra, ("magnitude", "cqt"))
+        check_choice("mel_loss", mel_loss, ("single", "multi_scale"))
+        sizes = (self.mel_config.n_mels, ratios, width, kernels, dilations)
+        self.generator = Generator(*sizes, final, final_bias)
+        self.period_discriminator = MultiPeriodDiscriminator(width=period_width)
+        self.spectral_discriminator = (
+            MultiResolutionDiscriminator(width=spectra_width)
+            if spectra == "magnitude"
+            else MultiScaleSubBandCQTDiscriminator(self.sample_rate, width=spectra_width)
+        )
+        whole_band = MelConfig.of({**mel, "f_max": None})
+        self.mels = (whole_band,) if mel_loss == "single" else multi_scale(self.sample_rate)
+        self.receptive_frames = self.generator.receptive_frames
+
+    @classmethod
+    def data_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        return {"mel": options["mel"] if options["mel"] is not None else PRESETS[options["preset"]].mel}
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Log-mel (B, M, L) to audio (B, 1, T) in [-1, 1]."""
+        return self.generator(self.normalized(mel))
+
+    def training_step(self, batch: MelBatch, batch_idx: int) -> None:
+        optimizer_g, *optimizers_d = self.optimizers()
+        scheduler_g, *schedulers_d = cast(list[LRScheduler], self.lr_schedulers())
+        h, real, fake = self.hparams, batch.audio, self(batch.mel)
+        judges = [self.period_discriminator, self.spectral_discriminator]
+        d_trains, losses = self.global_step >= h.discriminator_start, dict[str, Tensor]()
+
+        if d_trains:
+            losses_d = []
+            for judge, optimizer, scheduler in zip(judges, optimizers_d, schedulers_d, strict=True):
+                with self.toggled_optimizer(optimizer):
+                    of_real, of_fake = in_one_pass(judge, real, fake.detach())
+                    pairs = zip(of_real, of_fake, strict=True)
+                    losses_d.append(2 * torch.stack([least_squares_d(r, f) for (r, _), (f, _) in pairs]).sum())
+                    if self.update(optimizer, losses_d[-1], h.clip_norm or None):
+                        scheduler.step()
+            losses["train/loss_d"] = torch.stack(losses_d).sum()
+
+        with self.toggled_optimizer(optimizer_g):
+            losses["train/loss_g_mel"] = mel_distance(fake, real, self.mels)
+            loss_g = h.mel_weight * losses["train/loss_g_mel"]
+            if d_trains:
+                adversarial, features = [], []
+                for judge, with_logits in zip(judges, (True, h.spectra == "magnitude"), strict=True):
+                    with torch.no_grad():
+                        of_real = judge(real)
+                    of_fake = judge(fake)
+                    adversarial += [2 * least_squares_g(logits) for logits, _ in of_fake]
+                    features.append(feature_matching(of_real, of_fake, with_logits=with_logits))
+                losses["train/loss_g_adversarial"] = torch.stack(adversarial).sum()
+                losses["train/loss_g_features"] = torch.stack(features).sum()
+                loss_g = loss_g + losses["train/loss_g_adversarial"]
+                loss_g = loss_g + h.feature_weight * losses["train/loss_g_features"]
+            if self.update(optimizer_g, loss_g, h.clip_norm or None):
+                scheduler_g.step()
+        self.log_dict(losses | {"train/loss_g": loss_g}, prog_bar=True)
+
+    def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
+        optimizers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(getattr(self, network).parameters(), self.hparams.lr, (0.8, 0.99), fused=True)
+            for network in self.networks.values()
+        ]
+        return optimizers, [ExponentialLR(optimizer, self.hparams.lr_decay) for optimizer in optimizers]
