@@ -7,6 +7,7 @@ way back is the sum of a convolution of each. On CPUs, this takes a fifth of the
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ class AliasFreeSnake(Function):
         ends = [length * i // pieces for i in range(pieces + 1)]
         up, down = kernels_of(2 * taps, channels), kernels_of(taps, channels)
         for example in range(batch):
-            for start, end in zip(ends, ends[1:], strict=False):
+            for start, end in pairwise(ends):
                 first, last = max(start - SIDE, 0), min(end + SIDE, length)
                 before, after = first - start + SIDE, end + SIDE - last
                 even, odd = split(repeated(x[example, first:last], before, after), up)

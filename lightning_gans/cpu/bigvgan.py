@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import cast
 
 import torch
@@ -31,7 +32,7 @@ class Generator(plain.Generator):
 
     def in_chunks(self, mel: Tensor) -> Tensor:
         """``in_images`` of so many frames at a time, with those around them that decide their samples."""
-        frames, hop, reach, chunks = mel.shape[-1], math.prod(self.ratios), self.receptive_frames, []
+        frames, hop, reach, chunks = mel.shape[-1], math.prod(self.rates), self.receptive_frames, []
         for start in range(0, frames, CACHED_FRAMES):
             first = max(start - reach, 0)
             audio = self.in_images(mel[..., first : start + CACHED_FRAMES + reach])
@@ -40,13 +41,11 @@ class Generator(plain.Generator):
 
     def in_images(self, mel: Tensor) -> Tensor:
         """What the plain ``forward`` does, on (B, C, 1, T)."""
-        x, parallel = on_image(self.conv_pre, as_image(mel)), len(self.resblocks) // len(self.ups)
-        for i, up in enumerate(self.ups):
+        x = on_image(self.conv_pre, as_image(mel))
+        for up, blocks in self.stages():
             x = on_image(up, x)
-            blocks = [cast(plain.AMPBlock, block) for block in self.resblocks[i * parallel : (i + 1) * parallel]]
-            x = sum(block_on_image(block, x) for block in blocks) / parallel
-        x = on_image(self.conv_post, active(self.activation_post, x))[:, :, 0]
-        return x.tanh() if self.final == "tanh" else x.clamp(-1, 1)
+            x = reduce(torch.add, [block_on_image(block, x) for block in blocks]) / len(blocks)
+        return self.bounded(on_image(self.conv_post, active(self.activation_post, x))[:, :, 0])
 
 
 def block_on_image(block: plain.AMPBlock, x: Tensor) -> Tensor:
@@ -56,7 +55,7 @@ def block_on_image(block: plain.AMPBlock, x: Tensor) -> Tensor:
         h = x
         for conv in convs:
             h = on_image(conv, active(next(activations), h))
-        x = x + h
+        x = h + x
     return x
 
 

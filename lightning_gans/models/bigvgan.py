@@ -22,6 +22,7 @@ Departures from that code:
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
@@ -35,6 +36,7 @@ from lightning_gans.errors import check_choice
 from lightning_gans.losses.adversarial import least_squares_d, least_squares_g
 from lightning_gans.losses.features import feature_matching
 from lightning_gans.losses.mel import mel_distance, multi_scale
+from lightning_gans.models.hifigan import REACH, check_sizes, same
 from lightning_gans.networks import alias_free
 from lightning_gans.networks.alias_free import AliasFree, Snake
 from lightning_gans.networks.multi_period_discriminator import MultiPeriodDiscriminator
@@ -49,29 +51,20 @@ MelLoss = Literal["single", "multi_scale"]
 Final = Literal["tanh", "clamp"]
 
 
-class Version(NamedTuple):
-    """What the two versions differ in."""
-
-    spectra: Spectra
-    spectra_width: int
-    mel_loss: MelLoss
-    mel_weight: float
-    clip_norm: float
-    final: Final
-    final_bias: bool
-
-
-V1 = Version("magnitude", 32, "single", 45.0, 1000.0, "tanh", True)
-V2 = Version("cqt", 128, "multi_scale", 15.0, 500.0, "clamp", False)
+V1: dict[str, Any] = dict(spectra="magnitude", spectra_width=32, mel_loss="single", mel_weight=45.0, clip_norm=1000.0)
+V1 |= dict(final="tanh", final_bias=True)
+V2: dict[str, Any] = dict(spectra="cqt", spectra_width=128, mel_loss="multi_scale", mel_weight=15.0, clip_norm=500.0)
+V2 |= dict(final="clamp", final_bias=False)
+"""What the two versions differ in."""
 
 
 class Preset(NamedTuple):
     """A released model: its features, its generator's size, and its version."""
 
     mel: dict[str, Any]
-    ratios: tuple[int, ...]
     width: int
-    version: Version
+    upsample_rates: tuple[int, ...]
+    version: dict[str, Any]
 
 
 def features(sample_rate: int, n_mels: int, f_max: float | None, n_fft: int = 1024) -> dict[str, Any]:
@@ -80,7 +73,7 @@ def features(sample_rate: int, n_mels: int, f_max: float | None, n_fft: int = 10
     return dict(name="bigvgan", sample_rate=sample_rate, **sizes)
 
 
-SMALL, LARGE, LONG_HOP = ((8, 8, 2, 2), 512), ((4, 4, 2, 2, 2, 2), 1536), ((8, 4, 2, 2, 2, 2), 1536)
+SMALL, LARGE, LONG_HOP = (512, (8, 8, 2, 2)), (1536, (4, 4, 2, 2, 2, 2)), (1536, (8, 4, 2, 2, 2, 2))
 PRESETS = {
     "base_24khz_100band": Preset(features(24000, 100, None), *SMALL, V1),
     "base_22khz_80band": Preset(features(22050, 80, 8000), *SMALL, V1),
@@ -95,46 +88,34 @@ PRESETS = {
 
 
 class AMPBlock(nn.Module):
-    """Anti-aliased multi-periodicity: pairs of convolutions, each after an activation, beside what goes past them.
+    """Anti-aliased multi-periodicity (section 3.3): (B, C, T) to (B, C, T).
 
-    (B, C, T) to the same shape; section 3.3.
-
-    Args:
-        channels: C.
-        kernel: Of all convolutions, odd.
-        dilations: Of the first convolution of each pair; the second has none.
+    For each dilation a dilated and a plain convolution, each behind an activation, beside a shortcut.
     """
 
     def __init__(self, channels: int, kernel: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-
-        def convs(dilations: tuple[int, ...]) -> nn.ModuleList:
-            return nn.ModuleList(
-                weight_norm(nn.Conv1d(channels, channels, kernel, padding=kernel // 2 * d, dilation=d))
-                for d in dilations
-            )
-
-        self.convs1, self.convs2 = convs(dilations), convs((1,) * len(dilations))
+        self.convs1 = nn.ModuleList(same(channels, kernel, dilation) for dilation in dilations)
+        self.convs2 = nn.ModuleList(same(channels, kernel) for _ in dilations)
         self.activations = nn.ModuleList(AliasFree(Snake(channels)) for _ in range(2 * len(dilations)))
-        self.reach = sum(kernel // 2 * (d + 1) + 2 * alias_free.REACH for d in dilations)
-        """Samples on either side that a sample depends on."""
+        self.reach = kernel // 2 * (sum(dilations) + len(dilations)) + alias_free.REACH * len(self.activations)
 
     def forward(self, x: Tensor) -> Tensor:
-        firsts, seconds = self.activations[::2], self.activations[1::2]
-        for conv1, conv2, first, second in zip(self.convs1, self.convs2, firsts, seconds, strict=True):
-            x = x + conv2(second(conv1(first(x))))
+        activations = iter(self.activations)
+        for conv1, conv2 in zip(self.convs1, self.convs2, strict=True):
+            x = conv2(next(activations)(conv1(next(activations)(x)))) + x
         return x
 
 
 class Generator(nn.Module):
-    """Log-mel (B, M, L) to audio (B, 1, T) in [-1, 1], T = L times the product of the ratios.
+    """Log-mel (B, M, L) to audio (B, 1, T) in [-1, 1], T = L times the product of the rates.
 
     Args:
         n_mels: M.
-        ratios: Upsampling factors from the frames on.
-        width: Channels before the first upsampling, each of which halves them.
-        kernels: Of the blocks behind each upsampling, whose mean is taken.
-        dilations: Of each block.
+        width: Channels of the first layer; each upsampling halves them.
+        rates: Upsampling factors from the frames on.
+        resblock_kernels: Odd numbers, of the blocks behind each upsampling, whose mean is taken.
+        resblock_dilations: For each of them.
         final: What bounds the output.
         final_bias: Whether the last convolution has a bias.
     """
@@ -142,41 +123,49 @@ class Generator(nn.Module):
     def __init__(
         self,
         n_mels: int,
-        ratios: tuple[int, ...],
         width: int,
-        kernels: tuple[int, ...],
-        dilations: tuple[int, ...],
+        rates: tuple[int, ...],
+        resblock_kernels: tuple[int, ...],
+        resblock_dilations: tuple[tuple[int, ...], ...],
         final: Final,
         final_bias: bool,
     ) -> None:
         super().__init__()
-        self.ratios, self.final = ratios, final
-        widths = [width // 2**i for i in range(len(ratios) + 1)]
-        self.conv_pre = weight_norm(nn.Conv1d(n_mels, width, 7, padding=3))
+        self.rates, self.final = rates, final
+        self.conv_pre = weight_norm(nn.Conv1d(n_mels, width, 2 * REACH + 1, padding=REACH))
         self.ups, self.resblocks = nn.ModuleList(), nn.ModuleList()
-        for ratio, c_in, c_out in zip(ratios, widths, widths[1:], strict=False):
-            up = nn.ConvTranspose1d(c_in, c_out, 2 * ratio, ratio, ratio // 2 + ratio % 2, output_padding=ratio % 2)
+        for rate in rates:
+            up = nn.ConvTranspose1d(width, width // 2, 2 * rate, rate, (rate + 1) // 2, output_padding=rate % 2)
             self.ups.append(weight_norm(up))
-            self.resblocks.extend(AMPBlock(c_out, kernel, dilations) for kernel in kernels)
-        self.activation_post = AliasFree(Snake(widths[-1]))
-        self.conv_post = weight_norm(nn.Conv1d(widths[-1], 1, 7, padding=3, bias=final_bias))
+            width //= 2
+            sizes = zip(resblock_kernels, resblock_dilations, strict=True)
+            self.resblocks.extend(AMPBlock(width, kernel, dilations) for kernel, dilations in sizes)
+        self.activation_post = AliasFree(Snake(width))
+        self.conv_post = weight_norm(nn.Conv1d(width, 1, 2 * REACH + 1, padding=REACH, bias=final_bias))
 
     def forward(self, mel: Tensor) -> Tensor:
-        x, parallel = self.conv_pre(mel), len(self.resblocks) // len(self.ups)
-        for i, up in enumerate(self.ups):
+        x = self.conv_pre(mel)
+        for up, blocks in self.stages():
             x = up(x)
-            x = sum(block(x) for block in self.resblocks[i * parallel : (i + 1) * parallel]) / parallel
-        x = self.conv_post(self.activation_post(x))
-        return x.tanh() if self.final == "tanh" else x.clamp(-1, 1)
+            x = reduce(torch.add, [block(x) for block in blocks]) / len(blocks)
+        return self.bounded(self.conv_post(self.activation_post(x)))
+
+    def bounded(self, audio: Tensor) -> Tensor:
+        """Within [-1, 1]."""
+        return audio.tanh() if self.final == "tanh" else audio.clamp(-1, 1)
+
+    def stages(self) -> list[tuple[nn.Module, list[AMPBlock]]]:
+        """Each upsampling with the blocks behind it."""
+        blocks, each = cast(list[AMPBlock], list(self.resblocks)), len(self.resblocks) // len(self.ups)
+        return [(up, blocks[i * each : (i + 1) * each]) for i, up in enumerate(self.ups)]
 
     @property
     def receptive_frames(self) -> int:
         """Frames on either side that a frame's samples depend on."""
-        reach, parallel = 3 + alias_free.REACH, len(self.resblocks) // len(self.ups)
-        widest = max(cast(AMPBlock, block).reach for block in self.resblocks[:parallel])
-        for ratio in reversed(self.ratios):
-            reach = (reach + widest + ratio - 1 + ratio // 2 + ratio % 2) // ratio
-        return reach + 3
+        reach = REACH + alias_free.REACH
+        for rate, (_, blocks) in reversed(list(zip(self.rates, self.stages(), strict=True))):
+            reach = (reach + max(block.reach for block in blocks) + rate - 1 + (rate + 1) // 2) // rate
+        return reach + REACH
 
 
 class BigVGAN(Vocoder):
@@ -188,10 +177,10 @@ class BigVGAN(Vocoder):
     Args:
         preset: One of the authors' models, see the head of this file. It gives what is None below.
         mel: The convention of the features, see ``MelConfig.of``.
-        ratios: Upsampling factors of G; their product is the hop.
-        width: Channels of G before the first upsampling.
-        kernels: Of the blocks behind each upsampling.
-        dilations: Of each block.
+        width: Channels of G's first layer.
+        upsample_rates: Upsampling factors of G; their product is the hop.
+        resblock_kernels: One for each block behind an upsampling.
+        resblock_dilations: For each of them.
         final: What bounds the output: ``tanh`` or ``clamp``.
         final_bias: Whether the last convolution has a bias.
         spectra: What the second D sees: ``magnitude`` or ``cqt``.
@@ -217,10 +206,10 @@ class BigVGAN(Vocoder):
         self,
         preset: str = "base_24khz_100band",
         mel: str | dict[str, Any] | None = None,
-        ratios: tuple[int, ...] | None = None,
         width: int | None = None,
-        kernels: tuple[int, ...] = (3, 7, 11),
-        dilations: tuple[int, ...] = (1, 3, 5),
+        upsample_rates: tuple[int, ...] | None = None,
+        resblock_kernels: tuple[int, ...] = (3, 7, 11),
+        resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5),) * 3,
         final: Final | None = None,
         final_bias: bool | None = None,
         spectra: Spectra | None = None,
@@ -238,23 +227,25 @@ class BigVGAN(Vocoder):
         values, version = PRESETS[preset], PRESETS[preset].version
         # A checkpoint names every value, so that it does not depend on what the preset says later.
         mel = MelConfig.of(values.mel if mel is None else mel).hparams()
-        ratios = tuple(values.ratios if ratios is None else ratios)
         width = values.width if width is None else width
-        kernels, dilations = tuple(kernels), tuple(dilations)
-        final = version.final if final is None else final
-        final_bias = version.final_bias if final_bias is None else final_bias
-        spectra = version.spectra if spectra is None else spectra
-        spectra_width = version.spectra_width if spectra_width is None else spectra_width
-        mel_loss = version.mel_loss if mel_loss is None else mel_loss
-        mel_weight = version.mel_weight if mel_weight is None else mel_weight
-        clip_norm = version.clip_norm if clip_norm is None else clip_norm
+        upsample_rates = tuple(values.upsample_rates if upsample_rates is None else upsample_rates)
+        resblock_kernels, resblock_dilations = tuple(resblock_kernels), tuple(map(tuple, resblock_dilations))
+        final = version["final"] if final is None else final
+        final_bias = version["final_bias"] if final_bias is None else final_bias
+        spectra = version["spectra"] if spectra is None else spectra
+        spectra_width = version["spectra_width"] if spectra_width is None else spectra_width
+        mel_loss = version["mel_loss"] if mel_loss is None else mel_loss
+        mel_weight = version["mel_weight"] if mel_weight is None else mel_weight
+        clip_norm = version["clip_norm"] if clip_norm is None else clip_norm
         super().__init__(mel)
         self.save_hyperparameters()
-        check_ratios("ratios", ratios, self.mel_config)
+        check_ratios("upsample_rates", upsample_rates, self.mel_config)
+        kernels = tuple(2 * rate for rate in upsample_rates)
+        check_sizes(width, upsample_rates, kernels, 1, resblock_kernels, resblock_dilations)
         check_choice("final", final, ("tanh", "clamp"))
         check_choice("spectra", spectra, ("magnitude", "cqt"))
         check_choice("mel_loss", mel_loss, ("single", "multi_scale"))
-        sizes = (self.mel_config.n_mels, ratios, width, kernels, dilations)
+        sizes = (self.mel_config.n_mels, width, upsample_rates, resblock_kernels, resblock_dilations)
         self.generator = Generator(*sizes, final, final_bias)
         self.period_discriminator = MultiPeriodDiscriminator(width=period_width)
         self.spectral_discriminator = (
