@@ -101,9 +101,9 @@ class AMPBlock(nn.Module):
         self.reach = kernel // 2 * (sum(dilations) + len(dilations)) + alias_free.REACH * len(self.activations)
 
     def forward(self, x: Tensor) -> Tensor:
-        activations = iter(self.activations)
-        for conv1, conv2 in zip(self.convs1, self.convs2, strict=True):
-            x = conv2(next(activations)(conv1(next(activations)(x)))) + x
+        firsts, seconds = self.activations[::2], self.activations[1::2]
+        for conv1, conv2, first, second in zip(self.convs1, self.convs2, firsts, seconds, strict=True):
+            x = conv2(second(conv1(first(x)))) + x
         return x
 
 

@@ -8,6 +8,7 @@ from helpers.tiny_mels import (
     MEL,
     TinyMels,
     sounds,
+    tiny_bigvgan,
     tiny_hifigan,
     tiny_melgan,
     tiny_parallel_wavegan,
@@ -22,7 +23,7 @@ from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
 from lightning_gans.training.vocoder import Vocoder
 
-VOCODERS = [tiny_melgan, tiny_parallel_wavegan, tiny_hifigan]
+VOCODERS = [tiny_melgan, tiny_parallel_wavegan, tiny_hifigan, tiny_bigvgan]
 
 
 def mels(num: int, frames: int, bands: int = 8) -> torch.Tensor:

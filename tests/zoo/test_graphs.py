@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 from helpers import tiny_zoo
-from helpers.tiny_mels import MEL, small_discriminators, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import MEL, small_discriminators, tiny_bigvgan, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
 
 import lightning_gans
 from lightning_gans import zoo
@@ -27,6 +27,10 @@ VOCODERS = {
     "hifigan": tiny_hifigan,
     "hifigan_odd": lambda: tiny_hifigan(
         "v3", mel=MEL | dict(hop_length=30, framing="center"), upsample_rates=(2, 5, 3)
+    ),
+    "bigvgan": tiny_bigvgan,
+    "bigvgan_odd": lambda: tiny_bigvgan(
+        "v2_22khz_80band_256x", mel=MEL | dict(hop_length=30, framing="center"), width=16, upsample_rates=(2, 5, 3)
     ),
     "parallel_wavegan": tiny_parallel_wavegan,
     "without_context": lambda: tiny_parallel_wavegan(aux_context=0, stacks=4, upsample_scales=(16,)),
@@ -81,7 +85,8 @@ def exported(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name, suffix", [*((name, ".onnx") for name in VOCODERS), ("melgan", ".pt2"), ("parallel_wavegan", ".pt2")]
+    "name, suffix",
+    [*((name, ".onnx") for name in VOCODERS), ("melgan", ".pt2"), ("bigvgan", ".pt2"), ("parallel_wavegan", ".pt2")],
 )
 def test_a_graph_makes_what_vocode_makes_for_any_batch_and_frames(name, suffix, exported):
     model, file = vocoder(name), exported(name, suffix).file
