@@ -273,15 +273,15 @@ class BigVGAN(Vocoder):
         d_trains, losses = self.global_step >= h.discriminator_start, dict[str, Tensor]()
 
         if d_trains:
-            losses_d = []
-            for judge, optimizer, scheduler in zip(judges, optimizers_d, schedulers_d, strict=True):
+            keys = list(self.networks)[1:]
+            for key, judge, optimizer, scheduler in zip(keys, judges, optimizers_d, schedulers_d, strict=True):
                 with self.toggled_optimizer(optimizer):
-                    of_real, of_fake = in_one_pass(judge, real, fake.detach())
-                    pairs = zip(of_real, of_fake, strict=True)
-                    losses_d.append(2 * torch.stack([least_squares_d(r, f) for (r, _), (f, _) in pairs]).sum())
-                    if self.update(optimizer, losses_d[-1], h.clip_norm or None):
+                    pairs = zip(*in_one_pass(judge, real, fake.detach()), strict=True)
+                    loss = 2 * torch.stack([least_squares_d(r, f) for (r, _), (f, _) in pairs]).sum()
+                    if self.update(optimizer, loss, h.clip_norm or None):
                         scheduler.step()
-            losses["train/loss_d"] = torch.stack(losses_d).sum()
+                losses[f"train/loss_{key}"] = loss
+            losses["train/loss_d"] = torch.stack(list(losses.values())).sum()
 
         with self.toggled_optimizer(optimizer_g):
             losses["train/loss_g_mel"] = mel_distance(fake, real, self.mels)

@@ -195,6 +195,8 @@ def test_losses_by_hand():
     def loss_d(scale):
         return sum((1 - n * scale * 0.5) ** 2 + (n * scale * 0.25) ** 2 for n in (1, 2))
 
+    assert logged["train/loss_d_periods"] == pytest.approx(loss_d(1), abs=1e-5)
+    assert logged["train/loss_d_spectra"] == pytest.approx(loss_d(3), abs=1e-5)
     assert logged["train/loss_d"] == pytest.approx(loss_d(1) + loss_d(3), abs=1e-5)
     judges = model.period_discriminator, model.spectral_discriminator
     # AdamW: a decay of lr * 0.01, then a step of the rate against the gradients, which are positive
