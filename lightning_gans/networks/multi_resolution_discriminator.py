@@ -48,7 +48,7 @@ class ResolutionDiscriminator(nn.Module):
         margin = (n_fft - hop_length) // 2
         with torch.autocast(audio.device.type, enabled=False):
             audio = pad(audio.float(), (margin, margin), mode="reflect")[:, 0]
-            window = torch.ones(win_length, device=audio.device)
+            window = audio.new_ones(win_length)
             spectrum = torch.stft(audio, n_fft, hop_length, win_length, window, center=False, return_complex=True)
             return spectrum.abs()[:, None]  # whose gradient at 0 is 0
 
