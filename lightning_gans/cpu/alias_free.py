@@ -35,7 +35,7 @@ class AliasFreeSnake(Function):
     def forward(ctx: Any, x: Tensor, alpha: Tensor, magnitude: Tensor, taps: Tensor) -> Tensor:
         ctx.save_for_backward(x, alpha, magnitude, taps)
         (batch, length, channels), made = x.shape, torch.empty_like(x, memory_format=torch.contiguous_format)
-        pieces = -(-length * channels // PIECE)
+        pieces = max(1, min(-(-length * channels // PIECE), length // SIDE))  # an end is seen by the outer ones alone
         ends = [length * i // pieces for i in range(pieces + 1)]
         up, down = kernels_of(2 * taps, channels), kernels_of(taps, channels)
         for example in range(batch):

@@ -259,7 +259,8 @@ class BigVGAN(Vocoder):
 
     @classmethod
     def data_options(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        return {"mel": options["mel"] if options["mel"] is not None else PRESETS[options["preset"]].mel}
+        mel = options["mel"] if options["mel"] is not None else PRESETS[options["preset"]].mel
+        return {"mel": mel, "context": cls.context}
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log-mel (B, M, L) to audio (B, 1, T) in [-1, 1]."""
