@@ -7,13 +7,8 @@ from unittest import mock
 import pytest
 import torch
 from helpers.gradients import values_and_gradients
-<<<<<<< HEAD
-from helpers.tiny_mels import TinyMels, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import TinyMels, tiny_bigvgan, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
 from helpers.tiny_runs import VOCODERS, build, fit, state
-=======
-from helpers.tiny_mels import TinyMels, tiny_bigvgan, tiny_melgan, tiny_parallel_wavegan
-from helpers.tiny_runs import PAPERS, build, fit, state
->>>>>>> f0bc086 (Tests of BigVGAN's faster form; pieces are no shorter than the filters reach)
 from torch import nn
 
 from lightning_gans import cpu, zoo
