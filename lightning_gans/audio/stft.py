@@ -103,6 +103,6 @@ def griffin_lim(
 
 @lru_cache(maxsize=16)
 def hann(n_fft: int, device: torch.device) -> Tensor:
-    """The periodic Hann window, made once per device."""
+    """The periodic Hann window in float32, made once per device."""
     with torch.inference_mode(False):
-        return torch.hann_window(n_fft, device=device)
+        return torch.hann_window(n_fft, device=device, dtype=torch.float32)

@@ -10,12 +10,13 @@ from __future__ import annotations
 from torch import nn
 
 from lightning_gans import models
-from lightning_gans.cpu import discriminators, hifigan, melgan, parallel_wavegan
+from lightning_gans.cpu import bigvgan, discriminators, hifigan, melgan, parallel_wavegan
 from lightning_gans.networks import waveform_discriminators
 
 FORMS: dict[type[nn.Module], type[nn.Module]] = {
     waveform_discriminators.ScaleDiscriminator: discriminators.ScaleDiscriminator,
     waveform_discriminators.SampleDiscriminator: discriminators.SampleDiscriminator,
+    models.bigvgan.Generator: bigvgan.Generator,
     models.hifigan.Generator: hifigan.Generator,
     models.melgan.Generator: melgan.Generator,
     models.parallel_wavegan.Generator: parallel_wavegan.Generator,

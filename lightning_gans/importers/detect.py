@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lightning_gans.errors import InputError, one_line
 from lightning_gans.importers import (
+    bigvgan,
     dcgan,
     hifigan,
     melgan_neurips,
@@ -29,6 +30,7 @@ MODULES = (
     melgan_neurips,
     melgan_seungwonpark,
     parallel_wavegan,
+    bigvgan,
     hifigan,
     wavegan,
 )

@@ -94,7 +94,8 @@ def fitted(
     except (InputError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{source}: {model} cannot be built from it: {one_line(error)}") from None
     given = {network: {spelled(str(key)): value for key, value in state.items()} for network, state in states.items()}
-    folded = {network: any(key.endswith(".weight") for key in state) for network, state in given.items()}
+    # some networks have layers without weight norm beside those that have it
+    folded = {network: not any(key.endswith(".weight_v") for key in state) for network, state in given.items()}
     name_of: dict[str, str] = {}
     # norm and direction of a folded weight have one name, and of their shapes the direction's, which is last, is kept
     expected: dict[str, dict[str, tuple[int, ...]]] = {network: {} for network in states}
@@ -108,7 +109,7 @@ def fitted(
     result = {}
     for key, name in name_of.items():
         value = given[key.partition(".")[0]][name].float()
-        if name.endswith(".weight"):
+        if name.endswith(".weight") and OWN.fullmatch(key):
             norm = torch.norm_except_dim(value, 2, 0)
             # a row of zeros has no direction: any will do, at a norm of zero
             value = norm if key.endswith("0") else torch.where(norm > 0, value, 1.0)

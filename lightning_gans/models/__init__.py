@@ -1,5 +1,6 @@
 """The papers, one file each."""
 
+from lightning_gans.models.bigvgan import BigVGAN
 from lightning_gans.models.cgan import CGAN
 from lightning_gans.models.conditional_wavegan import ConditionalWaveGAN
 from lightning_gans.models.controlgan import ControlGAN
@@ -22,6 +23,7 @@ __all__ = [
     "GAN",
     "R3GAN",
     "WGANGP",
+    "BigVGAN",
     "ConditionalWaveGAN",
     "ControlGAN",
     "HiFiGAN",

@@ -33,10 +33,11 @@ from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.losses.adversarial import hinge_d, least_squares_d, least_squares_g, wasserstein_g
 from lightning_gans.losses.features import feature_matching
-from lightning_gans.models import HiFiGAN, MelGAN, ParallelWaveGAN
+from lightning_gans.models import BigVGAN, HiFiGAN, MelGAN, ParallelWaveGAN
 from lightning_gans.training.vocoder import Vocoder
 
 PAPERS = {"MelGAN": (4, 8192), "ParallelWaveGAN": (1, 25600), "HiFiGAN": (4, 8192)}  # crops, samples of each
+ONLY_SYNTHESIS = ("BigVGAN",)
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16"}
 SYNTHESES = {1: 200, 16: 50}  # examples, frames of each
 WARMUP, STEPS = 2, 4
@@ -45,7 +46,7 @@ clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 def build(paper: str) -> Vocoder:
     torch.manual_seed(0)
-    builders = {"MelGAN": MelGAN, "HiFiGAN": HiFiGAN}
+    builders = {"MelGAN": MelGAN, "HiFiGAN": HiFiGAN, "BigVGAN": BigVGAN}
     module = builders[paper]() if paper in builders else ParallelWaveGAN("ljspeech", discriminator_start=0)
     module.mel_scale.fill_(2)  # measured, as it were
     return module
@@ -176,7 +177,7 @@ def training(paper: str, precision: str) -> list[tuple[float, float]]:
 def synthesis(paper: str, precision: str, examples: int, form: str = "both", times: int = 4) -> list[list[float]]:
     """Seconds of computing per second of audio: by ``vocode``, and by ``vocode`` with plain layers."""
     module = build(paper).eval()
-    mel = torch.randn(examples, 80, SYNTHESES[examples])
+    mel = torch.randn(examples, module.mel_config.n_mels, SYNTHESES[examples])
     audio = examples * SYNTHESES[examples] * module.mel_config.hop_length / module.sample_rate
     forms = {"ours": cpu.put_in_place, "plain": cpu.take_off}
     forms = [choose for name, choose in forms.items() if form in ("both", name)]
@@ -246,6 +247,11 @@ def against_plain(title: str, seconds: list[tuple[float, float]], figure: Callab
 
 
 def report(paper: str) -> None:
+    if paper in ONLY_SYNTHESIS:
+        print(f"{paper:44s}{'ours':>10s}{'plain':>10s}")
+        rows = measure("synthesis", paper, "32-true", 1)
+        against_plain("  real-time factor, float32, batch 1", rows, lambda s: s, "s/s")
+        return
     crops, samples = PAPERS[paper]
     print(f"{f'{paper}, {crops} x {samples} samples':44s}{'ours':>10s}{'plain':>10s}")
     rates = {}
@@ -278,7 +284,7 @@ def main() -> None:
         return
     seconds = "CPU" if clock is time.process_time else "wall"
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; {seconds} time, medians")
-    for paper in sys.argv[1:] or PAPERS:
+    for paper in sys.argv[1:] or [*PAPERS, *ONLY_SYNTHESIS]:
         report(paper)
 
 

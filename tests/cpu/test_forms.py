@@ -7,13 +7,13 @@ from unittest import mock
 import pytest
 import torch
 from helpers.gradients import values_and_gradients
-from helpers.tiny_mels import TinyMels, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import TinyMels, tiny_bigvgan, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
 from helpers.tiny_runs import VOCODERS, build, fit, state
 from torch import nn
 
 from lightning_gans import cpu, zoo
 from lightning_gans.cpu import convolutions
-from lightning_gans.models import MelGAN, ParallelWaveGAN, melgan, parallel_wavegan
+from lightning_gans.models import MelGAN, ParallelWaveGAN, bigvgan, melgan, parallel_wavegan
 from lightning_gans.networks.waveform_discriminators import (
     MultiScaleDiscriminator,
     SampleDiscriminator,
@@ -84,6 +84,41 @@ def test_what_fits_the_cache():
         model.generator(mel[:1])
     lengths = [call.args[1].shape[-1] for call in in_images.call_args_list]
     assert lengths == [25 + reach, 25 + 2 * reach, 11 + reach]
+
+
+@pytest.mark.parametrize("rates, frames", [((8, 2), 1), ((5, 3), 4)])
+@pytest.mark.parametrize("final, final_bias", [("tanh", True), ("clamp", False)])
+def test_generator_of_bigvgan(rates, frames, final, final_bias):
+    network = bigvgan.Generator(5, 16, rates, (3, 5), ((1, 3), (2,)), final, final_bias)
+    for name, parameter in network.named_parameters():
+        if name.endswith(("alpha", "beta")):
+            nn.init.normal_(parameter, std=0.3)
+    same_network(network, torch.randn(3, 5, frames, dtype=torch.double))
+
+
+def test_frames_of_bigvgan_that_fit_the_cache():
+    """Examples, and then frames, apart, as above."""
+    model = tiny_bigvgan()
+    mel = torch.randn(3, 8, 61)
+    with torch.no_grad():
+        expected = model.generator(mel)
+        cpu.put_in_place(model)
+        for frames, parts in ((25, 3 * 3), (61, 3), (130, 2), (400, 1)):
+            images = mock.patch.object(
+                cpu.bigvgan.Generator, "in_images", autospec=True, side_effect=cpu.bigvgan.Generator.in_images
+            )
+            with mock.patch.object(cpu.bigvgan, "CACHED_FRAMES", frames), images as in_images:
+                assert (model.generator(mel) - expected).abs().max() < 1e-5
+            assert in_images.call_count == parts
+
+
+def test_other_precisions_of_bigvgan_get_plain_layers():
+    model, mel = tiny_bigvgan(), torch.randn(1, 8, 9)
+    cpu.put_in_place(model)
+    with mock.patch.object(cpu.bigvgan.Generator, "in_images", side_effect=AssertionError):
+        with torch.autocast("cpu", torch.bfloat16):
+            model(mel)
+        model.bfloat16()(mel.bfloat16())
 
 
 @pytest.mark.parametrize("kernel", [3, 5])

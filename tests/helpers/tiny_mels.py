@@ -11,7 +11,14 @@ from torch.utils.data import DataLoader
 
 from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.models import HiFiGAN, MelGAN, MultiScaleParallelWaveGAN, ParallelWaveGAN, STFTMelGAN
+from lightning_gans.models import (
+    BigVGAN,
+    HiFiGAN,
+    MelGAN,
+    MultiScaleParallelWaveGAN,
+    ParallelWaveGAN,
+    STFTMelGAN,
+)
 from lightning_gans.networks.waveform_discriminators import ScaleDiscriminator
 from lightning_gans.training.vocoder import Vocoder
 
@@ -41,6 +48,17 @@ _hifigan = dict(
 )
 
 
+_bigvgan = dict(
+    mel=MEL,
+    width=8,
+    upsample_rates=(8, 2),
+    resblock_kernels=(3, 5),
+    resblock_dilations=((1, 3), (1, 2)),
+    period_width=1 / 32,
+    spectra_width=3,
+)
+
+
 @contextmanager
 def small_discriminators() -> Iterator[None]:
     """Those of MelGAN, which no option makes smaller, have 0.5 million parameters here in place of 17."""
@@ -62,6 +80,11 @@ def tiny_stft_melgan(**options: Any) -> STFTMelGAN:
 def tiny_hifigan(preset: str = "v1", **options: Any) -> HiFiGAN:
     torch.manual_seed(0)
     return HiFiGAN(preset, **_hifigan | options)
+
+
+def tiny_bigvgan(preset: str = "base_22khz_80band", **options: Any) -> BigVGAN:
+    torch.manual_seed(0)
+    return BigVGAN(preset, **_bigvgan | options)
 
 
 def tiny_parallel_wavegan(**options: Any) -> ParallelWaveGAN:

@@ -9,6 +9,7 @@ import torch
 from helpers.tiny_mels import (
     FRAMES,
     sounds,
+    tiny_bigvgan,
     tiny_hifigan,
     tiny_melgan,
     tiny_multi_scale,
@@ -68,9 +69,11 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "parallel_wavegan": lambda: tiny_parallel_wavegan(**_parallel),
     "parallel_wavegan_features": lambda: tiny_multi_scale(**_parallel, recompute_fake=False),
     "hifigan": tiny_hifigan,
+    "bigvgan": tiny_bigvgan,
+    "bigvgan_v2": lambda: tiny_bigvgan("v2_22khz_80band_256x"),
     "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
-WITHOUT_NOISE = [name for name in PAPERS if name.startswith(("melgan", "hifigan"))]
+WITHOUT_NOISE = [name for name in PAPERS if name.startswith(("melgan", "hifigan", "bigvgan"))]
 VOCODERS = [*WITHOUT_NOISE, *(name for name in PAPERS if name.startswith("parallel_wavegan"))]
 G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(
     ("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)

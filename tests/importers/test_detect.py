@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from helpers import bundle_writer, dcgan_layers, hifigan_files
+from helpers import bigvgan_files, bundle_writer, dcgan_layers, hifigan_files
 from helpers import parallel_wavegan_files as parallel_wavegan
 from helpers import vocoder_layers as layers
 from helpers.authors_wavegan import variables
@@ -16,6 +16,7 @@ from lightning_gans.errors import InputError
 from lightning_gans.importers import IMPORTERS
 from lightning_gans.importers.detect import config_of, opened, recognized, weights_among
 
+SMALL_BIGVGAN = bigvgan_files.CONFIG | bigvgan_files.SMALL
 SMALL_HIFIGAN = hifigan_files.CONFIG | hifigan_files.SMALL
 
 
@@ -25,6 +26,9 @@ def saved(path, content):
 
 
 WRITERS = {
+    "bigvgan": lambda folder: bigvgan_files.written(
+        folder, SMALL_BIGVGAN, bigvgan_files.generator_state(SMALL_BIGVGAN)
+    ),
     "dcgan": lambda folder: saved(folder / "netG_epoch_24.pth", dcgan_layers.generator_state()),
     "hifigan": lambda folder: hifigan_files.written(
         folder, SMALL_HIFIGAN, hifigan_files.generator_state(SMALL_HIFIGAN), name="generator_v1"

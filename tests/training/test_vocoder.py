@@ -8,6 +8,7 @@ from helpers.tiny_mels import (
     MEL,
     TinyMels,
     sounds,
+    tiny_bigvgan,
     tiny_hifigan,
     tiny_melgan,
     tiny_parallel_wavegan,
@@ -22,7 +23,7 @@ from lightning_gans.models.melgan import MelGAN
 from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
 from lightning_gans.training.vocoder import Vocoder
 
-VOCODERS = [tiny_melgan, tiny_parallel_wavegan, tiny_hifigan]
+VOCODERS = [tiny_melgan, tiny_parallel_wavegan, tiny_hifigan, tiny_bigvgan]
 
 
 def mels(num: int, frames: int, bands: int = 8) -> torch.Tensor:
@@ -82,8 +83,9 @@ def test_chunks_are_equal_to_the_whole(build, chunk):
     assert (model.vocode(mel, seed=0, chunk_frames=chunk) - whole).abs().max() < 1e-6 * max(1, whole.abs().max())
 
 
-@pytest.mark.parametrize("build", VOCODERS)
+@pytest.mark.parametrize("build", [build for build in VOCODERS if build is not tiny_bigvgan])
 def test_chunks_need_every_frame_around_them(build):
+    """BigVGAN's farthest frames count for less than rounding; ``test_bigvgan.py`` has its reach."""
     model, mel = build(), mels(1, 61)
     for name, parameter in model.generator.named_parameters():
         if name.endswith("original0"):

@@ -4,7 +4,7 @@ from unittest import mock
 
 import pytest
 import torch
-from helpers.tiny_mels import TinyMels, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan, tiny_stft_melgan
+from helpers.tiny_mels import TinyMels, tiny_bigvgan, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan, tiny_stft_melgan
 from helpers.tiny_runs import fit
 from torch import Tensor
 
@@ -16,6 +16,8 @@ PAPERS = {
     "melgan": tiny_melgan,
     "stft_melgan": tiny_stft_melgan,
     "hifigan": tiny_hifigan,
+    "bigvgan": tiny_bigvgan,
+    "bigvgan_v2": lambda: tiny_bigvgan("v2_22khz_80band_256x"),
     "parallel_wavegan": lambda: tiny_parallel_wavegan(discriminator_start=0),
 }
 

@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 from helpers import tiny_zoo
-from helpers.tiny_mels import MEL, small_discriminators, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import MEL, small_discriminators, tiny_bigvgan, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
 
 import lightning_gans
 from lightning_gans import zoo
@@ -28,6 +28,10 @@ VOCODERS = {
     "hifigan_odd": lambda: tiny_hifigan(
         "v3", mel=MEL | dict(hop_length=30, framing="center"), upsample_rates=(2, 5, 3)
     ),
+    "bigvgan": tiny_bigvgan,
+    "bigvgan_odd": lambda: tiny_bigvgan(
+        "v2_22khz_80band_256x", mel=MEL | dict(hop_length=30, framing="center"), width=16, upsample_rates=(2, 5, 3)
+    ),
     "parallel_wavegan": tiny_parallel_wavegan,
     "without_context": lambda: tiny_parallel_wavegan(aux_context=0, stacks=4, upsample_scales=(16,)),
     "wide": lambda: tiny_parallel_wavegan(aux_context=1, kernel=5, stacks=1, upsample_scales=(2, 4, 2)),
@@ -45,7 +49,8 @@ def models_are_built_anew():
 def vocoder(name):
     """One that is loud enough to compare, with statistics of its own."""
     model = VOCODERS[name]()
-    generator, gain = torch.Generator().manual_seed(1), 1 if model.takes_noise else 2
+    generator = torch.Generator().manual_seed(1)
+    gain = 1 if model.takes_noise else 1.3 if name.startswith("bigvgan") else 2
     for key, tensor in [*model.generator.named_parameters(), *model.named_buffers(recurse=False)]:
         if key.endswith(("bias", "mel_mean")):
             tensor.data.copy_(0.1 * torch.randn(tensor.shape, generator=generator))
@@ -81,7 +86,8 @@ def exported(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name, suffix", [*((name, ".onnx") for name in VOCODERS), ("melgan", ".pt2"), ("parallel_wavegan", ".pt2")]
+    "name, suffix",
+    [*((name, ".onnx") for name in VOCODERS), ("melgan", ".pt2"), ("bigvgan", ".pt2"), ("parallel_wavegan", ".pt2")],
 )
 def test_a_graph_makes_what_vocode_makes_for_any_batch_and_frames(name, suffix, exported):
     model, file = vocoder(name), exported(name, suffix).file
