@@ -51,8 +51,7 @@ class InverseSTFT(nn.Module):
         return max(after // self.hop_length, (self.start + self.hop_length - 1) // self.hop_length)
 
     def forward(self, real: Tensor, imaginary: Tensor) -> Tensor:
-        """Real and imaginary parts, float32 or float64; those of the first and the last bin's that are imaginary do
-        not count."""
+        """Real and imaginary parts to samples, all in float32 or float64; a first or last bin has no imaginary part."""
         window = hann(self.n_fft, real.device).to(real.dtype)
         frames = torch.fft.irfft(torch.complex(real, imaginary), self.n_fft, dim=1) * window[:, None]
         squares = window.square()[None, :, None].expand(-1, -1, real.shape[-1])
@@ -66,6 +65,9 @@ class InverseSTFT(nn.Module):
 
 class RealInverseSTFT(InverseSTFT):
     """The same as one transposed convolution, for runtimes without complex numbers: equal to rounding, and slower."""
+
+    basis: Tensor
+    squares: Tensor
 
     def __init__(self, plain: InverseSTFT) -> None:
         nn.Module.__init__(self)

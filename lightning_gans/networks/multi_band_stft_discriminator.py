@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,8 @@ class BandSTFTDiscriminator(nn.Module):
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Audio (B, 1, T) to logits (B, 1, L, about F / 8) and, band by band, the maps of all layers but the first."""
         spectrum, maps, last = self.spectrum(audio), [], []
-        for (low, high), (first, *others) in zip(self.bands, self.stacks, strict=True):
+        for (low, high), stack in zip(self.bands, self.stacks, strict=True):
+            first, *others = cast(nn.ModuleList, stack)
             h = leaky_relu(first(spectrum[..., low:high]), SLOPE)
             for conv in others:
                 h = leaky_relu(conv(h), SLOPE)
