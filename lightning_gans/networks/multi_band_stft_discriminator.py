@@ -36,7 +36,7 @@ class BandSTFTDiscriminator(nn.Module):
         self.n_fft = n_fft
         bins = n_fft // 2 + 1
         self.bands = [(int(low * bins), int(high * bins)) for low, high in pairwise(EDGES)]
-        self.stacks = nn.ModuleList(
+        self.band_convs = nn.ModuleList(
             nn.ModuleList(
                 [
                     weight_norm(nn.Conv2d(2, width, (3, 9), padding=(1, 4))),
@@ -51,8 +51,8 @@ class BandSTFTDiscriminator(nn.Module):
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Audio (B, 1, T) to logits (B, 1, L, about F / 8) and, band by band, the maps of all layers but the first."""
         spectrum, maps, last = self.spectrum(audio), [], []
-        for (low, high), stack in zip(self.bands, self.stacks, strict=True):
-            first, *others = cast(nn.ModuleList, stack)
+        for (low, high), convs in zip(self.bands, self.band_convs, strict=True):
+            first, *others = cast(nn.ModuleList, convs)
             h = leaky_relu(first(spectrum[..., low:high]), SLOPE)
             for conv in others:
                 h = leaky_relu(conv(h), SLOPE)

@@ -13,6 +13,7 @@ from helpers.tiny_mels import (
     tiny_multi_scale,
     tiny_parallel_wavegan,
     tiny_stft_melgan,
+    tiny_vocos,
 )
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
@@ -66,6 +67,7 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "melgan_stft": tiny_stft_melgan,
     "parallel_wavegan": lambda: tiny_parallel_wavegan(**_parallel),
     "parallel_wavegan_features": lambda: tiny_multi_scale(**_parallel, recompute_fake=False),
+    "vocos": tiny_vocos,
     "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
 G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(

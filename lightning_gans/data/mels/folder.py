@@ -200,7 +200,8 @@ class MelFolder(SplitDataModule):
             examples = sounds, np.repeat(used, self._times([sounds.names[row] for row in used])), *examples[2:]
             drawn: dict[str, Any] = dict(per_file=self.crops_per_file, gain=self.gain, seed=seed())
             splits[split] = MelCrops(*examples, crop_frames=crop_frames, **drawn)
-        listed = ", ".join(f"{len(p.rows)} {name} ({60 * sounds.hours(p.rows):.1f} min)" for name, p in splits.items())
+        files = {name: np.unique(part.rows) for name, part in splits.items()}
+        listed = ", ".join(f"{len(own)} {name} ({60 * sounds.hours(own):.1f} min)" for name, own in files.items())
         rank_zero_info(f"{sounds.root}: files at {self.sample_rate} Hz: {listed}")
         return splits
 
@@ -218,7 +219,7 @@ class MelFolder(SplitDataModule):
 
     def _for_evaluation(self, split: str, world_size: int) -> Utterances:
         part = self.splits[split]
-        return Utterances(part.sounds, part.rows, self.mel, self.context, part.mels, parts=world_size)
+        return Utterances(part.sounds, np.unique(part.rows), self.mel, self.context, part.mels, parts=world_size)
 
     def _sounds(self) -> tuple[Sounds, Mels | None]:
         """The files of the splits, decoded, with their mels where those come from files too.
