@@ -6,7 +6,7 @@ import onnxruntime
 import pytest
 import torch
 from helpers import tiny_zoo
-from helpers.tiny_mels import MEL, small_discriminators, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import MEL, small_discriminators, tiny_melgan, tiny_parallel_wavegan, tiny_vocos
 
 import lightning_gans
 from lightning_gans import zoo
@@ -26,6 +26,9 @@ VOCODERS = {
     "melgan_odd": lambda: tiny_melgan(mel=MEL | dict(hop_length=30, framing="center"), ratios=(2, 5, 3), blocks=4),
     "parallel_wavegan": tiny_parallel_wavegan,
     "without_context": lambda: tiny_parallel_wavegan(aux_context=0, stacks=4, upsample_scales=(16,)),
+    "vocos_center": lambda: tiny_vocos(mel=MEL | dict(framing="center")),
+    "vocos_same": tiny_vocos,
+    "vocos_odd": lambda: tiny_vocos(mel=MEL | dict(hop_length=15)),
     "wide": lambda: tiny_parallel_wavegan(aux_context=1, kernel=5, stacks=1, upsample_scales=(2, 4, 2)),
 }
 pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # of torch.export.load
@@ -77,7 +80,8 @@ def exported(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    "name, suffix", [*((name, ".onnx") for name in VOCODERS), ("melgan", ".pt2"), ("parallel_wavegan", ".pt2")]
+    "name, suffix",
+    [*((name, ".onnx") for name in VOCODERS), ("melgan", ".pt2"), ("parallel_wavegan", ".pt2"), ("vocos_same", ".pt2")],
 )
 def test_a_graph_makes_what_vocode_makes_for_any_batch_and_frames(name, suffix, exported):
     model, file = vocoder(name), exported(name, suffix).file
