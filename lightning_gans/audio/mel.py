@@ -96,7 +96,7 @@ def bank(config: MelConfig, device: torch.device) -> Tensor:
             config.scale,
             config.norm,
         )
-        return bank.T.contiguous().to(device)
+        return bank.T.contiguous().to(device, torch.float32)  # also where the default is another
 
 
 def _floats(audio: Tensor) -> Tensor:

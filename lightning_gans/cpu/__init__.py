@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import nn
 
 from lightning_gans import models
-from lightning_gans.cpu import discriminators, melgan, parallel_wavegan
+from lightning_gans.cpu import discriminators, melgan, parallel_wavegan, vocos
 from lightning_gans.networks import waveform_discriminators
 
 FORMS: dict[type[nn.Module], type[nn.Module]] = {
@@ -18,6 +18,7 @@ FORMS: dict[type[nn.Module], type[nn.Module]] = {
     waveform_discriminators.SampleDiscriminator: discriminators.SampleDiscriminator,
     models.melgan.Generator: melgan.Generator,
     models.parallel_wavegan.Generator: parallel_wavegan.Generator,
+    models.vocos.Generator: vocos.Generator,
 }
 """The table: class of the plain network to that of its faster form."""
 

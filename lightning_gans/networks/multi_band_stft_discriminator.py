@@ -61,14 +61,14 @@ class BandSTFTDiscriminator(nn.Module):
         return self.conv_post(torch.cat(last, -1)), maps
 
     def spectrum(self, audio: Tensor) -> Tensor:
-        """STFT (B, 2, L, F) of (B, 1, T) whose mean is 0 and whose peak is 0.8; float32 under any precision."""
+        """STFT (B, 2, L, F) of (B, 1, T) whose mean is 0 and whose peak is 0.8, in float32 or float64."""
         with torch.autocast(audio.device.type, enabled=False):
-            x = audio[:, 0].float()
+            x = audio[:, 0].to(torch.promote_types(audio.dtype, torch.float32))
             x = x - x.mean(-1, keepdim=True)
             x = 0.8 * x / (x.abs().amax(-1, keepdim=True) + 1e-9)
-            window = hann(self.n_fft, x.device)
+            window = hann(self.n_fft, x.device).to(x.dtype)
             spectrum = torch.stft(x, self.n_fft, self.n_fft // 4, window=window, return_complex=True)
-            return torch.view_as_real(spectrum).permute(0, 3, 2, 1)
+            return torch.view_as_real(spectrum).permute(0, 3, 2, 1).to(audio.dtype)
 
 
 class MultiBandSTFTDiscriminator(nn.Module):
