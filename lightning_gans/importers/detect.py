@@ -12,7 +12,15 @@ import yaml
 from torch import Tensor
 
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.importers import dcgan, melgan_neurips, melgan_seungwonpark, parallel_wavegan, torch_files, wavegan
+from lightning_gans.importers import (
+    dcgan,
+    melgan_neurips,
+    melgan_seungwonpark,
+    parallel_wavegan,
+    torch_files,
+    vocos,
+    wavegan,
+)
 from lightning_gans.importers.imported import Config, Importer, Opened
 from lightning_gans.importers.tensorflow_bundle import bundle_prefix, read_index
 
@@ -21,6 +29,7 @@ MODULES = (
     melgan_neurips,
     melgan_seungwonpark,
     parallel_wavegan,
+    vocos,
     wavegan,
 )
 IMPORTERS: dict[str, Importer] = {module.IMPORTER.name: module.IMPORTER for module in MODULES}

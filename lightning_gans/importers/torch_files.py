@@ -106,7 +106,7 @@ def fitted(
     result = {}
     for key, name in name_of.items():
         value = given[key.partition(".")[0]][name].float()
-        if name.endswith(".weight"):
+        if name.endswith(".weight") and OWN.fullmatch(key):
             norm = torch.norm_except_dim(value, 2, 0)
             # a row of zeros has no direction: any will do, at a norm of zero
             value = norm if key.endswith("0") else torch.where(norm > 0, value, 1.0)
