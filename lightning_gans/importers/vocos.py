@@ -35,24 +35,26 @@ BESIDES = ("feature_extractor.", "melspec_loss.", "utmos_model.")
 
 
 class Part(NamedTuple):
-    """One of the three parts that settings name: the class that can be read, and its arguments with their defaults."""
+    """One of the three parts that settings name: the class that is read, its arguments, and the defaults of others."""
 
     class_path: str
+    arguments: tuple[str, ...]
     defaults: dict[str, Any]
 
 
 PARTS = {
     "feature_extractor": Part(
         "vocos.feature_extractors.MelSpectrogramFeatures",
+        (),
         dict(sample_rate=24000, n_fft=1024, hop_length=256, n_mels=100, padding="center")
         | dict(f_min=0.0, f_max=None, norm=None, mel_scale="htk"),  # of forks, for the mels of others
     ),
     "backbone": Part(
         "vocos.models.VocosBackbone",
-        dict(input_channels=None, dim=None, intermediate_dim=None, num_layers=None)
-        | dict(layer_scale_init_value=None, adanorm_num_embeddings=None),
+        ("input_channels", "dim", "intermediate_dim", "num_layers"),
+        dict(layer_scale_init_value=None, adanorm_num_embeddings=None),
     ),
-    "head": Part("vocos.heads.ISTFTHead", dict(dim=None, n_fft=None, hop_length=None, padding="same")),
+    "head": Part("vocos.heads.ISTFTHead", ("dim", "n_fft", "hop_length"), dict(padding="same")),
 }
 RECIPE = {
     "initial_learning_rate": "lr",
@@ -98,9 +100,8 @@ def read(files: Opened, *, config: Config) -> Imported:
     mel = MelConfig.of(hparams["mel"])
     check_buffers(source, state, mel)
     tensors = fitted(source, "Vocos", "Vocos", hparams, states, their_name)
-    return Imported(
-        "Vocos", hparams, tuple(states), tensors | {"mel_mean": zeros(mel.n_mels), "mel_scale": ones(mel.n_mels)}
-    )
+    statistics = {"mel_mean": zeros(mel.n_mels), "mel_scale": ones(mel.n_mels)}
+    return Imported("Vocos", hparams, tuple(states), tensors | statistics)
 
 
 def their_name(layer: str) -> str:
@@ -154,30 +155,23 @@ def part(path: Path, name: str, given: Any) -> dict[str, Any]:
     """The arguments of one of ``PARTS``, with the defaults of the authors' class.
 
     Raises:
-        InputError: for another class, and for arguments that it does not have.
+        InputError: for another class, and for arguments that are missing or that it does not have.
     """
-    expected = PARTS[name]
+    expected, known = PARTS[name], PARTS[name].class_path
     if not isinstance(given, Mapping) or not isinstance(given.get("class_path"), str):
+        raise InputError(f"{path} has no {name}.class_path; expected the settings of a Vocos, with {', '.join(PARTS)}")
+    if given["class_path"].rpartition(".")[2] != known.rpartition(".")[2]:
         raise InputError(
-            f"{path} has no {name}.class_path; expected the config.yaml of a Vocos, with {', '.join(PARTS)}"
-        )
-    if given["class_path"].rpartition(".")[2] != expected.class_path.rpartition(".")[2]:
-        raise InputError(
-            f"{path}: {name} is {given['class_path']}, which is not read; known: {expected.class_path}, as in"
-            " charactr/vocos-mel-24khz"
+            f"{path}: {name} is {given['class_path']}, which is not read; known: {known}, of charactr/vocos-mel-24khz"
         )
     values = dict(given.get("init_args") or {})
-    if strange := [key for key in values if key not in expected.defaults]:
-        raise InputError(
-            f"{path}: {name} has {', '.join(map(str, strange))}, which is not read; choose another checkpoint"
-        )
+    for label, keys in (
+        ("lacks", [key for key in expected.arguments if values.get(key) is None]),
+        ("has the unknown", [key for key in values if key not in (*expected.arguments, *expected.defaults)]),
+    ):
+        if keys:
+            raise InputError(f"{path}: {name} {label} {', '.join(map(str, keys))}; correct it")
     values = expected.defaults | values
-    if missing := [
-        key
-        for key in ("dim", "n_fft", "hop_length", "intermediate_dim", "num_layers", "input_channels")
-        if key in values and values[key] is None
-    ]:
-        raise InputError(f"{path}: {name} lacks {', '.join(missing)}; add what the checkpoint was trained with")
     if values.get("padding", "same") not in ("center", "same"):
         raise InputError(f"{path}: {name}.padding is {values['padding']!r}; expected center or same")
     return values

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from helpers import bundle_writer, dcgan_layers
+from helpers import bundle_writer, dcgan_layers, vocos_files
 from helpers import parallel_wavegan_files as parallel_wavegan
 from helpers import vocoder_layers as layers
 from helpers.authors_wavegan import variables
@@ -31,6 +31,7 @@ WRITERS = {
     "parallel_wavegan": lambda folder: parallel_wavegan.written(
         folder, parallel_wavegan.small_config(), parallel_wavegan.small_state()
     ),
+    "vocos": lambda folder: vocos_files.written(folder, vocos_files.small_config(), vocos_files.small_state()),
     "wavegan": lambda folder: bundle_writer.write_bundle(folder / "model.ckpt-7", variables()),
 }
 """Write a small checkpoint of a format into a folder."""

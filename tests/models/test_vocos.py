@@ -4,8 +4,8 @@ import pytest
 import torch
 from helpers.tiny_mels import MEL, TinyMels, sounds, tiny_vocos
 from helpers.tiny_runs import Gradients, Log, SaveAfter, fit, parameter_count, state, weights
-from torch import Tensor, nn
-from torch.nn.functional import conv1d, gelu, layer_norm, linear
+from helpers.vocos_files import written_out
+from torch import nn
 
 from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data.batches import MelBatch
@@ -49,27 +49,6 @@ def test_initial_weights():
             assert layer.weight.std().item() == pytest.approx(0.02, rel=0.2) and not layer.bias.any()
     assert all((block.gamma == 1 / 8).all() for block in generator.backbone.convnext)
     assert generator.head.out.weight.std().item() == pytest.approx((1 / (3 * 64)) ** 0.5, rel=0.02)  # torch's own
-
-
-def written_out(weights: dict[str, Tensor], mel: Tensor, blocks: int) -> Tensor:
-    """Spectra (B, F, L) of the paper's generator, from its weights by name."""
-
-    def norm(name: str, x: Tensor) -> Tensor:
-        return layer_norm(x, x.shape[-1:], weights[f"{name}.weight"], weights[f"{name}.bias"], 1e-6)
-
-    def layer(name: str, x: Tensor) -> Tensor:
-        return linear(x, weights[f"{name}.weight"], weights[f"{name}.bias"])
-
-    def conv(name: str, x: Tensor, groups: int) -> Tensor:
-        return conv1d(x.mT, weights[f"{name}.weight"], weights[f"{name}.bias"], padding=3, groups=groups).mT
-
-    x = norm("backbone.norm", conv("backbone.embed", mel.mT, 1))
-    for i in range(blocks):
-        name = f"backbone.convnext.{i}"
-        h = norm(f"{name}.norm", conv(f"{name}.dwconv", x, x.shape[-1]))
-        x = x + weights[f"{name}.gamma"] * layer(f"{name}.pwconv2", gelu(layer(f"{name}.pwconv1", h)))
-    log_magnitude, phase = layer("head.out", norm("backbone.final_layer_norm", x)).mT.chunk(2, 1)
-    return torch.polar(log_magnitude.exp().clamp(max=100), phase)
 
 
 @pytest.mark.parametrize("framing", ["center", "hop"])
