@@ -62,12 +62,9 @@ def small_state(**bands: Any) -> dict[str, Tensor]:
     state = {key: 0.4 * torch.randn(shape) for key, shape in shapes.items()}
     state["backbone.convnext.0.norm.weight"][2] = 0  # as good a weight as any
     bank = melscale_fbanks(33, **dict(f_min=0.0, f_max=4000.0, n_mels=8, sample_rate=8000) | bands)
-    mel = {"spectrogram.window": torch.hann_window(64), "mel_scale.fb": bank}
-    return (
-        state
-        | {f"feature_extractor.mel_spec.{k}": v for k, v in mel.items()}
-        | {"head.istft.window": torch.hann_window(64)}
-    )
+    mel = "feature_extractor.mel_spec."
+    windows = {f"{name}.window": torch.hann_window(64) for name in (f"{mel}spectrogram", "head.istft")}
+    return state | windows | {f"{mel}mel_scale.fb": bank}
 
 
 def written(folder: Path, config: dict[str, Any], state: dict[str, Any], name: str = "pytorch_model.bin") -> Path:
