@@ -18,7 +18,7 @@ Departures from both:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, cast
 
 import torch
@@ -72,7 +72,7 @@ class Backbone(nn.Module):
         self.final_layer_norm = nn.LayerNorm(dim, eps=1e-6)
         for module in self.modules():
             if isinstance(module, nn.Conv1d | nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
+                nn.init.normal_(module.weight, std=0.02)  # the code cuts it off at 100 deviations
                 nn.init.zeros_(cast(Tensor, module.bias))
 
     def forward(self, mel: Tensor) -> Tensor:
@@ -261,26 +261,31 @@ class Vocos(Vocoder):
         self.log_dict(losses, prog_bar=True)
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
-        h, steps = self.hparams, self.trainer.estimated_stepping_batches
-        if math.isinf(steps):
+        h, trainer = self.hparams, self.trainer
+        if trainer.max_steps == trainer.max_epochs == -1:
             raise InputError("the learning rate of Vocos falls until the training ends; give --trainer.max_steps")
         optimizers: list[torch.optim.Optimizer] = [
             torch.optim.AdamW(network.parameters(), h.lr, (0.8, 0.9), weight_decay=0.01, fused=True)
             for network in (self.generator, self.discriminator)
         ]
-        updates = int(steps), int(steps) - h.pretrain_mel_steps
         return optimizers, [
-            LambdaLR(optimizer, half_cosine(count, h.warmup_steps))
-            for optimizer, count in zip(optimizers, updates, strict=True)
+            LambdaLR(optimizers[0], lambda step: half_cosine(step, self.planned_updates, h.warmup_steps)),
+            LambdaLR(
+                optimizers[1],
+                lambda step: half_cosine(step, self.planned_updates - h.pretrain_mel_steps, h.warmup_steps),
+            ),
         ]
 
+    @property
+    def planned_updates(self) -> float:
+        """Of G in the whole training; infinite where epochs bound it and their length is not known yet."""
+        trainer = self.trainer
+        of_epochs = trainer.num_training_batches * (trainer.max_epochs or 0) / self.accumulation["g"].batches
+        return min(n for n in (trainer.max_steps, of_epochs) if n > 0)
 
-def half_cosine(steps: int, warmup_steps: int) -> Callable[[int], float]:
-    """Factor of the learning rate at each step: a line from 0 to 1, then half a cosine, which is 0 after ``steps``."""
 
-    def factor(step: int) -> float:
-        if step < warmup_steps:
-            return step / warmup_steps
-        return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup_steps) / max(1, steps - warmup_steps))))
-
-    return factor
+def half_cosine(step: int, steps: float, warmup_steps: int) -> float:
+    """Factor of the learning rate: a line from 0 to 1, then half a cosine, which is 0 after ``steps``."""
+    if step < warmup_steps:
+        return step / warmup_steps
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup_steps) / max(1.0, steps - warmup_steps))))

@@ -11,6 +11,7 @@ from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
 from lightning_gans.models.vocos import Vocos, half_cosine
+from lightning_gans.training.accumulation import AccumulateGradients
 
 # ---- networks
 
@@ -186,12 +187,10 @@ def test_the_discriminators_of_the_paper():
 
 
 def test_half_a_cosine():
-    factor = half_cosine(100, 0)
-    assert [factor(step) for step in (0, 50, 100, 200)] == pytest.approx([1, 0.5, 0, 0])
-    assert factor(25) == pytest.approx((1 + math.sqrt(0.5)) / 2)
-    factor = half_cosine(110, 10)
-    assert [factor(step) for step in (0, 5, 10, 60, 110)] == pytest.approx([0, 0.5, 1, 0.5, 0])
-    assert half_cosine(0, 0)(0) == 1  # of a D that never trains
+    assert [half_cosine(step, 100, 0) for step in (0, 50, 100, 200)] == pytest.approx([1, 0.5, 0, 0])
+    assert half_cosine(25, 100, 0) == pytest.approx((1 + math.sqrt(0.5)) / 2)
+    assert [half_cosine(step, 110, 10) for step in (0, 5, 10, 60, 110)] == pytest.approx([0, 0.5, 1, 0.5, 0])
+    assert half_cosine(0, math.inf, 0) == half_cosine(0, -5, 0) == 1  # not known yet; of a D that never trains
 
 
 def test_the_rate_falls_to_the_end_of_the_training():
@@ -201,7 +200,8 @@ def test_the_rate_falls_to_the_end_of_the_training():
         assert (optimizer.defaults["betas"], optimizer.defaults["weight_decay"]) == ((0.8, 0.9), 0.01)
         assert optimizer.param_groups[0]["initial_lr"] == 5e-4
         assert optimizer.param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
-    trainer = fit(tiny_vocos(), TinyMels(model), max_steps=-1, max_epochs=1)  # of four batches
+    trainer = fit(tiny_vocos(), TinyMels(model), [AccumulateGradients(2)], max_steps=-1, max_epochs=1)  # four batches
+    assert trainer.global_step == 2
     assert trainer.optimizers[0].param_groups[0]["lr"] == pytest.approx(0, abs=1e-9)
     with pytest.raises(InputError, match="the learning rate of Vocos falls until the training ends; give"):
         fit(tiny_vocos(), TinyMels(model), max_steps=-1, max_epochs=-1)

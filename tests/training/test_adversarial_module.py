@@ -36,7 +36,7 @@ from lightning_gans.training.memory_format import channels_last
 from lightning_gans.training.sampling import SAMPLE_CHUNK
 
 every_paper = pytest.mark.parametrize("name", PAPERS)
-FROM_NOISE = [name for name in PAPERS if not name.startswith(("melgan", "parallel_wavegan"))]
+FROM_NOISE = [name for name in PAPERS if not name.startswith(("melgan", "parallel_wavegan", "vocos"))]
 """The papers that sample; the others, vocoders, are given features."""
 
 
