@@ -12,6 +12,8 @@ Departures from both:
 
 - ``center`` makes the last hop too, from the tails of the frames before it: L frames make L hops.
 - G runs once a batch, not twice: nothing changes it between D's update and its own.
+- The loss's mels are those of the input, up to half the sample rate. The code has the 100 bands of the published model
+  there for inputs of other kinds too.
 - The rate of D does not fall while D waits for the end of ``pretrain_mel_steps``.
 """
 
@@ -165,8 +167,7 @@ class Vocos(Vocoder):
         num_layers: Blocks of G.
         padding: Where a frame lies in the sound, see ``InverseSTFT``; when not given, where the mel has it: ``center``
             for framing center, ``same`` for framing hop.
-        mel_weight: lambda_mel, of the distance of log-mels: 100 bands up to half the sample rate, as the code has them
-            for every input.
+        mel_weight: lambda_mel, of the distance of log-mels, which reach up to half the sample rate.
         stft_weight: Of the multi-resolution STFT loss (https://arxiv.org/abs/1910.11480), which neither paper nor code
             has; it helps where data are few.
         adversarial_weight: Of D's judgement in G's loss.
@@ -204,7 +205,7 @@ class Vocos(Vocoder):
         mel = config.hparams()  # a checkpoint names every field
         super().__init__(mel)
         self.save_hyperparameters()
-        self.loss_mel = MelConfig.of({"name": "vocos", "sample_rate": config.sample_rate})
+        self.loss_mel = MelConfig.of(mel | {"f_max": None})
         self.generator = Generator(
             config.n_mels, dim, intermediate_dim, num_layers, config.n_fft, config.hop_length, padding
         )
@@ -265,7 +266,7 @@ class Vocos(Vocoder):
         if trainer.max_steps == trainer.max_epochs == -1:
             raise InputError("the learning rate of Vocos falls until the training ends; give --trainer.max_steps")
         optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(network.parameters(), h.lr, (0.8, 0.9), weight_decay=0.01, fused=True)
+            torch.optim.AdamW(network.parameters(), h.lr, (0.8, 0.9), fused=True)
             for network in (self.generator, self.discriminator)
         ]
         return optimizers, [

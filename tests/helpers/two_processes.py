@@ -35,8 +35,8 @@ from lightning_gans.training.ddp import NAME, DDPInTurnsStrategy
 from lightning_gans.training.ema import AverageGenerator
 
 STEPS, JOINED_BATCH = 3, 8
-VOCODERS = [name for name in PAPERS if name.startswith(("melgan", "parallel_wavegan"))]
-WITHOUT_NOISE = [name for name in PAPERS if name.startswith("melgan")]
+VOCODERS = [name for name in PAPERS if name.startswith(("melgan", "parallel_wavegan", "vocos"))]
+WITHOUT_NOISE = [name for name in PAPERS if name.startswith(("melgan", "vocos"))]
 
 
 def half(*shape: int, device: torch.device | None = None) -> Tensor:
@@ -55,6 +55,7 @@ def no_chance(name: str) -> Iterator[None]:
         mock.patch("lightning_gans.models.gan.dropout", lambda x, p, training: x),
         mock.patch("lightning_gans.models.cgan.dropout", lambda x, p, training: x),
         mock.patch("torch.optim.Adam", plain if name in VOCODERS else torch.optim.Adam),
+        mock.patch("torch.optim.AdamW", plain),
         mock.patch("torch.rand", half),
         mock.patch("torch.randn_like", lambda x: x.roll(100, -1)),  # the noise of vocoders
         mock.patch("torch.randint", lambda low, *_, **__: torch.tensor(low)),  # phase shuffle

@@ -4,7 +4,7 @@ from unittest import mock
 
 import pytest
 import torch
-from helpers.tiny_mels import TinyMels, tiny_melgan, tiny_parallel_wavegan, tiny_stft_melgan
+from helpers.tiny_mels import TinyMels, tiny_melgan, tiny_parallel_wavegan, tiny_stft_melgan, tiny_vocos
 from helpers.tiny_runs import fit
 from torch import Tensor
 
@@ -15,6 +15,7 @@ from lightning_gans.models.parallel_wavegan import Generator
 PAPERS = {
     "melgan": tiny_melgan,
     "stft_melgan": tiny_stft_melgan,
+    "vocos": tiny_vocos,
     "parallel_wavegan": lambda: tiny_parallel_wavegan(discriminator_start=0),
 }
 
