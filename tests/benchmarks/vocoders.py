@@ -1,10 +1,11 @@
-"""Speed and memory of MelGAN and Parallel WaveGAN at full size, against plain layers and a plain loop: ``make bench``.
+"""Speed and memory of vocoders at full size, against plain layers and a plain loop: ``make bench``.
 
 ``vocoders.py MelGAN`` measures one paper. Training is as in https://github.com/kan-bayashi/ParallelWaveGAN: MelGAN on
 four crops of 8,192 samples, Parallel WaveGAN (D included) on one of 25,600. The plain loop is that code's: each
 network layer by layer, G once for its own update and once for D's, D not frozen while G learns. Training steps and
 syntheses of both are timed in turns, so that a busy machine slows both; each figure of memory comes from a process of
-its own. With one thread, seconds are CPU time, which other processes hardly touch, else wall time.
+its own. Of Vocos, whose plain layers are its authors', synthesis alone is measured. With one thread, seconds are CPU
+time, which other processes hardly touch, else wall time.
 """
 
 from __future__ import annotations
@@ -30,10 +31,11 @@ from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.losses.adversarial import hinge_d, least_squares_d, least_squares_g, wasserstein_g
 from lightning_gans.losses.features import feature_matching
-from lightning_gans.models import MelGAN, ParallelWaveGAN
+from lightning_gans.models import MelGAN, ParallelWaveGAN, Vocos
 from lightning_gans.training.vocoder import Vocoder
 
 PAPERS = {"MelGAN": (4, 8192), "ParallelWaveGAN": (1, 25600)}  # crops, samples of each
+SYNTHESIZE_ONLY = ("Vocos",)
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16"}
 SYNTHESES = {1: 200, 16: 50}  # examples, frames of each
 WARMUP, STEPS = 2, 4
@@ -42,6 +44,8 @@ clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 def build(paper: str) -> Vocoder:
     torch.manual_seed(0)
+    if paper == "Vocos":
+        return Vocos(period_width=0.01)
     module = MelGAN() if paper == "MelGAN" else ParallelWaveGAN("ljspeech", discriminator_start=0)
     module.mel_scale.fill_(2)  # measured, as it were
     return module
@@ -146,7 +150,7 @@ def training(paper: str, precision: str) -> list[tuple[float, float]]:
 def synthesis(paper: str, precision: str, examples: int, form: str = "both", times: int = 4) -> list[list[float]]:
     """Seconds of computing per second of audio: by ``vocode``, and by ``vocode`` with plain layers."""
     module = build(paper).eval()
-    mel = torch.randn(examples, 80, SYNTHESES[examples])
+    mel = torch.randn(examples, module.mel_config.n_mels, SYNTHESES[examples])
     audio = examples * SYNTHESES[examples] * module.mel_config.hop_length / module.sample_rate
     forms = {"ours": cpu.put_in_place, "plain": cpu.take_off}
     forms = [choose for name, choose in forms.items() if form in ("both", name)]
@@ -216,22 +220,30 @@ def against_plain(title: str, seconds: list[tuple[float, float]], figure: Callab
 
 
 def report(paper: str) -> None:
+    if paper in SYNTHESIZE_ONLY:
+        print(f"{paper:44s}{'ours':>10s}{'plain':>10s}")
+        report_synthesis(paper)
+        return
     crops, samples = PAPERS[paper]
     print(f"{f'{paper}, {crops} x {samples} samples':44s}{'ours':>10s}{'plain':>10s}")
     rates = {}
     for precision, name in PRECISIONS.items():
         rows = measure("training", paper, precision)
         rates[name] = against_plain(f"  training, {name}", rows, lambda s: crops * samples / s, "samples/s")
-    for precision, name in PRECISIONS.items():
-        for examples in SYNTHESES:
-            rows = measure("synthesis", paper, precision, examples)
-            against_plain(f"  real-time factor, {name}, batch {examples}", rows, lambda s: s, "s/s")
+    report_synthesis(paper)
     for what in ("training", "synthesis"):
         ours, plain = (measure("memory", paper, what, form) for form in ("ours", "plain"))
         print(f"{f'  peak memory of {what}, float32':44s}{ours:10.0f}{plain:10.0f} MB")
     rate = measure("loader", paper)
     times = rate / max(rates.values())
     print(f"{'  loader, one worker':44s}{rate:10.4g}{'':10s} samples/s   {times:.0f} times what training takes")
+
+
+def report_synthesis(paper: str) -> None:
+    for precision, name in PRECISIONS.items():
+        for examples in SYNTHESES:
+            rows = measure("synthesis", paper, precision, examples)
+            against_plain(f"  real-time factor, {name}, batch {examples}", rows, lambda s: s, "s/s")
 
 
 def main() -> None:
@@ -248,7 +260,7 @@ def main() -> None:
         return
     seconds = "CPU" if clock is time.process_time else "wall"
     print(f"{torch.get_num_threads()} threads, torch {torch.__version__}; {seconds} time, medians")
-    for paper in sys.argv[1:] or PAPERS:
+    for paper in sys.argv[1:] or (*PAPERS, *SYNTHESIZE_ONLY):
         report(paper)
 
 
