@@ -35,7 +35,7 @@ def log_mel(audio: Tensor, config: MelConfig) -> Tensor:
             f" {config.margin + 1}: leave the sound out, or put zeros behind it"
         )
     audio = _floats(audio)
-    padded = pad(audio.reshape(-1, audio.shape[-1]), (config.margin, config.margin), mode="reflect")
+    padded = pad(audio.reshape(-1, audio.shape[-1]), config.padding, mode="reflect")
     return _log_mel_of_frames(padded.view(*audio.shape[:-1], -1), config)
 
 
@@ -59,7 +59,7 @@ def log_mel_of_crop(audio: Tensor, config: MelConfig) -> Tensor:
             f"a crop of {length} samples and {config.margin} at either end is no whole number of frames of {hop};"
             f" take {max(hop, length // hop * hop)}"
         )
-    audio = _floats(audio)
+    audio = _floats(audio)[..., config.margin - config.padding[0] :]
     return _log_mel_of_frames(audio[..., :-hop] if config.framing == "center" else audio, config)
 
 

@@ -54,7 +54,8 @@ class MelConfig:
         norm: Of the bands, see there.
         framing: ``hop`` reflects (n_fft - hop_length) / 2 samples at both ends, so that T samples make T / hop_length
             frames, each around the middle of its hop; ``center`` reflects n_fft / 2 and makes one more, each around
-            the start of its hop.
+            the start of its hop. Where that half is no whole number, the start gets the smaller part, as in the code of
+            HiFi-GAN and BigVGAN, and the end the larger one, for the last frame, which that code leaves out.
         epsilon: Added to the power under the root.
 
     Raises:
@@ -101,11 +102,6 @@ class MelConfig:
                 " lower hop_length",
             ),
             (self.n_fft % 2, f"n_fft {self.n_fft} is odd; expected an even number, best a power of two"),
-            (
-                self.framing == "hop" and self.hop_length % 2,
-                f"hop_length {self.hop_length} is odd, and framing hop reflects (n_fft - hop_length) / 2 samples; take"
-                " an even hop_length, or framing center",
-            ),
             (
                 self.top > self.sample_rate / 2,
                 f"f_max {self.top:g} Hz is above half the sample_rate, {self.sample_rate / 2:g} Hz; lower it, or leave"
@@ -161,7 +157,13 @@ class MelConfig:
     @property
     def margin(self) -> int:
         """Samples beyond either end of a crop which its outer frames see."""
-        return (self.n_fft - self.hop_length) // 2 if self.framing == "hop" else self.n_fft // 2
+        return self.padding[1]
+
+    @property
+    def padding(self) -> tuple[int, int]:
+        """Samples that are reflected at the start and at the end of an utterance."""
+        both = self.n_fft - self.hop_length if self.framing == "hop" else self.n_fft
+        return both // 2, both - both // 2
 
     def frames(self, samples: int) -> int:
         """L, frames of an utterance of so many samples."""

@@ -73,7 +73,13 @@ def istft(spectrum: Tensor, n_fft: int, hop_length: int, length: int, normalized
 
 def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
     """Sum frames (B, N, L), each a hop behind the one before, to (B, (L - 1) * hop_length + N)."""
-    length = (frames.shape[-1] - 1) * hop_length + frames.shape[1]
+    batch, size, count = frames.shape
+    length = (count - 1) * hop_length + size
+    if size % hop_length == 0:  # hop by hop, which is faster
+        total = frames.new_zeros(batch, length // hop_length, hop_length)
+        for i, part in enumerate(frames.mT.split(hop_length, -1)):
+            total[:, i : i + count] += part
+        return total.flatten(1)
     return fold(frames, (1, length), (1, frames.shape[1]), stride=(1, hop_length))[:, 0, 0]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from torch import nn
 
 from lightning_gans import models
-from lightning_gans.cpu import bigvgan, discriminators, hifigan, melgan, parallel_wavegan
+from lightning_gans.cpu import bigvgan, discriminators, hifigan, melgan, parallel_wavegan, vocos
 from lightning_gans.networks import waveform_discriminators
 
 FORMS: dict[type[nn.Module], type[nn.Module]] = {
@@ -20,6 +20,7 @@ FORMS: dict[type[nn.Module], type[nn.Module]] = {
     models.hifigan.Generator: hifigan.Generator,
     models.melgan.Generator: melgan.Generator,
     models.parallel_wavegan.Generator: parallel_wavegan.Generator,
+    models.vocos.Generator: vocos.Generator,
 }
 """The table: class of the plain network to that of its faster form."""
 

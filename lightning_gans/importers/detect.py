@@ -20,6 +20,7 @@ from lightning_gans.importers import (
     melgan_seungwonpark,
     parallel_wavegan,
     torch_files,
+    vocos,
     wavegan,
 )
 from lightning_gans.importers.imported import Config, Importer, Opened
@@ -32,6 +33,7 @@ MODULES = (
     parallel_wavegan,
     bigvgan,
     hifigan,
+    vocos,
     wavegan,
 )
 IMPORTERS: dict[str, Importer] = {module.IMPORTER.name: module.IMPORTER for module in MODULES}

@@ -49,6 +49,14 @@ def hinge_d(real: Tensor, fake: Tensor) -> Tensor:
     return relu(1 - real).mean() + relu(1 + fake).mean()
 
 
+def hinge_g(fake: Tensor) -> Tensor:
+    """max(0, 1 - D(G(z))), which ends where D's hinge does (Zeghidour et al. 2021, SoundStream, eq. 3).
+
+    Most others take ``wasserstein_g`` with ``hinge_d``.
+    """
+    return relu(1 - fake).mean()
+
+
 def wasserstein_d(real: Tensor, fake: Tensor) -> Tensor:
     """D(G(z)) - D(x), the critic's loss (Arjovsky et al. 2017, algorithm 1)."""
     return fake.mean() - real.mean()

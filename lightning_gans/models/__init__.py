@@ -14,6 +14,7 @@ from lightning_gans.models.parallel_wavegan import ParallelWaveGAN
 from lightning_gans.models.r3gan import R3GAN
 from lightning_gans.models.specgan import SpecGAN
 from lightning_gans.models.stft_melgan import STFTMelGAN
+from lightning_gans.models.vocos import Vocos
 from lightning_gans.models.wavegan import WaveGAN
 from lightning_gans.models.wgan_gp import WGANGP
 
@@ -33,5 +34,6 @@ __all__ = [
     "ParallelWaveGAN",
     "STFTMelGAN",
     "SpecGAN",
+    "Vocos",
     "WaveGAN",
 ]

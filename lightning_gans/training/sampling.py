@@ -39,7 +39,7 @@ class Samples(SeesBatchesOnHost):
             seed: The same seed gives the same latents on every device; None for new ones at each call.
 
         Returns:
-            (num, C, H, W) images in [-1, 1], or (num, C, T) audio, on the module's device.
+            (num, C, H, W) images in [-1, 1], or (num, C, T) audio, float32 on the module's device.
 
         Raises:
             InputError: for a label out of range, or one given to a paper without labels.
@@ -56,13 +56,16 @@ class Samples(SeesBatchesOnHost):
 
     @torch.no_grad()
     def sample_from(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Generate from given latents (B, Z) and label rows (B, K), in evaluation mode and in chunks."""
+        """Generate from given latents (B, Z) and label rows (B, K), in evaluation mode and in chunks.
+
+        They are turned into the module's precision, and what comes out is float32 in any.
+        """
         was_training = self.training
         self.eval()
         try:
-            inputs = [z] if label is None else [z, label]
+            inputs = [part.to(self.dtype) for part in ([z] if label is None else [z, label])]
             chunks = zip(*(tensor.split(SAMPLE_CHUNK) for tensor in inputs), strict=True)
-            return torch.cat([self(*chunk) for chunk in chunks])
+            return torch.cat([self(*chunk) for chunk in chunks]).float()
         finally:
             self.train(was_training)
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NoReturn, cast, overload
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.statistics import training_statistics
 
 EVALUATION_SEED = 0
+Mel = Tensor | np.ndarray
 
 
 class Vocoder(AdversarialModule):
@@ -61,8 +62,8 @@ class Vocoder(AdversarialModule):
         return {"mel": options["mel"], "context": cls.context}
 
     def normalized(self, mel: Tensor) -> Tensor:
-        """Mels (B, M, L) of the convention with the mean and deviation of each band taken out."""
-        return (mel - self.mel_mean[:, None]) / self.mel_scale[:, None]
+        """Mels (B, M, L) of the convention, in the model's precision, without each band's mean and deviation."""
+        return (mel.to(self.mel_mean.dtype) - self.mel_mean[:, None]) / self.mel_scale[:, None]
 
     @property
     def is_measured(self) -> bool:
@@ -102,31 +103,42 @@ class Vocoder(AdversarialModule):
 
     # ---- synthesis
 
+    @overload
+    def vocode(self, mel: Mel, seed: int | None = None, chunk_frames: int | None = None) -> Tensor: ...
+
+    @overload
+    def vocode(self, mel: Sequence[Mel], seed: int | None = None, chunk_frames: int | None = None) -> list[Tensor]: ...
+
     @torch.no_grad()
-    def vocode(self, mel: Tensor | np.ndarray, seed: int | None = None, chunk_frames: int | None = None) -> Tensor:
+    def vocode(
+        self, mel: Mel | Sequence[Mel], seed: int | None = None, chunk_frames: int | None = None
+    ) -> Tensor | list[Tensor]:
         """Turn log-mel features into sound, with weight norm folded for the duration of the call.
 
         Args:
             mel: Features in the model's convention, not normalized: a tensor (B, M, L) or (M, L), or a numpy array
-                (L, M), as text-to-speech systems save them.
+                (L, M), as text-to-speech systems save them; or a list of these, of any lengths.
             seed: Of the noise, where the model takes any: the same seed gives the same sound on every device; None for
                 new noise at each call.
             chunk_frames: How many frames to work on at a time, which bounds the memory; the sound is the same to
                 rounding. All at once when not given.
 
         Returns:
-            (B, 1, T), T = L * hop_length, on the module's device and in its precision; B is 1 for a single mel.
+            (B, 1, T), T = L * hop_length, float32 on the module's device; B is 1 for a single mel. A list of what each
+            would give alone, for a list.
 
         Raises:
             InputError: for another number of bands, axes in another order, values that are not finite, too few frames.
         """
-        mel = self._checked(mel)
+        if isinstance(mel, list | tuple):
+            return [self.vocode(one, seed, chunk_frames) for one in mel]
+        mel = self._checked(cast(Mel, mel))
         frames, hop, margin = mel.shape[-1], self.mel_config.hop_length, self.receptive_frames
         step = frames if chunk_frames is None else chunk_frames
         if step < 1:
             raise InputError(f"chunk_frames is {chunk_frames}; expected at least 1")
         noise = self.noise(len(mel), frames * hop, seed)
-        mel = pad(mel.to(self.mel_mean.dtype), (self.context, self.context), mode="replicate")
+        mel = pad(mel, (self.context, self.context), mode="replicate")
         chunks = []
         with cached():
             for start in range(0, frames, step):
@@ -134,7 +146,7 @@ class Vocoder(AdversarialModule):
                 inputs = [mel[..., first : last + 2 * self.context]]
                 audio = self(*inputs, *([] if noise is None else [noise[..., first * hop : last * hop]]))
                 chunks.append(audio[..., (start - first) * hop :][..., : step * hop])
-        return torch.cat(chunks, -1)
+        return torch.cat(chunks, -1).float()
 
     def noise(self, num: int, samples: int, seed: int | None = None) -> Tensor | None:
         """(num, 1, samples) from N(0, 1), drawn on the CPU in float32 so that a seed means the same everywhere.
@@ -149,7 +161,7 @@ class Vocoder(AdversarialModule):
 
     def fresh_noise(self, mel: Tensor) -> Tensor:
         """Noise (B, 1, T) for mels (B, M, L + 2 * context), of the generator and the device that a run draws from."""
-        return torch.randn(len(mel), 1, self._samples(mel), device=mel.device)
+        return torch.randn(len(mel), 1, self._samples(mel), device=mel.device, dtype=self.mel_mean.dtype)
 
     def _samples(self, mel: Tensor) -> int:
         """T of the audio of mels with context."""
@@ -160,7 +172,7 @@ class Vocoder(AdversarialModule):
         noise = None if self.training else self.noise(1, self._samples(batch.mel), EVALUATION_SEED)
         return self(batch.mel) if noise is None else self(batch.mel, noise.expand(len(batch.mel), -1, -1))
 
-    def _checked(self, mel: Tensor | np.ndarray) -> Tensor:
+    def _checked(self, mel: Mel) -> Tensor:
         """What ``vocode`` takes, as (B, M, L) on the module's device."""
         bands, name = self.mel_config.n_mels, type(self).__name__
         is_array = isinstance(mel, np.ndarray)

@@ -23,6 +23,7 @@ from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 import lightning_gans
 from lightning_gans.errors import InputError
+from lightning_gans.networks.inverse_stft import InverseSTFT, RealInverseSTFT
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.compatibility import kind_of
 from lightning_gans.training.vocoder import Vocoder
@@ -128,7 +129,7 @@ def export_graph(model: AdversarialModule, file: str | Path) -> Graph:
 
 
 def _alone(model: AdversarialModule) -> AdversarialModule:
-    """A copy in evaluation mode on the CPU of what a model releases, with weight norm folded."""
+    """A copy in evaluation mode on the CPU of what a model releases, with weight norm folded and real numbers only."""
     networks = tuple(name for name, _ in model.named_children())
     state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
     # The command line adds entries of its own, all with an underscore in front.
@@ -143,6 +144,9 @@ def _alone(model: AdversarialModule) -> AdversarialModule:
             parametrized: Any = module.parametrizations
             for tensor in list(parametrized):
                 remove_parametrizations(module, tensor)
+        for key, child in module.named_children():
+            if isinstance(child, InverseSTFT):
+                setattr(module, key, RealInverseSTFT(child))
     return copy.eval().requires_grad_(False)
 
 

@@ -3,7 +3,8 @@
 ``vocoders.py MelGAN`` measures one paper. Training is as in https://github.com/kan-bayashi/ParallelWaveGAN: MelGAN on
 four crops of 8,192 samples, Parallel WaveGAN (D included) on one of 25,600. The plain loop is that code's: each
 network layer by layer, G once for its own update and once for D's, D not frozen while G learns. HiFi-GAN V1 learns
-from four crops of 8,192 samples too; its plain loop is its authors' order of work. Training steps and syntheses of both
+from four crops of 8,192 samples too; its plain loop is its authors' order of work. Of BigVGAN and Vocos, whose plain
+layers are their authors', synthesis alone is measured. Training steps and syntheses of both
 are timed in turns, so that a busy machine slows both; each figure of memory comes from a process of its own. With one
 thread, seconds are CPU time, which other processes hardly touch, else wall time.
 """
@@ -33,11 +34,11 @@ from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.losses.adversarial import hinge_d, least_squares_d, least_squares_g, wasserstein_g
 from lightning_gans.losses.features import feature_matching
-from lightning_gans.models import BigVGAN, HiFiGAN, MelGAN, ParallelWaveGAN
+from lightning_gans.models import BigVGAN, HiFiGAN, MelGAN, ParallelWaveGAN, Vocos
 from lightning_gans.training.vocoder import Vocoder
 
 PAPERS = {"MelGAN": (4, 8192), "ParallelWaveGAN": (1, 25600), "HiFiGAN": (4, 8192)}  # crops, samples of each
-ONLY_SYNTHESIS = ("BigVGAN",)
+ONLY_SYNTHESIS = ("BigVGAN", "Vocos")
 PRECISIONS = {"32-true": "float32", "bf16-mixed": "bfloat16"}
 SYNTHESES = {1: 200, 16: 50}  # examples, frames of each
 WARMUP, STEPS = 2, 4
@@ -46,6 +47,8 @@ clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 
 def build(paper: str) -> Vocoder:
     torch.manual_seed(0)
+    if paper == "Vocos":
+        return Vocos(period_width=0.01)
     builders = {"MelGAN": MelGAN, "HiFiGAN": HiFiGAN, "BigVGAN": BigVGAN}
     module = builders[paper]() if paper in builders else ParallelWaveGAN("ljspeech", discriminator_start=0)
     module.mel_scale.fill_(2)  # measured, as it were
@@ -249,8 +252,7 @@ def against_plain(title: str, seconds: list[tuple[float, float]], figure: Callab
 def report(paper: str) -> None:
     if paper in ONLY_SYNTHESIS:
         print(f"{paper:44s}{'ours':>10s}{'plain':>10s}")
-        rows = measure("synthesis", paper, "32-true", 1)
-        against_plain("  real-time factor, float32, batch 1", rows, lambda s: s, "s/s")
+        report_synthesis(paper)
         return
     crops, samples = PAPERS[paper]
     print(f"{f'{paper}, {crops} x {samples} samples':44s}{'ours':>10s}{'plain':>10s}")
@@ -258,16 +260,20 @@ def report(paper: str) -> None:
     for precision, name in PRECISIONS.items():
         rows = measure("training", paper, precision)
         rates[name] = against_plain(f"  training, {name}", rows, lambda s: crops * samples / s, "samples/s")
-    for precision, name in PRECISIONS.items():
-        for examples in SYNTHESES:
-            rows = measure("synthesis", paper, precision, examples)
-            against_plain(f"  real-time factor, {name}, batch {examples}", rows, lambda s: s, "s/s")
+    report_synthesis(paper)
     for what in ("training", "synthesis"):
         ours, plain = (measure("memory", paper, what, form) for form in ("ours", "plain"))
         print(f"{f'  peak memory of {what}, float32':44s}{ours:10.0f}{plain:10.0f} MB")
     rate = measure("loader", paper)
     times = rate / max(rates.values())
     print(f"{'  loader, one worker':44s}{rate:10.4g}{'':10s} samples/s   {times:.0f} times what training takes")
+
+
+def report_synthesis(paper: str) -> None:
+    for precision, name in PRECISIONS.items():
+        for examples in SYNTHESES:
+            rows = measure("synthesis", paper, precision, examples)
+            against_plain(f"  real-time factor, {name}, batch {examples}", rows, lambda s: s, "s/s")
 
 
 def main() -> None:

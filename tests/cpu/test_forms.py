@@ -13,7 +13,7 @@ from torch import nn
 
 from lightning_gans import cpu, zoo
 from lightning_gans.cpu import convolutions
-from lightning_gans.models import MelGAN, ParallelWaveGAN, bigvgan, melgan, parallel_wavegan
+from lightning_gans.models import MelGAN, ParallelWaveGAN, Vocos, bigvgan, melgan, parallel_wavegan, vocos
 from lightning_gans.networks.waveform_discriminators import (
     MultiScaleDiscriminator,
     SampleDiscriminator,
@@ -144,6 +144,52 @@ def test_generator_of_parallel_wavegan_in_float32():
         audio = generator(noise, mel)
     assert expected.std() > 0.1
     assert 0 < (audio - expected).abs().max() < 1e-5 * expected.abs().max()
+
+
+@pytest.mark.parametrize("frames", [1, 2, 9])
+def test_generator_of_vocos(frames):
+    network = vocos.Generator(5, 8, 12, 2, 64, 16, "same")
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.3)
+    same_network(network, torch.randn(3, 5, frames, dtype=torch.double))
+
+
+def test_generator_of_vocos_in_float32():
+    """Where no gradients are asked for, by weights that are laid out once: until they change, in whichever way."""
+    model, mel = Vocos(dim=64, intermediate_dim=192, num_layers=2, period_width=0.01), torch.randn(2, 100, 20)
+    plain, weight = copy.deepcopy(model), model.generator.backbone.convnext[0].pwconv1.weight
+    cpu.put_in_place(model)
+    assert hasattr(cpu.vocos.OPERATIONS, "_linear_pointwise")
+    product = mock.Mock(wraps=cpu.vocos.product)
+
+    def changed_in_inference_mode() -> None:
+        with torch.inference_mode():
+            weight.mul_(2)
+
+    def changed_by_an_optimizer() -> None:
+        model.generator(mel).square().sum().backward()
+        torch.optim.AdamW(model.generator.parameters(), 0.1, fused=True).step()
+
+    with mock.patch.object(cpu.vocos, "product", product):
+        for change in (
+            lambda: None,
+            lambda: None,
+            lambda: nn.init.normal_(weight),
+            lambda: weight.data.mul_(2),
+            lambda: setattr(weight, "data", weight.data / 2),
+            changed_in_inference_mode,
+            changed_by_an_optimizer,
+        ):
+            change()
+            plain.load_state_dict(model.state_dict())
+            for mode in (torch.no_grad, torch.inference_mode):
+                with mode():
+                    expected = plain.generator(mel)
+                    assert 0 < (model.generator(mel) - expected).abs().max() < 1e-5 * expected.abs().max()
+    assert product.call_count == 7 * 2 * 4
+    with torch.inference_mode():
+        model, expected = copy.deepcopy(model), model.generator(mel)
+        assert torch.equal(model.generator(mel), expected)
 
 
 def test_discriminator_of_melgan():

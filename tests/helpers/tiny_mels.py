@@ -18,6 +18,7 @@ from lightning_gans.models import (
     MultiScaleParallelWaveGAN,
     ParallelWaveGAN,
     STFTMelGAN,
+    Vocos,
 )
 from lightning_gans.networks.waveform_discriminators import ScaleDiscriminator
 from lightning_gans.training.vocoder import Vocoder
@@ -96,6 +97,17 @@ def tiny_parallel_wavegan(**options: Any) -> ParallelWaveGAN:
 def tiny_multi_scale(**options: Any) -> MultiScaleParallelWaveGAN:
     torch.manual_seed(0)
     return MultiScaleParallelWaveGAN(**_parallel | dict(kernel=3) | options)
+
+
+def tiny_vocos(**options: Any) -> Vocos:
+    """With larger weights than it begins with, from which a frame hardly sees its neighbors."""
+    torch.manual_seed(0)
+    small = dict(mel=MEL, dim=8, intermediate_dim=12, num_layers=2, period_width=1 / 32, band_width=2)
+    model = Vocos(**small | options)
+    for parameter in model.generator.parameters():
+        if parameter.dim() > 1:
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model
 
 
 def sounds(count: int, frames: int, hop: int = 16) -> torch.Tensor:

@@ -15,6 +15,7 @@ from helpers.tiny_mels import (
     tiny_multi_scale,
     tiny_parallel_wavegan,
     tiny_stft_melgan,
+    tiny_vocos,
 )
 from lightning import Callback, LightningDataModule, Trainer
 from lightning.pytorch.loggers.logger import Logger
@@ -71,9 +72,10 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "hifigan": tiny_hifigan,
     "bigvgan": tiny_bigvgan,
     "bigvgan_v2": lambda: tiny_bigvgan("v2_22khz_80band_256x"),
+    "vocos": tiny_vocos,
     "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
-WITHOUT_NOISE = [name for name in PAPERS if name.startswith(("melgan", "hifigan", "bigvgan"))]
+WITHOUT_NOISE = [name for name in PAPERS if name.startswith(("melgan", "hifigan", "bigvgan", "vocos"))]
 VOCODERS = [*WITHOUT_NOISE, *(name for name in PAPERS if name.startswith("parallel_wavegan"))]
 G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(
     ("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)

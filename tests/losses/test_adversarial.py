@@ -5,7 +5,7 @@ import torch
 
 from lightning_gans.errors import InputError
 from lightning_gans.losses import ADVERSARIAL_LOSSES, adversarial_loss
-from lightning_gans.losses.adversarial import relativistic_pairing_d, relativistic_pairing_g
+from lightning_gans.losses.adversarial import hinge_g, relativistic_pairing_d, relativistic_pairing_g
 
 REAL, FAKE = torch.tensor([2.0, -1.0]), torch.tensor([0.5, -0.5])
 
@@ -63,6 +63,12 @@ def test_large_logits_stay_finite(name):
     loss = adversarial_loss(name)
     huge = torch.tensor([1e4, -1e4])
     assert loss.discriminator(huge, -huge).isfinite() and loss.generator(huge).isfinite()
+
+
+def test_the_hinge_of_g():
+    """Vocos' hinge for G ends at 1: of 0.5 and -0.5, the mean of 0.5 and 1.5."""
+    assert hinge_g(torch.tensor([0.5, -0.5])).item() == 1.0
+    assert hinge_g(torch.tensor([0.5, 3.0])).item() == 0.25
 
 
 def test_hinge_is_flat_beyond_its_margin():

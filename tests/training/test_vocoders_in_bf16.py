@@ -4,7 +4,15 @@ from unittest import mock
 
 import pytest
 import torch
-from helpers.tiny_mels import TinyMels, tiny_bigvgan, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan, tiny_stft_melgan
+from helpers.tiny_mels import (
+    TinyMels,
+    tiny_bigvgan,
+    tiny_hifigan,
+    tiny_melgan,
+    tiny_parallel_wavegan,
+    tiny_stft_melgan,
+    tiny_vocos,
+)
 from helpers.tiny_runs import fit
 from torch import Tensor
 
@@ -18,6 +26,7 @@ PAPERS = {
     "hifigan": tiny_hifigan,
     "bigvgan": tiny_bigvgan,
     "bigvgan_v2": lambda: tiny_bigvgan("v2_22khz_80band_256x"),
+    "vocos": tiny_vocos,
     "parallel_wavegan": lambda: tiny_parallel_wavegan(discriminator_start=0),
 }
 

@@ -6,7 +6,15 @@ import onnxruntime
 import pytest
 import torch
 from helpers import tiny_zoo
-from helpers.tiny_mels import MEL, small_discriminators, tiny_bigvgan, tiny_hifigan, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_mels import (
+    MEL,
+    small_discriminators,
+    tiny_bigvgan,
+    tiny_hifigan,
+    tiny_melgan,
+    tiny_parallel_wavegan,
+    tiny_vocos,
+)
 
 import lightning_gans
 from lightning_gans import zoo
@@ -34,6 +42,9 @@ VOCODERS = {
     ),
     "parallel_wavegan": tiny_parallel_wavegan,
     "without_context": lambda: tiny_parallel_wavegan(aux_context=0, stacks=4, upsample_scales=(16,)),
+    "vocos_center": lambda: tiny_vocos(mel=MEL | dict(framing="center")),
+    "vocos_same": tiny_vocos,
+    "vocos_odd": lambda: tiny_vocos(mel=MEL | dict(hop_length=15)),
     "wide": lambda: tiny_parallel_wavegan(aux_context=1, kernel=5, stacks=1, upsample_scales=(2, 4, 2)),
 }
 pytestmark = pytest.mark.filterwarnings("ignore:The given buffer is not writable")  # of torch.export.load
@@ -87,7 +98,10 @@ def exported(tmp_path_factory):
 
 @pytest.mark.parametrize(
     "name, suffix",
-    [*((name, ".onnx") for name in VOCODERS), ("melgan", ".pt2"), ("bigvgan", ".pt2"), ("parallel_wavegan", ".pt2")],
+    [
+        *((name, ".onnx") for name in VOCODERS),
+        *((n, ".pt2") for n in ("melgan", "bigvgan", "parallel_wavegan", "vocos_same")),
+    ],
 )
 def test_a_graph_makes_what_vocode_makes_for_any_batch_and_frames(name, suffix, exported):
     model, file = vocoder(name), exported(name, suffix).file

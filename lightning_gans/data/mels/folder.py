@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from lightning_gans.data.batches import MelBatch, MelSource
 from lightning_gans.data.files import Stamps, files_below, first_names, walk
 from lightning_gans.data.mels.crops import MelCrops, MelExamples, Utterances, to_batch
 from lightning_gans.data.mels.files import Mels, read_mels
-from lightning_gans.data.splits import Patterns, only_split
+from lightning_gans.data.splits import Patterns, only_split, require_pattern
 from lightning_gans.errors import InputError
 
 LEAST_FRAMES = 16
@@ -64,6 +65,8 @@ class MelFolder(SplitDataModule):
             files, they are always left out.
         on_bad_file: What to do with files that cannot be used: ``error``, or ``skip`` with a note.
         crops_per_file: In each epoch.
+        repeat: How many times as many crops come from the training files that a regular expression finds by their
+            paths, such as ``{'^my_voice/': 4}`` beside a larger data set; the first that finds a file counts.
         batch_size: Training crops per step and process.
         num_workers: Loader processes; 0 is fastest, since decoding is done once.
 
@@ -101,6 +104,7 @@ class MelFolder(SplitDataModule):
         short: Literal["pad", "skip"] = "pad",
         on_bad_file: Literal["error", "skip"] = "error",
         crops_per_file: int = 1,
+        repeat: dict[str, int] | None = None,
         batch_size: int = 6,
         num_workers: int = 0,
     ) -> None:
@@ -130,6 +134,9 @@ class MelFolder(SplitDataModule):
                     f"{' and '.join(clash)} would change the sound and not its mel file; leave it out, or leave out"
                     " mel_suffix to make the mels from the sound"
                 )
+        for pattern, times in (repeat or {}).items():
+            require_pattern("repeat", pattern)
+            require_positive(**{f"repeat of {pattern!r}": times})
         self.patterns = Patterns(train_pattern, val_pattern, test_pattern, validation)
         self.save_hyperparameters(logger=False)
         self.folder, self.path, self.mel_suffix = folder, self.root / folder, mel_suffix
@@ -137,7 +144,7 @@ class MelFolder(SplitDataModule):
         self.peak = peak if normalize == "peak_file" else None
         self.gain = None if gain is None else (float(gain[0]), float(gain[1]))
         self.trim_silence, self.short, self.crops_per_file = trim_silence, short, crops_per_file
-        self.on_bad_file = on_bad_file
+        self.on_bad_file, self.repeat = on_bad_file, repeat or {}
 
     def prepare_data(self) -> None:
         """Fill the caches on one process, so that the others find them."""
@@ -190,15 +197,29 @@ class MelFolder(SplitDataModule):
                 continue
             if padded := int((frames[used] < crop_frames).sum()):
                 rank_zero_info(f"{sounds.root}: {padded} {split} file(s) are shorter than a crop; zeros follow them")
+            examples = sounds, np.repeat(used, self._times([sounds.names[row] for row in used])), *examples[2:]
             drawn: dict[str, Any] = dict(per_file=self.crops_per_file, gain=self.gain, seed=seed())
             splits[split] = MelCrops(*examples, crop_frames=crop_frames, **drawn)
-        listed = ", ".join(f"{len(p.rows)} {name} ({60 * sounds.hours(p.rows):.1f} min)" for name, p in splits.items())
+        files = {name: np.unique(part.rows) for name, part in splits.items()}
+        listed = ", ".join(f"{len(own)} {name} ({60 * sounds.hours(own):.1f} min)" for name, own in files.items())
         rank_zero_info(f"{sounds.root}: files at {self.sample_rate} Hz: {listed}")
         return splits
 
+    def _times(self, names: list[str]) -> list[int]:
+        """How many times each of the training files comes in an epoch.
+
+        Raises:
+            InputError: for a pattern that finds none.
+        """
+        for pattern in self.repeat:
+            if not any(re.search(pattern, name) for name in names):
+                such = f"{len(names)} training files, such as {names[0]}"
+                raise InputError(f"repeat {pattern!r} finds none of {such}; change the pattern")
+        return [next((n for pattern, n in self.repeat.items() if re.search(pattern, name)), 1) for name in names]
+
     def _for_evaluation(self, split: str, world_size: int) -> Utterances:
         part = self.splits[split]
-        return Utterances(part.sounds, part.rows, self.mel, self.context, part.mels, parts=world_size)
+        return Utterances(part.sounds, np.unique(part.rows), self.mel, self.context, part.mels, parts=world_size)
 
     def _sounds(self) -> tuple[Sounds, Mels | None]:
         """The files of the splits, decoded, with their mels where those come from files too.

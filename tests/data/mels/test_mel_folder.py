@@ -70,6 +70,20 @@ def test_batches(talk, said):
             torch.testing.assert_close(batch.mel[0, :, 1:-1], mel, atol=1e-5, rtol=0)
 
 
+def test_some_files_come_more_often(talk):
+    data = ready(talk, val_pattern="[01]", repeat={"[34]": 3, "talk": 2}, crops_per_file=2)
+    assert sorted(rows(data)["train"]) == [2, 2, 3, 3, 3, 4, 4, 4, 5, 5, 6, 6]
+    assert rows(data)["val"] == [0, 1]
+    assert len(data.splits["train"]) == 24
+    assert len(evaluated(data, "reference")) == 5  # each once
+    with pytest.raises(InputError, match="repeat '0' finds none of 5 training files, such as talk/2"):
+        ready(talk, val_pattern="[01]", repeat={"0": 2})
+    with pytest.raises(InputError, match="repeat of '3' is 0; expected at least 1"):
+        MelFolder(mel=MEL, crop=CROP, repeat={"3": 0})
+    with pytest.raises(InputError, match=r"repeat '\(' is not a regular expression"):
+        MelFolder(mel=MEL, crop=CROP, repeat={"(": 2})
+
+
 def test_held_out(talk):
     assert rows(ready(talk, val_pattern="talk/[45]"))["val"] == [4, 5]
     data = ready(talk, validation=0.3)
