@@ -21,11 +21,11 @@ from lightning_gans.metrics.pitch import F0RMSE, VUVF1
 from lightning_gans.metrics.sample_metric import SampleMetric
 from lightning_gans.metrics.sliced_wasserstein import SlicedWasserstein
 from lightning_gans.metrics.spectral import MelCepstralDistortion, MelL1, STFTDistance
-from lightning_gans.metrics.speech import ClassifierScore, Confident, LabelEntropy
+from lightning_gans.metrics.speech import ClassifierScore, Confident, DigitAsked, LabelEntropy
 
 MetricName = Literal[
     "fid_inception", "fid_lenet", "label_accuracy", "parzen_ll", "sliced_wasserstein",
-    "classifier_score_fsdd", "confident_fsdd", "label_entropy_fsdd", "nn_self", "nn_train",
+    "classifier_score_fsdd", "confident_fsdd", "label_accuracy_fsdd", "label_entropy_fsdd", "nn_self", "nn_train",
     "distillmos", "dnsmos", "f0_rmse", "mcd", "mel_l1", "pesq", "stft_distance", "stoi", "vuv_f1",
 ]  # fmt: skip
 
@@ -37,6 +37,7 @@ METRICS: dict[str, type[SampleMetric]] = {
     "sliced_wasserstein": SlicedWasserstein,
     "classifier_score_fsdd": ClassifierScore,
     "confident_fsdd": Confident,
+    "label_accuracy_fsdd": DigitAsked,
     "label_entropy_fsdd": LabelEntropy,
     "nn_self": NearestSelf,
     "nn_train": NearestTrain,

@@ -1,6 +1,6 @@
 """What an independent classifier makes of generated digits: are they clear, and are they all there?
 
-All three metrics look at ``SpeechClassifier``'s p(y|x), the probabilities of the ten digits.
+All metrics here look at ``SpeechClassifier``'s p(y|x), the probabilities of the ten digits.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.special import entr
 
+from lightning_gans.errors import InputError
 from lightning_gans.metrics.classifiers.speech_classifier import (
     SHA256,
     classifier_on,
@@ -94,3 +95,35 @@ class Confident(DigitPredictions):
     def compute(self) -> Tensor:
         """The share, float64."""
         return self.confident.double() / self.total
+
+
+class DigitAsked(DigitPredictions):
+    """Share of clips, in [0, 1], whose most probable digit is the one that they were made for.
+
+    Like ``label_accuracy`` it says nothing of variety, nor whether the digit is clear: see ``confident_fsdd``.
+    """
+
+    higher_is_better = True
+    asked: Tensor
+
+    def __init__(self, sample_rate: int, **kwargs: Any) -> None:
+        super().__init__(sample_rate, **kwargs)
+        self.add_state("asked", torch.tensor(0), dist_reduce_fx="sum")
+
+    def update(self, real: Tensor | None, fake: Tensor, label: Tensor | None = None) -> None:
+        """Add fakes (B, C, T) in [-1, 1] with their labels (B,) in 0 to 9; the real clips do not matter.
+
+        Raises:
+            InputError: without labels, or for one that is no digit.
+        """
+        if label is None or label.shape != fake.shape[:1] or not ((0 <= label) & (label <= 9)).all():
+            raise InputError(
+                "label_accuracy_fsdd takes one digit, 0 to 9, for each clip; leave it out for data without such labels"
+            )
+        super().update(real, fake, label)
+        p = digit_probabilities(speech_clips(fake, self.sample_rate))  # known from the line before
+        self.asked += (p.argmax(1) == label).sum()
+
+    def compute(self) -> Tensor:
+        """The share, float64."""
+        return self.asked.double() / self.total
