@@ -27,7 +27,7 @@ from typing import ClassVar, cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad, relu
-from torch.optim.lr_scheduler import LRScheduler, StepLR
+from torch.optim.lr_scheduler import LinearLR, LRScheduler, StepLR
 
 from lightning_gans.audio.stft import griffin_lim
 from lightning_gans.data.batches import AudioBatch
@@ -80,7 +80,7 @@ class Discriminator(Layers):
 class ControlledSpecGAN(AdversarialModule):
     """The GAN of spectrograms with labels and a classifier: 8192 samples of mono audio, 128 frames, 128 frequencies.
 
-    The first ``classifier_batches`` batches are updates of C. Each batch after them is one of D, then one of G.
+    The first batches are updates of C. Each one after them is one of D, then one of G.
 
     Args:
         num_classes: K.
@@ -89,13 +89,13 @@ class ControlledSpecGAN(AdversarialModule):
         latent_dim: Z, uniform on (-1, 1).
         floor: Added to magnitudes before the logarithm; a sine of full scale has a magnitude of 64.
         class_weight: gamma, of C's cross-entropy in G's loss.
-        classifier_batches: From which C learns, before G and D begin.
+        classifier_updates: Of C, before G and D begin; its rate falls to 0 over them.
         noise: Largest deviation of the noise that C's spectrograms get.
         max_shift: Frames by which spectrograms are delayed at most.
         penalty_weight: Of R1, which is half of its gamma.
         penalty_every: Batches of which one has R1.
         lr: Learning rate of G's and D's Adam.
-        lr_c: That of C's.
+        lr_c: That of C's, at first.
         lr_decay_steps: Generator updates after which G's and D's rates are halved, again and again.
         betas: Decays of the first and the second moment, for G and D.
 
@@ -117,7 +117,7 @@ class ControlledSpecGAN(AdversarialModule):
         latent_dim: int = 100,
         floor: float = 0.003,
         class_weight: float = 0.5,
-        classifier_batches: int = 1500,
+        classifier_updates: int = 1500,
         noise: float = 0.2,
         max_shift: int = 16,
         penalty_weight: float = 0.2,
@@ -167,7 +167,7 @@ class ControlledSpecGAN(AdversarialModule):
 
     def moved(self, x: Tensor) -> Tensor:
         """Spectrograms (B, 1, 128, 128), each delayed by its own number of frames; silence goes before."""
-        shift = torch.randint(self.hparams.max_shift + 1, (len(x), 1, 1, 1), device=x.device)
+        shift = torch.randint(0, self.hparams.max_shift + 1, (len(x), 1, 1, 1), device=x.device)
         frame = torch.arange(SIDE, device=x.device)[:, None] - shift
         silence = self.normalized(torch.full_like(self.mean, self.hparams.floor).log())
         return torch.where(frame < 0, silence.to(x), x.gather(2, frame.clamp(min=0).expand_as(x)))
@@ -196,36 +196,37 @@ class ControlledSpecGAN(AdversarialModule):
 
     def training_step(self, batch: AudioBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d, optimizer_c = self.optimizers()
+        scheduler_g, scheduler_d, scheduler_c = cast(list[LRScheduler], self.lr_schedulers())
         h, label, real = self.hparams, self.conditions(batch.label), self.moved(self.features(batch.audio))
 
-        if self.batches_seen < h.classifier_batches:
+        if scheduler_c.last_epoch < h.classifier_updates:
             with self.toggled_optimizer(optimizer_c):
                 loss_c = self.classification_loss(real, label)
-                self.update(optimizer_c, loss_c)
+                if self.update(optimizer_c, loss_c):
+                    scheduler_c.step()
             self.log("train/loss_c", loss_c, prog_bar=True)
             return
 
-        scheduler_g, scheduler_d, _ = cast(list[LRScheduler], self.lr_schedulers())
         self.classifier.eval()
+        losses: dict[str, Tensor] = {}
         fake = self.moved(self.generator(self.prior(len(real)), label))
 
         with self.toggled_optimizer(optimizer_d):
             loss_d = total = cross_entropy_d(self.discriminator(real, label), self.discriminator(fake.detach(), label))
             if self.batches_seen % h.penalty_every == 0:
-                penalty = r1_penalty(lambda x: self.discriminator(x, label), real)
-                total = loss_d + h.penalty_weight * penalty
-                self.log("train/penalty", penalty)
+                losses["train/penalty"] = r1_penalty(lambda x: self.discriminator(x, label), real)
+                total = loss_d + h.penalty_weight * losses["train/penalty"]
             if self.update(optimizer_d, total):
                 scheduler_d.step()
 
         with self.toggled_optimizer(optimizer_g):
-            loss_g_adversarial = non_saturating_g(self.discriminator(fake, label))
-            loss_g_classes = self.classification_loss(fake, label)
+            loss_g_adversarial = losses["train/loss_g_adversarial"] = non_saturating_g(self.discriminator(fake, label))
+            loss_g_classes = losses["train/loss_g_classes"] = self.classification_loss(fake, label)
             loss_g = loss_g_adversarial + h.class_weight * loss_g_classes
             if self.update(optimizer_g, loss_g):
                 scheduler_g.step()
         self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g}, prog_bar=True)
-        self.log_dict({"train/loss_g_adversarial": loss_g_adversarial, "train/loss_g_classes": loss_g_classes})
+        self.log_dict(losses)
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         h = self.hparams
@@ -237,4 +238,5 @@ class ControlledSpecGAN(AdversarialModule):
                 (self.classifier, h.lr_c, (0.9, 0.999)),
             )
         ]
-        return optimizers, [StepLR(optimizer, h.lr_decay_steps, gamma=0.5) for optimizer in optimizers]
+        schedulers: list[LRScheduler] = [StepLR(optimizer, h.lr_decay_steps, gamma=0.5) for optimizer in optimizers[:2]]
+        return optimizers, [*schedulers, LinearLR(optimizers[2], 1.0, 0.0, max(h.classifier_updates, 1))]

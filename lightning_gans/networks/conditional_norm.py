@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 
-class ConditionalBatchNorm2d(nn.BatchNorm2d):
+class ConditionalBatchNorm2d(nn.Module):
     """Batch norm with a scale and a shift of each class (Dumoulin et al. 2017, https://arxiv.org/abs/1610.07629).
 
     Args:
@@ -15,12 +15,12 @@ class ConditionalBatchNorm2d(nn.BatchNorm2d):
     """
 
     def __init__(self, channels: int, classes: int) -> None:
-        super().__init__(channels, affine=False)
+        super().__init__()
+        self.norm = nn.BatchNorm2d(channels, affine=False)
         self.scale = nn.Parameter(torch.ones(classes, channels))
         self.shift = nn.Parameter(torch.zeros(classes, channels))
 
-    # type: the label comes along
-    def forward(self, input: Tensor, label: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, x: Tensor, label: Tensor) -> Tensor:
         """Maps (B, C, H, W) and label rows (B, K) to maps of the same shape."""
         scale, shift = ((label @ rows)[:, :, None, None] for rows in (self.scale, self.shift))
-        return super().forward(input) * scale + shift
+        return self.norm(x) * scale + shift

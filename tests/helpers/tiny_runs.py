@@ -32,6 +32,7 @@ from lightning_gans.models import (
     WGANGP,
     ConditionalWaveGAN,
     ControlGAN,
+    ControlledSpecGAN,
     LogitControlGAN,
     SpecGAN,
     WaveGAN,
@@ -62,13 +63,16 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
         CLASSES, **_wavegan, n_critic=2, loss="lsgan", batch_norm=True, post_filter=True
     ),
     "specgan": lambda: SpecGAN(latent_dim=4, width=1, n_critic=2),
+    "specgan_controlled": lambda: ControlledSpecGAN(
+        CLASSES, sample_rate=16000, latent_dim=4, width=1, classifier_updates=1, penalty_every=2
+    ),
     "melgan": tiny_melgan,
     "melgan_stft": tiny_stft_melgan,
     "parallel_wavegan": lambda: tiny_parallel_wavegan(**_parallel),
     "parallel_wavegan_features": lambda: tiny_multi_scale(**_parallel, recompute_fake=False),
     "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
-G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(
+G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3), "specgan_controlled": (0, 1, 2, 3)} | dict.fromkeys(
     ("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
 )
 """Generator updates after each batch, until there are three; one per batch with the others."""

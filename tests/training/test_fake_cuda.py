@@ -17,7 +17,8 @@ from lightning_gans.models import DCGAN
 @pytest.mark.parametrize("name", models.__all__)
 def test_every_paper_with_its_defaults(name, precision):
     paper = getattr(models, name)
-    now = {"discriminator_start": 0} if "discriminator_start" in inspect.signature(paper).parameters else {}
+    options = inspect.signature(paper).parameters
+    now = {key: 0 for key in ("discriminator_start", "classifier_updates") if key in options}
     with fake_cuda():
         check(paper(**now), precision)
 
