@@ -38,7 +38,7 @@ class FirstUpdates(Callback):
 def first_updates(name, batches):
     """With all networks in each batch, from the first one on."""
     module, seen = build_without_chance(name), FirstUpdates()
-    module.hparams.update({key: 1 for key in ("n_critic",) if key in module.hparams})
+    module.hparams.update({key: 1 for key in ("n_critic", "penalty_every") if key in module.hparams})
     module.hparams.update({key: 0 for key in ("discriminator_start",) if key in module.hparams})
     if name == "dcgan_paper":
         module.preset = module.preset._replace(in_turns=False)
