@@ -4,6 +4,7 @@ from lightning_gans.models.cgan import CGAN
 from lightning_gans.models.conditional_wavegan import ConditionalWaveGAN
 from lightning_gans.models.controlgan import ControlGAN
 from lightning_gans.models.controlled_specgan import ControlledSpecGAN
+from lightning_gans.models.controlled_wavegan import ControlledWaveGAN
 from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
 from lightning_gans.models.logit_controlgan import LogitControlGAN
@@ -25,6 +26,7 @@ __all__ = [
     "ConditionalWaveGAN",
     "ControlGAN",
     "ControlledSpecGAN",
+    "ControlledWaveGAN",
     "LogitControlGAN",
     "MelGAN",
     "MultiScaleParallelWaveGAN",

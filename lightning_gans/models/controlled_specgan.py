@@ -37,7 +37,7 @@ from lightning_gans.losses.penalties import r1_penalty
 from lightning_gans.models.controlgan import Classifier
 from lightning_gans.models.specgan import BINS, CLIP, KERNEL, LAYERS, N_FFT, STRIDE, Layers, log_magnitude
 from lightning_gans.models.wavegan import START
-from lightning_gans.networks.conditional_norm import ConditionalBatchNorm2d
+from lightning_gans.networks.conditional_norm import ConditionalBatchNorm
 from lightning_gans.networks.tensorflow import SameConvTranspose2d, glorot
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.statistics import training_statistics
@@ -56,7 +56,7 @@ class Generator(nn.Module):
         self.up = nn.ModuleList(
             SameConvTranspose2d(c_in, c_out, KERNEL, STRIDE) for c_in, c_out in zip(c, [*c[1:], 1], strict=True)
         )
-        self.norm = nn.ModuleList(ConditionalBatchNorm2d(size, classes) for size in c)
+        self.norm = nn.ModuleList(ConditionalBatchNorm(size, classes, dims=2) for size in c)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         h = self.project(torch.cat([z, label], 1)).unflatten(1, (4, 4, -1)).permute(0, 3, 1, 2)

@@ -33,6 +33,7 @@ from lightning_gans.models import (
     ConditionalWaveGAN,
     ControlGAN,
     ControlledSpecGAN,
+    ControlledWaveGAN,
     LogitControlGAN,
     SpecGAN,
     WaveGAN,
@@ -66,15 +67,17 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "specgan_controlled": lambda: ControlledSpecGAN(
         CLASSES, sample_rate=16000, latent_dim=4, width=1, classifier_updates=1, penalty_every=2
     ),
+    "wavegan_controlled": lambda: ControlledWaveGAN(
+        CLASSES, sample_rate=16000, latent_dim=4, width=1, classifier_updates=1, penalty_every=2
+    ),
     "melgan": tiny_melgan,
     "melgan_stft": tiny_stft_melgan,
     "parallel_wavegan": lambda: tiny_parallel_wavegan(**_parallel),
     "parallel_wavegan_features": lambda: tiny_multi_scale(**_parallel, recompute_fake=False),
     "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
-G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3), "specgan_controlled": (0, 1, 2, 3)} | dict.fromkeys(
-    ("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
-)
+G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(("specgan_controlled", "wavegan_controlled"), (0, 1, 2, 3))
+G_UPDATES |= dict.fromkeys(("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3))
 """Generator updates after each batch, until there are three; one per batch with the others."""
 
 
