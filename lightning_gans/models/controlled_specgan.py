@@ -8,13 +8,14 @@ of recordings:
 - The classifier C of ControlGAN (Lee & Seok 2019, https://arxiv.org/abs/1708.00598), whose cross-entropy joins G's
   loss.
 - The non-saturating loss with R1 (Mescheder et al. 2018, https://arxiv.org/abs/1801.04406), which is taken every few
-  batches, as in StyleGAN2.
+  batches with as many times the weight, as in StyleGAN2 (Karras et al. 2020, https://arxiv.org/abs/1912.04958).
 - Whatever D and C see is moved in time, real or not (Zhao et al. 2020, https://arxiv.org/abs/2006.10738).
 
 Departures from these papers:
 
 - C learns first, alone, and from recordings only; it then stays as it is, and its weight is constant.
-- C sees spectrograms with noise of a strength drawn for each, which makes it look at what is heard.
+- C sees spectrograms at half their size and with noise of a strength drawn for each, so that G cannot please it with
+  textures that nobody hears.
 - Clips of 8192 samples with a hop of 64, for recordings at 8 kHz: the picture has as many frames and frequencies as the
   paper's, and none of it is empty.
 - 32 iterations of Griffin and Lim's method; frames overlap by three quarters, not by half.
@@ -26,7 +27,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad, relu
+from torch.nn.functional import avg_pool2d, cross_entropy, pad, relu
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, StepLR
 
 from lightning_gans.audio.stft import griffin_lim
@@ -117,8 +118,8 @@ class ControlledSpecGAN(AdversarialModule):
         latent_dim: int = 100,
         floor: float = 0.003,
         class_weight: float = 0.5,
-        classifier_updates: int = 1500,
-        noise: float = 0.2,
+        classifier_updates: int = 1000,
+        noise: float = 0.3,
         max_shift: int = 16,
         penalty_weight: float = 0.2,
         penalty_every: int = 4,
@@ -134,7 +135,7 @@ class ControlledSpecGAN(AdversarialModule):
         self.audio_shape, self.sample_rate, self.num_classes = (1, LENGTH), sample_rate, num_classes
         self.generator = Generator(width, latent_dim, num_classes)
         self.discriminator = Discriminator(width, num_classes)
-        self.classifier = Classifier(SIDE, 1, num_classes, width)
+        self.classifier = Classifier(SIDE // 2, 1, num_classes, width)
         # Per frequency, of the logarithm of the magnitudes in the training set; a deviation of 0 is not yet known.
         self.register_buffer("mean", torch.zeros(BINS))
         self.register_buffer("std", torch.zeros(BINS))
@@ -190,7 +191,8 @@ class ControlledSpecGAN(AdversarialModule):
         return ("discriminator",)
 
     def classification_loss(self, x: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy of the classifier, for spectrograms with noise."""
+        """Cross-entropy of the classifier, for spectrograms (B, 1, 128, 128)."""
+        x = avg_pool2d(x, 2)
         strength = self.hparams.noise * torch.rand(len(x), 1, 1, 1, device=x.device)
         return cross_entropy(self.classifier(x + strength * torch.randn_like(x)), label)
 
@@ -215,7 +217,7 @@ class ControlledSpecGAN(AdversarialModule):
             loss_d = total = cross_entropy_d(self.discriminator(real, label), self.discriminator(fake.detach(), label))
             if self.batches_seen % h.penalty_every == 0:
                 losses["train/penalty"] = r1_penalty(lambda x: self.discriminator(x, label), real)
-                total = loss_d + h.penalty_weight * losses["train/penalty"]
+                total = loss_d + h.penalty_every * h.penalty_weight * losses["train/penalty"]
             if self.update(optimizer_d, total):
                 scheduler_d.step()
 

@@ -17,7 +17,7 @@ from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, relu
+from torch.nn.functional import avg_pool2d, cross_entropy, relu
 from torch.optim.lr_scheduler import LinearLR, LRScheduler, StepLR
 
 from lightning_gans.data.batches import AudioBatch
@@ -95,7 +95,7 @@ class ControlledWaveGAN(AdversarialModule):
         latent_dim: int = 100,
         phase_shuffle: int = 2,
         class_weight: float = 0.5,
-        classifier_updates: int = 1500,
+        classifier_updates: int = 1000,
         noise: float = 0.3,
         max_shift: int = 1024,
         penalty_weight: float = 0.01,
@@ -112,7 +112,7 @@ class ControlledWaveGAN(AdversarialModule):
         self.generator = Generator(strides, width, latent_dim, num_classes)
         shuffle = PhaseShuffle(phase_shuffle, "batch")
         self.discriminator = Discriminator(strides, 1, width, False, shuffle, num_classes, projection=True)
-        self.classifier = Classifier(SIDE, 1, num_classes, width)
+        self.classifier = Classifier(SIDE // 2, 1, num_classes, width)
         glorot(self)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
@@ -137,8 +137,8 @@ class ControlledWaveGAN(AdversarialModule):
         return torch.where(sample < 0, 0, audio.gather(2, sample.clamp(min=0).expand_as(audio)))
 
     def classification_loss(self, audio: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy of the classifier, for spectrograms (B, 1, 128, 128) with noise, time before frequency."""
-        x = 0.3 * log_magnitude(audio, FLOOR, HOP_LENGTH)[..., :SIDE] + 1
+        """Cross-entropy of the classifier, for sounds (B, 1, T)."""
+        x = avg_pool2d(0.3 * log_magnitude(audio, FLOOR, HOP_LENGTH)[..., :SIDE] + 1, 2)
         strength = self.hparams.noise * torch.rand(len(x), 1, 1, 1, device=x.device)
         return cross_entropy(self.classifier(x + strength * torch.randn_like(x)), label)
 
@@ -163,7 +163,7 @@ class ControlledWaveGAN(AdversarialModule):
             loss_d = total = cross_entropy_d(self.discriminator(real, label), self.discriminator(fake.detach(), label))
             if self.batches_seen % h.penalty_every == 0:
                 losses["train/penalty"] = r1_penalty(lambda x: self.discriminator(x, label), real)
-                total = loss_d + h.penalty_weight * losses["train/penalty"]
+                total = loss_d + h.penalty_every * h.penalty_weight * losses["train/penalty"]
             if self.update(optimizer_d, total):
                 scheduler_d.step()
 

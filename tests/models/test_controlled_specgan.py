@@ -28,7 +28,7 @@ def test_the_papers_networks_and_what_labels_add():
 
 def test_labels_count_in_both_networks():
     torch.manual_seed(0)
-    model = tiny().eval()
+    model = tiny(width=4).eval()
     for norm in model.generator.norm:
         nn.init.normal_(norm.shift)
     z, label, other = model.prior(2), torch.eye(3)[[0, 2]], torch.eye(3)[[1, 2]]
