@@ -77,7 +77,9 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
     "controlgan_gp": lambda: LogitControlGAN(**_control, loss="wasserstein", penalty_weight=10.0),
 }
 G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(("specgan_controlled", "wavegan_controlled"), (0, 1, 2, 3))
-G_UPDATES |= dict.fromkeys(("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3))
+G_UPDATES |= dict.fromkeys(
+    ("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
+)
 """Generator updates after each batch, until there are three; one per batch with the others."""
 
 
