@@ -412,7 +412,7 @@ def test_metrics_of_a_test_alone():
 def test_what_does_not_judge_vocoders():
     module = tiny_melgan()
     data = Utterances(module)
-    with pytest.raises(InputError, match=r"has heard, and MelGAN makes sounds from mels; .* are f0_rmse, mcd, mel_l1,"):
+    with pytest.raises(InputError, match=r"has heard, and MelGAN makes sounds from mels; .* are .*mcd, mel_l1,"):
         trainer(Evaluate(["heard", "mcd"])).validate(module, data, verbose=False)
     with pytest.raises(InputError, match=r"metrics has heard, and MelGAN"):  # before it trains
         trainer(Evaluate(["mcd"], ["heard"])).validate(module, data, verbose=False)

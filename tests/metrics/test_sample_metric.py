@@ -8,7 +8,7 @@ from lightning_gans.metrics import METRICS, MetricName, of_kind
 
 OF_MANIFOLDS = {f"{what}_{of}" for what in ("precision", "recall", "density", "coverage") for of in ("lenet", "fsdd")}
 OF_DIGITS = ["classifier_score_fsdd", "confident_fsdd", "label_accuracy_fsdd", "label_entropy_fsdd"]
-HIGHER = {"label_accuracy", "parzen_ll", "pesq", "stoi", "vuv_f1", *OF_DIGITS, *OF_MANIFOLDS}
+HIGHER = {"label_accuracy", "parzen_ll", "distillmos", "dnsmos", "pesq", "stoi", "vuv_f1", *OF_DIGITS, *OF_MANIFOLDS}
 
 
 def test_names():
