@@ -13,7 +13,6 @@ from torch import Tensor
 from lightning_gans.audio import griffin_lim_of_mel
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import METRICS, MetricName, SampleMetric, of_kind
-from lightning_gans.metrics.paired import Paired
 from lightning_gans.training.compatibility import Kind, kind_of
 
 LOADERS = {"train": "reference_dataloader", "val": "val_dataloader"}
@@ -21,6 +20,7 @@ BASELINES = {
     "real": "test examples in place of samples",
     "real_train": "as many training examples in place of samples",
     "griffin_lim": "Griffin-Lim on the same mels",
+    "features": "test examples, through the model's features and back",
 }
 NOUNS: dict[Kind, str] = {"image": "images", "audio": "sounds", "mel": "sounds from mels"}
 
@@ -34,10 +34,12 @@ class Evaluate(Callback):
     - ``test/label_accuracy_real``: the test examples themselves in place of the samples;
     - ``test/fid_lenet_real_train``: as many training examples, for distances from the test examples, which the test
       examples themselves cannot stand in for;
-    - ``test/mel_l1_griffin_lim``: Griffin-Lim on the mels that the vocoder is given.
+    - ``test/mel_l1_griffin_lim``: Griffin-Lim on the mels that the vocoder is given;
+    - ``test/confident_fsdd_features``: the test examples, taken to the features that the model generates and back
+      (``features``, ``invert``), of a model that has such.
 
-    ``test/examples`` is how many test examples there were. ``test/mel_l1_se`` is the standard error over utterances,
-    of metrics that compare each with its recording.
+    ``test/examples`` is how many test examples there were, ``test/samples`` how many samples were made for them.
+    ``test/mel_l1_se`` is the standard error, of metrics that know theirs.
 
     Args:
         metrics: Names of the metrics, logged as ``val/NAME`` and ``test/NAME``.
@@ -61,7 +63,7 @@ class Evaluate(Callback):
             raise InputError(f"evaluation.repeats is {repeats}; expected at least 1")
         self.repeats = repeats
         self.metrics: dict[str, SampleMetric] = {}
-        self.baselines: dict[str, SampleMetric] = {}
+        self.baselines: dict[str, dict[str, SampleMetric]] = {}
         self.history: list[tuple[int, dict[str, float]]] = []
 
     def setup(self, trainer: Any, module: Any, stage: str) -> None:
@@ -118,25 +120,28 @@ class Evaluate(Callback):
     # ---- test
 
     def on_test_start(self, trainer: Any, module: Any) -> None:
-        self.metrics, self.baselines = ({name: new(name, module) for name in self.names} for _ in range(2))
+        self.metrics, self.baselines = {name: new(name, module) for name in self.names}, {}
+        for name, metric in self.metrics.items():
+            for baseline in baselines_of(metric, module):
+                self.baselines.setdefault(baseline, {})[name] = new(name, module)
         for split in LOADERS:
             self._calibrate(trainer, module, split)
         self.examples = 0
-        refer = any(metric.baseline == "real_train" for metric in self.baselines.values())
-        self.training_batches = batches(trainer, module, "train") if refer else iter(())
+        self.training_batches = batches(trainer, module, "train") if "real_train" in self.baselines else iter(())
 
     def on_test_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         self._judge(trainer, module, outputs, batch)
         self.examples += len(batch[0])
-        for baseline in BASELINES:
-            metrics = [metric for metric in self.baselines.values() if metric.baseline == baseline]
-            if metrics and (instead := self._instead(baseline, module, batch)) is not None:
-                update(metrics, batch, instead)
+        for baseline, metrics in self.baselines.items():
+            if (instead := self._instead(baseline, module, batch)) is not None:
+                update(metrics.values(), batch, instead)
 
     def _instead(self, baseline: str, module: Any, batch: Any) -> Tensor | None:
         """What a baseline has in place of the samples for a batch; None where the training set has ended."""
         if baseline == "real":
             return batch[0]
+        if baseline == "features":
+            return module.invert(module.features(batch[0]))
         if baseline == "griffin_lim":
             mel = batch.mel[..., module.context : batch.mel.shape[-1] - module.context]
             return griffin_lim_of_mel(mel, module.mel_config, batch.audio.shape[-1])[:, None]
@@ -144,21 +149,23 @@ class Evaluate(Callback):
         return None if train is None else train[0][: len(batch[0])]
 
     def on_test_epoch_end(self, trainer: Any, module: Any) -> None:
-        judged = self.metrics | {f"{name}_{metric.baseline}": metric for name, metric in self.baselines.items()}
+        judged = dict(self.metrics)
+        for baseline, metrics in self.baselines.items():
+            judged |= {f"{name}_{baseline}": metric for name, metric in metrics.items()}
         values = {f"test/{name}": metric.compute().float() for name, metric in judged.items()}
         for name, metric in judged.items():
-            if isinstance(metric, Paired):
-                values[f"test/{name}_se"] = metric.standard_error().float()
+            if (error := metric.standard_error()) is not None:
+                values[f"test/{name}_se"] = error.float()
         examples = trainer.strategy.reduce(torch.tensor(float(self.examples), device=module.device), reduce_op="sum")
-        module.log_dict(values | {"test/examples": examples}, sync_dist=True)
+        values |= {"test/examples": examples, "test/samples": self.repeats * examples}
+        module.log_dict(values, sync_dist=True)
         self._say(trainer, int(examples))
 
     def _say(self, trainer: Any, examples: int) -> None:
         """What the values of a test are of."""
         if getattr(trainer.datamodule, "test_is_validation", False):
             rank_zero_info("There is no test split: this is the validation set, on which a checkpoint may be chosen.")
-        used = {metric.baseline for metric in self.baselines.values()}
-        said = [f"_{baseline}: {text}" for baseline, text in BASELINES.items() if baseline in used]
+        said = [f"_{baseline}: {text}" for baseline, text in BASELINES.items() if baseline in self.baselines]
         rank_zero_info("; ".join([f"{examples} test examples, {self.repeats} sample(s) for each", *said]))
 
     # ---- both
@@ -174,7 +181,8 @@ class Evaluate(Callback):
 
     def _calibrate(self, trainer: Any, module: Any, split: str) -> None:
         """Show the metrics that ask for it all batches of another split, which is read once."""
-        metrics = [m for m in (*self.metrics.values(), *self.baselines.values()) if m.calibration == split]
+        judging = [self.metrics, *self.baselines.values()]
+        metrics = [m for some in judging for m in some.values() if m.calibration == split]
         for batch in batches(trainer, module, split) if metrics else ():
             for metric in metrics:
                 metric.calibrate(batch[0])
@@ -188,6 +196,12 @@ def new(name: str, module: Any) -> SampleMetric:
         "mel": lambda: {"mel": module.mel_config},
     }
     return METRICS[name](**options[METRICS[name].kind]()).to(module.device)
+
+
+def baselines_of(metric: SampleMetric, module: Any) -> list[str]:
+    """What a test shows a metric in place of the samples; what real data lose in features is the least to expect."""
+    through = ["features"] if metric.baseline == "real" and hasattr(module, "invert") else []
+    return [metric.baseline, *through]
 
 
 def update(metrics: Iterable[SampleMetric], batch: Any, fake: Tensor) -> None:

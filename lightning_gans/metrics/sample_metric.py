@@ -30,3 +30,7 @@ class SampleMetric(Metric):
     def calibrate(self, real: Tensor) -> None:
         """Add this process's share of the examples of the split ``calibration``, (B, ...) in [-1, 1]."""
         raise NotImplementedError
+
+    def standard_error(self) -> Tensor | None:
+        """How far ``compute`` varies with the choice of samples, float64; None where that is not known."""
+        return None

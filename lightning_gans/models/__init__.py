@@ -4,6 +4,8 @@ from lightning_gans.models.bigvgan import BigVGAN
 from lightning_gans.models.cgan import CGAN
 from lightning_gans.models.conditional_wavegan import ConditionalWaveGAN
 from lightning_gans.models.controlgan import ControlGAN
+from lightning_gans.models.controlled_specgan import ControlledSpecGAN
+from lightning_gans.models.controlled_wavegan import ControlledWaveGAN
 from lightning_gans.models.dcgan import DCGAN
 from lightning_gans.models.gan import GAN
 from lightning_gans.models.hifigan import HiFiGAN
@@ -27,6 +29,8 @@ __all__ = [
     "BigVGAN",
     "ConditionalWaveGAN",
     "ControlGAN",
+    "ControlledSpecGAN",
+    "ControlledWaveGAN",
     "HiFiGAN",
     "LogitControlGAN",
     "MelGAN",

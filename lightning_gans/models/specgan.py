@@ -63,8 +63,8 @@ class Generator(nn.Module):
         return h.tanh()
 
 
-class Discriminator(nn.Module):
-    """Spectrograms (B, 1, 128, 128) to logits (B, 1)."""
+class Layers(nn.Module):
+    """Those of D, up to the last feature map, and from there on."""
 
     def __init__(self, width: int, batch_norm: bool) -> None:
         super().__init__()
@@ -79,12 +79,24 @@ class Discriminator(nn.Module):
         )
         self.output = nn.Linear(START * c[-1], 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def features(self, x: Tensor) -> Tensor:
+        """Spectrograms (B, 1, 128, 128) to the last feature map (B, C, 4, 4)."""
         h = x
         for i, down in enumerate(self.down):
             h = down(h)
             h = leaky_relu(self.norm[str(i)](h) if str(i) in self.norm else h, 0.2)
+        return h
+
+    def logits(self, h: Tensor) -> Tensor:
+        """The last feature map (B, C, 4, 4) to logits (B, 1)."""
         return self.output(h.permute(0, 2, 3, 1).flatten(1))  # TensorFlow's order of the units
+
+
+class Discriminator(Layers):
+    """Spectrograms (B, 1, 128, 128) to logits (B, 1)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.logits(self.features(x))
 
 
 class SpecGAN(AdversarialModule):
@@ -211,6 +223,6 @@ class SpecGAN(AdversarialModule):
         return [self.recipe.optimizer(network.parameters(), lr=lr) for network in (self.generator, self.discriminator)]
 
 
-def log_magnitude(audio: Tensor, floor: float = 1e-6) -> Tensor:
+def log_magnitude(audio: Tensor, floor: float = 1e-6, hop_length: int = HOP_LENGTH) -> Tensor:
     """Audio (..., T) to the natural logarithm of its magnitudes (..., L, F), to which the floor is added."""
-    return (stft(audio, N_FFT, HOP_LENGTH).abs() + floor).log().transpose(-1, -2)
+    return (stft(audio, N_FFT, hop_length).abs() + floor).log().transpose(-1, -2)

@@ -206,21 +206,42 @@ def test_baselines_stand_beside_the_fakes(monkeypatch):
     run.test(wavegan(), data, verbose=False)
     assert set(run.callback_metrics) == {
         *("test/heard", "test/heard_real", "test/heard_once", "test/heard_once_real"),
-        *("test/heard_by_val", "test/heard_by_val_real_train", "test/examples"),
+        *("test/heard_by_val", "test/heard_by_val_real_train", "test/examples", "test/samples"),
     }
     train, test = data.audio("train"), data.audio("test")
     for name in ("heard", "heard_once"):
-        assert torch.equal(evaluate.baselines[name].seen(), test)
+        assert torch.equal(evaluate.baselines["real"][name].seen(), test)
         assert run.callback_metrics[f"test/{name}_real"] == pytest.approx(test.mean().item(), rel=1e-5)
-        assert torch.equal(torch.cat(evaluate.baselines[name].labels), data.splits["test"].label)
-    assert torch.equal(evaluate.baselines["heard_by_val"].seen(), train[: len(test)])
+        assert torch.equal(torch.cat(evaluate.baselines["real"][name].labels), data.splits["test"].label)
+    assert torch.equal(evaluate.baselines["real_train"]["heard_by_val"].seen(), train[: len(test)])
     assert len(evaluate.metrics["heard"].seen()) == 14 and len(evaluate.metrics["heard_once"].seen()) == 7
-    assert run.callback_metrics["test/examples"] == 7
+    assert (run.callback_metrics["test/examples"], run.callback_metrics["test/samples"]) == (7, 14)
     (line,) = said
     assert (
         line.startswith("7 test examples, 2 sample(s) for each; _real: test")
         and "_real_train: as many training" in line
     )
+
+
+def test_real_sounds_go_through_the_features_of_a_model_that_has_some():
+    class Halving(type(wavegan())):
+        """Its features are the samples, which come back softer."""
+
+        def features(self, audio):
+            return audio
+
+        def invert(self, x):
+            return x / 2
+
+    module = wavegan()
+    module.__class__ = Halving
+    evaluate, data = Evaluate(["heard", "heard_by_val"]), Noises()
+    run = trainer(evaluate)
+    run.test(module, data, verbose=False)
+    assert set(evaluate.baselines) == {"real", "features", "real_train"}
+    assert torch.equal(evaluate.baselines["features"]["heard"].seen(), data.audio("test") / 2)
+    assert set(evaluate.baselines["features"]) == {"heard"}  # no distance from themselves
+    assert run.callback_metrics["test/heard_features"] == pytest.approx(data.audio("test").mean().item() / 2, rel=1e-5)
 
 
 def test_a_test_on_the_validation_set_is_said(monkeypatch):
@@ -241,7 +262,7 @@ def test_a_metric_is_calibrated_on_the_split_that_it_names():
     assert evaluate.metrics["heard_by_val"].calibrated == []  # on validation clips there would be nothing to choose
     assert torch.equal(torch.cat(evaluate.metrics["heard_once"].calibrated), data.audio("train"))
     run.test(wavegan(), data, verbose=False)
-    for metrics in (evaluate.metrics, evaluate.baselines):
+    for metrics in (evaluate.metrics, {name: m for some in evaluate.baselines.values() for name, m in some.items()}):
         assert torch.equal(torch.cat(metrics["heard_by_val"].calibrated), data.audio("val"))
         assert torch.equal(torch.cat(metrics["heard_once"].calibrated), data.audio("train"))
         assert metrics["heard"].calibrated == []
@@ -262,8 +283,10 @@ def test_the_metrics_of_speech_run():
     run = trainer(Evaluate(of_kind("audio"), repeats=2))
     run.test(wavegan(), Noises(), verbose=False)
     values = run.callback_metrics
-    for name in ("classifier_score_fsdd", "confident_fsdd", "label_entropy_fsdd", "nn_self", "nn_train"):
-        assert {f"test/{name}", f"test/{name}_real"} <= set(values)
+    of_digits = {"classifier_score_fsdd", "confident_fsdd", "label_accuracy_fsdd", "label_entropy_fsdd"}
+    for name in of_kind("audio"):
+        assert {f"test/{name}", f"test/{name}_{METRICS[name].baseline}"} <= set(values)
+        assert (f"test/{name}_se" in values) == (f"test/{name}_real_se" in values) == (name in of_digits)
     assert values["test/nn_train_real"] > 0
     assert all(value.isfinite() for value in values.values())
 
@@ -339,7 +362,7 @@ def test_griffin_lim_stands_beside_a_vocoder():
     run = trainer(Evaluate(PAIRED))
     run.test(module, data, verbose=False)
     logged = run.callback_metrics
-    assert set(logged) == {*both(PAIRED), "test/examples"} and logged["test/examples"] == 3
+    assert set(logged) == {*both(PAIRED), "test/examples", "test/samples"} and logged["test/examples"] == 3
     metric = METRICS["mel_l1"](module.mel_config)
     for batch in data.batches:
         samples = batch.audio.shape[-1]
@@ -383,13 +406,13 @@ def test_metrics_of_a_test_alone():
     run.validate(module, data, verbose=False)
     assert set(run.callback_metrics) - {"generator_updates", "samples_seen"} == {"val/mel_l1"}
     run.test(module, data, verbose=False)
-    assert set(run.callback_metrics) == {*both(["mel_l1", "mcd"]), "test/examples"}
+    assert set(run.callback_metrics) == {*both(["mel_l1", "mcd"]), "test/examples", "test/samples"}
 
 
 def test_what_does_not_judge_vocoders():
     module = tiny_melgan()
     data = Utterances(module)
-    with pytest.raises(InputError, match=r"has heard, and MelGAN makes sounds from mels; .* are f0_rmse, mcd, mel_l1,"):
+    with pytest.raises(InputError, match=r"has heard, and MelGAN makes sounds from mels; .* are .*mcd, mel_l1,"):
         trainer(Evaluate(["heard", "mcd"])).validate(module, data, verbose=False)
     with pytest.raises(InputError, match=r"metrics has heard, and MelGAN"):  # before it trains
         trainer(Evaluate(["mcd"], ["heard"])).validate(module, data, verbose=False)

@@ -35,6 +35,8 @@ from lightning_gans.models import (
     WGANGP,
     ConditionalWaveGAN,
     ControlGAN,
+    ControlledSpecGAN,
+    ControlledWaveGAN,
     LogitControlGAN,
     SpecGAN,
     WaveGAN,
@@ -65,6 +67,12 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
         CLASSES, **_wavegan, n_critic=2, loss="lsgan", batch_norm=True, post_filter=True
     ),
     "specgan": lambda: SpecGAN(latent_dim=4, width=1, n_critic=2),
+    "specgan_controlled": lambda: ControlledSpecGAN(
+        CLASSES, sample_rate=16000, latent_dim=4, width=1, classifier_updates=1, penalty_every=2
+    ),
+    "wavegan_controlled": lambda: ControlledWaveGAN(
+        CLASSES, sample_rate=16000, latent_dim=4, width=1, classifier_updates=1, penalty_every=2
+    ),
     "melgan": tiny_melgan,
     "melgan_stft": tiny_stft_melgan,
     "parallel_wavegan": lambda: tiny_parallel_wavegan(**_parallel),
@@ -77,7 +85,8 @@ PAPERS: dict[str, Callable[[], AdversarialModule]] = {
 }
 WITHOUT_NOISE = [name for name in PAPERS if name.startswith(("melgan", "hifigan", "bigvgan", "vocos"))]
 VOCODERS = [*WITHOUT_NOISE, *(name for name in PAPERS if name.startswith("parallel_wavegan"))]
-G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(
+G_UPDATES = {"dcgan_paper": (1, 1, 2, 2, 3)} | dict.fromkeys(("specgan_controlled", "wavegan_controlled"), (0, 1, 2, 3))
+G_UPDATES |= dict.fromkeys(
     ("wgan_gp", "r3gan", "wavegan", "wavegan_wgan", "wavegan_labels", "specgan"), (0, 1, 1, 2, 2, 3)
 )
 """Generator updates after each batch, until there are three; one per batch with the others."""

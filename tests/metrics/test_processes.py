@@ -31,15 +31,17 @@ def of_images(real, fake, label, validation):
         return {name: metric.compute().item() for name, metric in metrics.items()}
 
 
-def of_audio(fake, training, limit=30):
+def of_audio(fake, real, limit=30):
     """After batches of 8, of fewer clips than are given where a metric has a limit."""
     with mock.patch.object(nearest, "MAX_CLIPS", limit):
         metrics = {name: METRICS[name](sample_rate=16_000) for name in AUDIO}
-        metrics["nn_train"].calibrate(training)
-        for part in fake.split(8):
+        metrics["nn_train"].calibrate(real)
+        for pair in zip(real.split(8), fake.split(8), strict=True):
             for metric in metrics.values():
-                metric.update(part, part)
-        return {name: metric.compute().item() for name, metric in metrics.items()}
+                metric.update(*pair, torch.full((len(pair[0]),), 3))
+        values = {name: metric.compute().item() for name, metric in metrics.items()}
+        errors = {name: metric.standard_error() for name, metric in metrics.items()}
+        return values | {f"{name}_se": error.item() for name, error in errors.items() if error is not None}
 
 
 def rough_pitch(audio, rate):
@@ -96,7 +98,7 @@ def test_two_processes_are_one(tmp_path, data):
     for found, alone, tolerance in zip(first, expected, (1e-4, 1e-4, 1e-6), strict=True):
         assert found == pytest.approx(alone, rel=tolerance)
     images, audio, vocoder = expected
-    assert (set(images), set(audio)) == (set(IMAGE), set(AUDIO))
+    assert (set(images), {name.removesuffix("_se") for name in audio}) == (set(IMAGE), set(AUDIO))
     assert 0 < images["label_accuracy"] < 1 and images["fid_lenet"] > 1
     assert audio["classifier_score_fsdd"] > 1.5 and 0 < audio["confident_fsdd"] < 1
     assert audio["nn_self"] != pytest.approx(of_audio(*data[1], limit=COUNT)["nn_self"], rel=1e-4)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lightning_gans.errors import InputError
-from lightning_gans.metrics import ClassifierScore, Confident, LabelEntropy, speech
+from lightning_gans.metrics import ClassifierScore, Confident, DigitAsked, LabelEntropy, speech
 
 SCORES = (ClassifierScore, LabelEntropy, Confident)
 
@@ -96,3 +96,38 @@ def test_names_its_weights():
 def test_images_are_refused():
     with pytest.raises(InputError, match=r"got audio \(2, 1, 8, 8\); it takes \(B, C, T\) samples"):
         Confident(sample_rate=16_000).update(None, torch.zeros(2, 1, 8, 8))
+
+
+def test_the_digit_asked_for(told):
+    metric = DigitAsked(sample_rate=16_000)
+    clips = torch.zeros(4, 1, 16_384)
+    clips[:, 0, :10] = torch.tensor([sure(3), sure(3), sure(4), [0.2, 0.3] + [0.5 / 8] * 8])
+    metric.update(None, clips[:3], torch.tensor([3, 5, 4]))
+    metric.update(None, clips[3:], torch.tensor([1]))
+    assert metric.compute().item() == 3 / 4
+    assert metric.standard_error().item() == pytest.approx((3 / 4 * 1 / 4 / 3) ** 0.5)
+    for label in (None, torch.tensor([10, 0, 0, 0]), torch.zeros(3), torch.eye(10)[:4]):
+        with pytest.raises(InputError, match="takes one digit, 0 to 9, for each clip"):
+            metric.update(None, clips, label)
+
+
+@pytest.mark.parametrize("metric", SCORES)
+def test_standard_errors_are_those_of_drawing_again(told, metric):
+    """The deviation of the value over samples of the same clips, drawn with replacement."""
+    torch.manual_seed(0)
+    clips = torch.zeros(200, 1, 16_384)
+    clips[:, 0, :10] = (4 * torch.randn(200, 10)).softmax(1)
+
+    def judged(rows):
+        judge = metric(sample_rate=16_000)
+        judge.update(None, clips[rows])
+        return judge
+
+    error = judged(slice(None)).standard_error().item()
+    again = torch.stack([judged(torch.randint(200, (200,))).compute() for _ in range(300)])
+    assert error == pytest.approx(again.std().item(), rel=0.25)
+
+
+def test_no_clips():
+    with pytest.raises(InputError, match="Confident got no clips"):
+        Confident(sample_rate=16_000).compute()

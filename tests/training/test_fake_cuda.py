@@ -17,7 +17,8 @@ from lightning_gans.models import DCGAN
 @pytest.mark.parametrize("name", models.__all__)
 def test_every_paper_with_its_defaults(name, precision):
     paper = getattr(models, name)
-    now = {"discriminator_start": 0} if "discriminator_start" in inspect.signature(paper).parameters else {}
+    early = {"discriminator_start": 0, "classifier_updates": 1}
+    now = {key: value for key, value in early.items() if key in inspect.signature(paper).parameters}
     with fake_cuda():
         check(paper(**now), precision)
 

@@ -22,7 +22,7 @@ from lightning_gans.__main__ import main
 from lightning_gans.audio import MelConfig
 from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
-from lightning_gans.models import DCGAN, ConditionalWaveGAN, SpecGAN
+from lightning_gans.models import DCGAN, ConditionalWaveGAN, ControlledSpecGAN, ControlledWaveGAN, SpecGAN
 from lightning_gans.zoo import graphs
 from lightning_gans.zoo.graphs import export_graph
 
@@ -177,13 +177,15 @@ def tiny(name):
         "ConditionalWaveGAN": lambda: ConditionalWaveGAN(
             4, **tiny_zoo.TINY["WaveGAN"], upsampling="nearest", post_filter=True
         ),
+        "ControlledSpecGAN": lambda: ControlledSpecGAN(4, width=2, latent_dim=3),
+        "ControlledWaveGAN": lambda: ControlledWaveGAN(4, width=2, latent_dim=3),
         "DCGAN": lambda: DCGAN(image_size=28, channels=1, width=4, latent_dim=3),
         "SpecGAN": lambda: SpecGAN(width=2, latent_dim=3),
     }
     model = builders[name]()
     for parameter in model.generator.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
-    if name == "SpecGAN":
+    if name.endswith("SpecGAN"):
         model.std.fill_(1)
     return model.eval()
 
@@ -198,7 +200,9 @@ def tiny(name):
         ("DCGAN", ".onnx", "latents (batch, 3) -> images (batch, 1, 28, 28)"),
         ("WaveGAN", ".onnx", "latents (batch, 3) -> audio (batch, 1, 256)"),
         ("ConditionalWaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 256)"),
+        ("ControlledWaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 8192)"),
         ("SpecGAN", ".pt2", "latents (batch, 3) -> audio (batch, 1, 16384)"),
+        ("ControlledSpecGAN", ".pt2", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 8192)"),
     ],
 )
 def test_a_graph_makes_what_sample_makes(name, suffix, told, tmp_path):

@@ -51,14 +51,19 @@ class SpeechClassifier(nn.Module):
         self.conv_norm = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[1:])
         self.output = nn.Linear(96 * (CLIP_LENGTH // HOP_LENGTH // 16) * (N_MELS // 16), 10)
 
-    def forward(self, clips: Tensor) -> Tensor:
-        """Logits (B, 10), float32, of ``speech_clips`` (B, 16384) in [-1, 1]."""
+    def features(self, clips: Tensor) -> Tensor:
+        """The maps that logits are made of, (B, 96, 4, 8), for ``speech_clips`` (B, 16384) in [-1, 1]."""
         with torch.autocast(clips.device.type, enabled=False):
             bands = stft(clips, N_FFT, HOP_LENGTH).abs().mT @ self.mel  # (B, L, M) = (B, 128, 64)
             x = self.norm((bands + FLOOR).log().mT)[:, None]  # (B, 1, M, L)
             for conv, norm in zip(self.conv, self.conv_norm, strict=True):
                 x = max_pool2d(norm(conv(x).relu()), 2)
-            return self.output(x.flatten(1))  # (B, 96, 4, 8)
+            return x
+
+    def forward(self, clips: Tensor) -> Tensor:
+        """Logits (B, 10), float32, of ``speech_clips`` (B, 16384) in [-1, 1]."""
+        with torch.autocast(clips.device.type, enabled=False):
+            return self.output(self.features(clips).flatten(1))
 
 
 def speech_clips(audio: Tensor, sample_rate: int) -> Tensor:
@@ -106,7 +111,15 @@ def classifier_on(device: torch.device) -> SpeechClassifier:
 
 @latest
 @torch.no_grad()
+def digit_features(clips: Tensor) -> Tensor:
+    """Maps (B, 96, 4, 8), frequency before time, of ``speech_clips`` (B, 16384)."""
+    network = classifier_on(clips.device)
+    return torch.cat([network.features(part) for part in clips.split(64)])
+
+
+@torch.no_grad()
 def digit_probabilities(clips: Tensor) -> Tensor:
     """Probabilities (B, 10) of ``speech_clips`` (B, 16384)."""
-    network = classifier_on(clips.device)
-    return torch.cat([network(part).softmax(1) for part in clips.split(64)])
+    features = digit_features(clips)
+    with torch.autocast(clips.device.type, enabled=False):
+        return classifier_on(clips.device).output(features.flatten(1)).softmax(1)
