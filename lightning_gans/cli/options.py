@@ -30,7 +30,6 @@ examples:
   lightning-gans fit --config dcgan_mnist --trainer.max_steps 10000
   lightning-gans fit --config dcgan_celeba -c ddp --trainer.devices 4
   lightning-gans test --config gan_mnist --init_from gan_mnist
-  lightning-gans predict --config dcgan_mnist --ckpt_path RUN.ckpt
 """
 
 
@@ -50,7 +49,7 @@ def options(
         accumulate: Batches of an update, for all networks or for each, {g: 2, d: 4}.
         clip_norm: Largest norm of gradients, for all networks or for each, {g: 10.0, d: 1.0}.
         compile: Train with torch.compile.
-        global_batch_size: Examples of an update on all processes, in place of data.batch_size.
+        global_batch_size: Examples of an update on all processes.
     """
 
 

@@ -224,8 +224,7 @@ def test_losses_by_hand():
 
 def test_order_of_a_step():
     """G once; D on both at once, then, updated, on what is real without and on the fake with gradients."""
-    forward = Generator.forward
-    with mock.patch.object(Generator, "forward", autospec=True, side_effect=forward) as generated:
+    with mock.patch.object(HiFiGAN, "forward", autospec=True, side_effect=HiFiGAN.forward) as generated:
         _, model = one_step()
     assert generated.call_count == 1
     after = pytest.approx(0.899, abs=1e-5)
