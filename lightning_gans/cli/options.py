@@ -46,8 +46,8 @@ def options(
     Args:
         init_from: Start from the weights of a zoo model, or of a checkpoint.
         ema: Evaluate and save an average of G's weights with this decay, such as 0.999.
-        accumulate: Batches of an update, for all networks or for each, {g: 2, d: 4}.
-        clip_norm: Largest norm of gradients, for all networks or for each, {g: 10.0, d: 1.0}.
+        accumulate: Batches of an update, for all or as {g: 2, d: 4}.
+        clip_norm: Largest norm of gradients, as {g: 10.0, d: 1.0}.
         compile: Train with torch.compile.
         global_batch_size: Examples of an update on all processes.
     """
