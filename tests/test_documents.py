@@ -267,7 +267,8 @@ def test_links_lead_somewhere(document):
         assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
-def test_the_picture_is_made_by_its_script_and_small(tmp_path, monkeypatch):
+def test_the_picture_is_made_by_its_script_and_small(tmp_path, monkeypatch, data_root):
+    monkeypatch.setenv("LIGHTNING_GANS_DATA", str(data_root))
     monkeypatch.setenv("MPLBACKEND", "agg")
     runpy.run_path(str(ROOT / "zoo/samples.py"))["main"](tmp_path / "samples.png")
     committed = ROOT / "zoo/samples.png"

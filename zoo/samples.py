@@ -11,9 +11,10 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from lightning_gans import zoo
+from lightning_gans.data.base import data_root
 
 FOLDER = Path(__file__).parent
-RECORDING = FOLDER.parent / "notebooks" / "LJ014-0285.flac"
+RECORDING = data_root(None) / "LJSpeech-1.1" / "wavs" / "LJ014-0285.wav"
 """A clip of LJ Speech (public domain) that no model was trained on."""
 SECONDS = 3
 
