@@ -1,7 +1,8 @@
-"""HiFi-GAN's generator, a little faster on CPUs.
+"""HiFi-GAN's generator, faster on CPUs where sounds are longer than the cache.
 
-1.1 times in synthesis and in training (V1, float32, one core with AVX-512). There is not more to gain in this way: nine
-tenths of the plain form's time are convolutions, which run at 100 GFLOP/s in either form, near the core's limit.
+In synthesis (V1, float32, one core with AVX-512) it takes the plain form's time for 200 frames, and the plain form 1.3
+times as long for 400 and 800, 1.8 times for 1,600; in training 1.06 times. There is not more to gain in this way: nine
+tenths of the time are convolutions, which run at 100 GFLOP/s, near the core's limit.
 """
 
 from __future__ import annotations
