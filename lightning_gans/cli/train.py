@@ -30,6 +30,7 @@ from lightning_gans.callbacks.preemption import StopOnSignal
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.callbacks.samples import LogSamples
 from lightning_gans.callbacks.throughput import Throughput
+from lightning_gans.callbacks.validate_at_end import ValidateAtEnd
 from lightning_gans.cli import checks, resume
 from lightning_gans.cli.arguments import resolve
 from lightning_gans.cli.messages import GroupHelp, OneLine, raised
@@ -55,6 +56,7 @@ BY_OPTION: dict[str, Callable[[Any], Callback]] = {
     "compile": lambda _: CompileNetworks(),
     "accumulate": AccumulateGradients,
     "clip_norm": ClipGradients,
+    "validate_at_end": lambda _: ValidateAtEnd(),
 }
 """Callbacks that are there where their option is given, in this order."""
 
@@ -122,7 +124,8 @@ class Command(LightningCLI):
     def _callbacks(self, config: dict[str, Any], own: list[Callback]) -> list[Callback]:
         """All but the user's: what every run has, those of the command line's classes, those of its options."""
         first: list[Callback] = [ReportRun(), WriteMetrics(), Throughput(), StopAtNonFiniteLoss()]
-        first += [SavePredictions(), LastCheckpoint()]
+        first.append(SavePredictions())
+        own = [*own, LastCheckpoint()]  # behind the one of the best, of which it says where it is
         given = [*(config["callbacks"] or []), *own]
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
             first.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
