@@ -27,8 +27,8 @@ def printing() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        failed = flush()
-        if failed is None or not isinstance(error, OSError):
+        failed = flush("\n" if isinstance(error, OSError) else "")  # was it that, or another file?
+        if failed is None or not (isinstance(error, OSError) or (isinstance(error, SystemExit) and not error.code)):
             raise
     else:
         failed = flush()
@@ -38,14 +38,19 @@ def printing() -> Iterator[None]:
         raise InputError(f"standard output cannot be written ({failed.strerror}); print to another place")
 
 
-def flush() -> OSError | None:
-    """Print what is left. What cannot be printed goes nowhere, or Python would say so at its end, and exit with 120."""
+def flush(more: str = "") -> OSError | None:
+    """Print what is left, and more; what cannot be printed goes nowhere, or Python would exit with 120.
+
+    Returns:
+        Why standard output has failed, if it has.
+    """
     failed = None
-    for stream in (sys.stdout, sys.stderr):
+    for stream in filter(None, (sys.stderr, sys.stdout)):
         try:
-            if stream is not None:
-                stream.flush()
+            failed = None
+            stream.write(more if stream is sys.stdout else "")
+            stream.flush()
         except OSError as error:
-            failed = failed or error
+            failed = error
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     return failed

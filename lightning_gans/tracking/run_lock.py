@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import time
+import warnings
 from pathlib import Path
 from typing import IO
 
-from lightning.pytorch.utilities import rank_zero_warn
-
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.tracking.metrics_file import WAY_OUT
 from lightning_gans.writing import Unwritable, fcntl
 
 NAME = ".lock"
@@ -31,7 +29,9 @@ def lock(folder: Path) -> IO[str]:
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()
     except OSError as error:
-        raise Unwritable(f"{folder} cannot be written to ({error.strerror}); {WAY_OUT}") from error
+        raise Unwritable(
+            f"{folder} cannot be written to ({error.strerror}); give another one with --run.folder"
+        ) from error
     return file
 
 
@@ -46,4 +46,6 @@ def _take(file: IO[str], folder: Path) -> None:
             f" another run with another --run.id (if that process is no more, remove {file.name})"
         ) from None
     except OSError as error:
-        rank_zero_warn(f"{folder} cannot be locked ({one_line(error)}); see that no other process has its --run.id")
+        warnings.warn(
+            f"{folder} cannot be locked ({one_line(error)}); see that no other process has its --run.id", stacklevel=3
+        )
