@@ -29,9 +29,8 @@ def lock(folder: Path) -> IO[str]:
         file.write(f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
         file.flush()
     except OSError as error:
-        raise Unwritable(
-            f"{folder} cannot be written to ({error.strerror}); give another one with --run.folder"
-        ) from error
+        way_out = "give another one with --run.folder"
+        raise Unwritable(f"{folder} cannot be written to ({error.strerror}); {way_out}") from error
     return file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, cast, overload
 
@@ -165,7 +166,7 @@ class Vocoder(AdversarialModule):
 
     def _chunk(self, frames: int) -> int:
         """Frames to work on at a time, where that was not said."""
-        on_cpu = -(-CPU_SECONDS * self.sample_rate // self.mel_config.hop_length)
+        on_cpu = math.ceil(CPU_SECONDS * self.sample_rate / self.mel_config.hop_length)
         return on_cpu if self.device.type == "cpu" else frames
 
     def noise(self, num: int, samples: int, seed: int | None = None) -> Tensor | None:
