@@ -4,6 +4,7 @@ import pytest
 import torch
 from helpers.small_run import fit, run_folder
 
+from lightning_gans.callbacks.preemption import StopOnSignal
 from lightning_gans.tracking.recorded import read_run
 
 OPTIONS = ["--run.mode=offline", "--trainer.limit_train_batches=4", "--trainer.max_epochs=-1"]
@@ -56,6 +57,29 @@ def test_a_longer_run_is_the_one_that_was_never_stopped(processes, options, here
     for name, steps in (("straight", [11]), ("parts", [6, 11])):
         for number in steps:
             fit(*options, f"--run.id={name}", "--ckpt_path=last", f"--trainer.max_steps={number}")
+    states = [
+        torch.load(f"runs/lightning_gans/{name}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
+        for name in ("straight", "parts")
+    ]
+    torch.testing.assert_close(states[0], states[1], rtol=0, atol=0)
+
+
+def test_a_run_that_is_stopped_at_an_epochs_end_and_again_in_the_next(here, monkeypatch):
+    """Lightning does not count the epoch as begun that a resumed run begins with."""
+    stops, end = {4, 5}, StopOnSignal.on_train_batch_end
+
+    def stop(self, trainer, module, *args):
+        self.received = 143 if trainer.global_step in stops else 0
+        stops.discard(trainer.global_step)
+        end(self, trainer, module, *args)
+
+    options = [*OPTIONS, "--ckpt_path=last", "--trainer.max_steps=10"]
+    fit(*options, "--run.id=straight", "--trainer.limit_val_batches=1")
+    monkeypatch.setattr(StopOnSignal, "on_train_batch_end", stop)
+    while stops:
+        with pytest.raises(SystemExit, match="143"):
+            fit(*options, "--run.id=parts", "--trainer.limit_val_batches=1")
+    fit(*options, "--run.id=parts", "--trainer.limit_val_batches=1")
     states = [
         torch.load(f"runs/lightning_gans/{name}/checkpoints/last.ckpt", weights_only=True)["state_dict"]
         for name in ("straight", "parts")
