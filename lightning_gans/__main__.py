@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 
 
 def main(args: list[str] | None = None) -> None:
     """Run a command; bad input ends with one line on standard error and exit code 2, a lost process with 1."""
     from lightning_gans.cli.main import main as run
+    from lightning_gans.cli.terminal import printing
     from lightning_gans.errors import InputError, LostProcess, one_line
+    from lightning_gans.signals import Ended
 
     try:
-        run(sys.argv[1:] if args is None else args)
+        with printing():
+            run(sys.argv[1:] if args is None else args)
     except LostProcess as error:  # said by each process that is left
         print(f"lightning-gans: error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
@@ -20,6 +24,10 @@ def main(args: list[str] | None = None) -> None:
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"lightning-gans: error: {one_line(error)}", file=sys.stderr)
         sys.exit(2)
+    except Ended as error:
+        with suppress(OSError):  # a lost terminal
+            print(f"lightning-gans: ended by {error.signal} while nothing was trained", file=sys.stderr)
+        raise
     except KeyboardInterrupt:  # outside of training, which leaves a checkpoint
         print("lightning-gans: interrupted", file=sys.stderr)
         sys.exit(130)

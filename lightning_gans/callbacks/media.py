@@ -111,10 +111,6 @@ def write_clips(
     Raises:
         InputError: where they cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"cannot make the folder {folder} ({error.strerror}); choose another one") from error
     digits = max(3, len(str(len(audio) - 1)))
     paths = [folder / f"{name}.wav" for name in names or [f"{i:0{digits}d}" for i in range(len(audio))]]
     for path, clip in zip(paths, audio, strict=True):

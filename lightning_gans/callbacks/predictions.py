@@ -10,6 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_gans.audio.files import write_wav
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import InputError
+from lightning_gans.writing import written
 
 
 class SavePredictions(Callback):
@@ -27,7 +28,6 @@ class SavePredictions(Callback):
 
     def on_predict_start(self, trainer: Any, module: Any) -> None:
         trainer.strategy.barrier()  # no rank writes before all have looked
-        self.folder.mkdir(parents=True, exist_ok=True)
         self.count = 0
 
     def on_predict_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
@@ -38,7 +38,8 @@ class SavePredictions(Callback):
             if self.sample_rate:
                 write_wav(path.with_suffix(".wav"), fake, self.sample_rate)
             else:
-                save_image(fake, path.with_suffix(".png"), normalize=True, value_range=(-1, 1))
+                with written(path.with_suffix(".png")) as file:
+                    save_image(fake, file, "png", normalize=True, value_range=(-1, 1))
             self.count += 1
 
     def on_predict_end(self, trainer: Any, module: Any) -> None:

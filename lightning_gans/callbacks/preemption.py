@@ -3,28 +3,25 @@
 from __future__ import annotations
 
 import signal
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from lightning import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
 from lightning_gans.callbacks.run_folder import run_folder
+from lightning_gans.signals import EXIT_CODES, caught
 
 
 class StopOnSignal(Callback):
-    """Ctrl-C, SIGTERM and SIGUSR1 end the run after the current batch, on all ranks, with a checkpoint to resume from.
+    """Ctrl-C, SIGTERM, SIGUSR1 and the loss of the terminal end the run with a checkpoint to resume from.
 
-    The process exits with 130, or with 143, so that a scheduler knows that there is more to do. A second Ctrl-C stops
-    at once.
+    That is after the current batch, on all ranks. The process exits with 130 after Ctrl-C, else with 143, so that a
+    scheduler knows that there is more to do. A second Ctrl-C stops at once.
 
     Args:
         every: Batches between two looks at the other ranks.
     """
-
-    exit_codes: ClassVar[dict[int, int]] = {signal.SIGINT: 130, signal.SIGTERM: 143}
-    if hasattr(signal, "SIGUSR1"):  # not on Windows
-        exit_codes[signal.SIGUSR1] = 143
 
     def __init__(self, every: int = 16) -> None:
         self.every = every
@@ -32,13 +29,13 @@ class StopOnSignal(Callback):
         self.previous: dict[int, Any] = {}
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
-        for number in self.exit_codes:  # later than Lightning's own, which would save in the middle of a step
+        for number in caught():  # later than Lightning's own, which would save in the middle of a step
             self.previous[number] = signal.signal(number, self._receive)
         if trainer.received_sigterm:  # while everything was set up
-            self.received = self.exit_codes[signal.SIGTERM]
+            self.received = EXIT_CODES[signal.SIGTERM]
 
     def _receive(self, number: int, frame: Any) -> None:
-        self.received = self.exit_codes[number]
+        self.received = EXIT_CODES[number]
         signal.signal(signal.SIGINT, signal.default_int_handler)
         rank_zero_info("\nStopping after this batch, with a checkpoint; Ctrl-C again stops at once, without one.")
 

@@ -8,14 +8,16 @@ from typing import Any
 
 import torch
 from lightning import Callback
+from lightning.pytorch.utilities import rank_zero_warn
 from PIL.Image import Image
 from torch import Tensor
 from torch.nn.functional import pad
 
 from lightning_gans.callbacks.media import SHOWN, clips_picture, write_clips
 from lightning_gans.callbacks.run_folder import run_folder
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
 from lightning_gans.training.compatibility import kind_of
+from lightning_gans.writing import Unwritable, written
 
 IMAGES, CLIPS, UTTERANCES = 64, 8, 4
 """How many ``val/samples`` shows."""
@@ -61,12 +63,16 @@ class LogSamples(Callback):
     def on_validation_end(self, trainer: Any, module: Any) -> None:
         if not trainer.is_global_zero or trainer.state.fn != "fit" or trainer.fast_dev_run:
             return
-        path = self.latest = run_folder(trainer) / "samples" / f"{trainer.global_step:08d}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
         logger = None if trainer.sanity_checking or not hasattr(trainer.logger, "log_image") else trainer.logger
         if logger:
             axes = {"generator_updates": float(trainer.global_step), "samples_seen": float(module.samples_seen)}
             logger.log_metrics(axes)
+        try:
+            self._show(run_folder(trainer) / "samples" / f"{trainer.global_step:08d}.png", trainer, module, logger)
+        except (Unwritable, OSError) as error:  # OSError: of W&B, which has copies
+            rank_zero_warn(f"training goes on without its samples of now: {one_line(error)}")
+
+    def _show(self, path: Path, trainer: Any, module: Any, logger: Any) -> None:
         kind = kind_of(module)
         if kind == "image":
             self._images(path, module, logger)
@@ -84,7 +90,7 @@ class LogSamples(Callback):
         images = module.sample(num, self.label, seed=self.seed)
         grid = make_grid(images.float().cpu(), by_class or 8, normalize=True, value_range=(-1, 1))
         grid = to_pil_image((grid * 255).round().byte())
-        grid.save(path)
+        self._write(path, grid)
         if logger:
             logger.log_image("val/samples", [grid])  # a tensor would be stretched to the full range
 
@@ -112,12 +118,17 @@ class LogSamples(Callback):
         self, path: Path, audio: Any, picture: Image, rate: int, logger: Any, names: list[str], captions: list[str]
     ) -> None:
         """Write clips into the folder beside the picture, and both to W&B."""
+        files = [str(file) for file in write_clips(path.with_suffix(""), audio, rate, names)]
         self.clips = path.with_suffix("")
-        files = [str(file) for file in write_clips(self.clips, audio, rate, names)]
-        picture.save(path)
+        self._write(path, picture)
         if logger:
             logger.log_audio("val/samples", files, caption=captions)
             logger.log_image("val/spectrograms", [picture])
+
+    def _write(self, path: Path, picture: Image) -> None:
+        with written(path) as file:
+            picture.save(file, "PNG")
+        self.latest = path
 
 
 def in_columns(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:

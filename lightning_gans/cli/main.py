@@ -6,6 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any, get_type_hints
 
 from lightning_gans import __version__, zoo
@@ -13,6 +14,7 @@ from lightning_gans.cli.sample import sample
 from lightning_gans.cli.vocode import vocode
 from lightning_gans.cli.zoo import export, show, verify
 from lightning_gans.errors import InputError, closest
+from lightning_gans.signals import ending
 from lightning_gans.tracking.compare import compare
 from lightning_gans.tracking.dashboard import dashboard
 from lightning_gans.zoo import assets
@@ -66,9 +68,10 @@ def main(args: Sequence[str]) -> None:
 
             print_help(words[0], TRAINING[words[0]])
             return
-        from lightning_gans.cli.train import run
+        with ending() if words[0] == "fit" else nullcontext():
+            from lightning_gans.cli.train import run
 
-        run(words)
+            run(words)
         return
     if words[:2] == ["zoo", "import"]:  # its checkpoint was an option in 0.1
         words = [word for each in words if (word := re.sub("^--checkpoint(=|$)", "", each))]

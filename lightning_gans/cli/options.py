@@ -39,6 +39,7 @@ def options(
     accumulate: int | dict[str, int] | None = None,
     clip_norm: float | dict[str, float] | None = None,
     compile: bool = False,
+    validate_at_end: bool = True,
     global_batch_size: int | None = None,
 ) -> None:
     """Options of the commands that LightningCLI runs; see ``cli.train`` for what is made of them.
@@ -49,6 +50,7 @@ def options(
         accumulate: Batches of an update, for all or as {g: 2, d: 4}.
         clip_norm: Largest norm of gradients, as {g: 10.0, d: 1.0}.
         compile: Train with torch.compile.
+        validate_at_end: Validate at the end of a fit, if it has trained since the last time.
         global_batch_size: Examples of an update on all processes.
     """
 

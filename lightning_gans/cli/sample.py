@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
+from lightning_gans.writing import write_whole, written
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -98,7 +99,6 @@ def sample(
         plan = plans.drawn(module, num or (IMAGES if rate is None else CLIPS), seed, labels)
     made = module.sample_from(plan.z, plan.rows)
     if rate is None:
-        output.parent.mkdir(parents=True, exist_ok=True)
         _write_images(made, output, columns or plan.columns)
         print(f"{len(made)} images of {name} are in {output}")
     else:
@@ -136,18 +136,19 @@ def _write_images(images: Tensor, output: Path, columns: int) -> None:
     from torchvision.transforms.functional import to_pil_image
     from torchvision.utils import save_image
 
-    if output.suffix == ".gif":
-        frames = [to_pil_image(image) for image in ((images.cpu() + 1) / 2).clamp(0, 1)]
-        frames[0].save(output, save_all=True, append_images=frames[1:], duration=100, loop=0)
-    else:
-        save_image(images, output, nrow=columns, normalize=True, value_range=(-1, 1))
+    with written(output) as file:
+        if output.suffix == ".gif":
+            frames = [to_pil_image(image) for image in ((images.cpu() + 1) / 2).clamp(0, 1)]
+            frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
+        else:
+            save_image(images, file, "png", nrow=columns, normalize=True, value_range=(-1, 1))
 
 
 def _write_sounds(
     audio: Tensor, rate: int, output: Path, plan: Plan, model: str, walk: bool, names: list[str] | None
 ) -> str:
     """A folder of clips, or a walk in one file; latents and picture beside them, of which it says what is missing."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     from lightning_gans.callbacks.media import SHOWN, clips_picture, in_sequence, write_clips
 
@@ -159,6 +160,7 @@ def _write_sounds(
         write_clips(output, audio, rate, names)
         latents, picture = output / LATENTS, output / PICTURE
     tensors = {"z": plan.z} | ({} if plan.rows is None else {"label": plan.rows})
-    save_file({key: value.contiguous().cpu() for key, value in tensors.items()}, latents, {"model": model})
-    clips_picture(audio, rate).save(picture)
+    write_whole(latents, save({key: value.contiguous().cpu() for key, value in tensors.items()}, {"model": model}))
+    with written(picture) as file:
+        clips_picture(audio, rate).save(file, "PNG")
     return f"; {picture} shows the first {SHOWN}" if len(audio) > SHOWN else ""

@@ -6,6 +6,7 @@ import logging
 import pkgutil
 import warnings
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from typing import Any, ClassVar
 
@@ -29,6 +30,7 @@ from lightning_gans.callbacks.preemption import StopOnSignal
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.callbacks.samples import LogSamples
 from lightning_gans.callbacks.throughput import Throughput
+from lightning_gans.callbacks.validate_at_end import ValidateAtEnd
 from lightning_gans.cli import checks, resume
 from lightning_gans.cli.arguments import resolve
 from lightning_gans.cli.messages import GroupHelp, OneLine, raised
@@ -38,6 +40,7 @@ from lightning_gans.tracking.config import SaveConfigToRun
 from lightning_gans.tracking.metrics_file import WriteMetrics
 from lightning_gans.tracking.report import ReportRun
 from lightning_gans.tracking.run_ids import require_no_run
+from lightning_gans.tracking.run_lock import lock
 from lightning_gans.tracking.wandb import RunLogger
 from lightning_gans.training.accumulation import AccumulateGradients, ClipGradients
 from lightning_gans.training.adversarial_module import AdversarialModule
@@ -53,6 +56,7 @@ BY_OPTION: dict[str, Callable[[Any], Callback]] = {
     "compile": lambda _: CompileNetworks(),
     "accumulate": AccumulateGradients,
     "clip_norm": ClipGradients,
+    "validate_at_end": lambda _: ValidateAtEnd(),
 }
 """Callbacks that are there where their option is given, in this order."""
 
@@ -76,6 +80,8 @@ class Parser(OneLine, LightningArgumentParser):
 class Command(LightningCLI):
     """The command line of all papers."""
 
+    held: ClassVar[ExitStack]
+    """What is let go of at the end."""
     found: Weights | None = None
     """What ``--ckpt_path`` holds."""
 
@@ -118,7 +124,8 @@ class Command(LightningCLI):
     def _callbacks(self, config: dict[str, Any], own: list[Callback]) -> list[Callback]:
         """All but the user's: what every run has, those of the command line's classes, those of its options."""
         first: list[Callback] = [ReportRun(), WriteMetrics(), Throughput(), StopAtNonFiniteLoss()]
-        first += [SavePredictions(), LastCheckpoint()]
+        first.append(SavePredictions())
+        own = [*own, LastCheckpoint()]  # behind the one of the best, of which it says where it is
         given = [*(config["callbacks"] or []), *own]
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
             first.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
@@ -163,8 +170,10 @@ class Command(LightningCLI):
             self.datamodule.batch_size = checks.batch_size(size, self.option("accumulate"), processes)
         checks.require_monitored(self.option("checkpoint.monitor"), self.option("evaluation.metrics"))
         checks.require_folders(self.trainer)
-        if isinstance(self.trainer.logger, RunLogger) and not self.option("ckpt_path") and self.trainer.is_global_zero:
-            require_no_run(run_folder(self.trainer))
+        if isinstance(self.trainer.logger, RunLogger) and self.trainer.is_global_zero:
+            if not self.option("ckpt_path"):
+                require_no_run(run_folder(self.trainer))
+            self.held.enter_context(lock(run_folder(self.trainer)))
         self._start_from_weights()
 
     def before_test(self) -> None:
@@ -235,18 +244,19 @@ def command(args: list[str]) -> Command:
         def subcommands() -> dict[str, set[str]]:
             return {args[0]: Command.subcommands()[args[0]]}
 
-    return ThisCommand(
-        AdversarialModule,
-        LightningDataModule,
-        subclass_mode_model=True,
-        subclass_mode_data=True,
-        auto_configure_optimizers=False,
-        load_from_checkpoint_support=False,
-        save_config_callback=SaveConfigToRun,
-        save_config_kwargs={"save_to_log_dir": False},
-        seed_everything_default=0,
-        parser_class=Parser,
-        parser_kwargs={"prog": "lightning-gans"},
-        trainer_defaults={"num_sanity_val_steps": 0},
-        args=resolve(args),
-    )
+    with ExitStack() as ThisCommand.held:
+        return ThisCommand(
+            AdversarialModule,
+            LightningDataModule,
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+            save_config_callback=SaveConfigToRun,
+            save_config_kwargs={"save_to_log_dir": False},
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"prog": "lightning-gans"},
+            trainer_defaults={"num_sanity_val_steps": 0},
+            args=resolve(args),
+        )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
+from lightning_gans.writing import Unwritable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,16 +69,18 @@ def vocode(
         input: A sound file; mels as .npy, (frames, bands) in the model's convention, not normalized; or a folder of
             both.
         output: .wav, which is replaced; for a folder one without sounds.
-        chunk_seconds: Work on so much at a time, for little memory; the sound is the same. What is fastest when not
-            given.
+        chunk_seconds: Work on so much at a time, for little memory; the sound is the same. When not given 10 on a CPU,
+            else all at once.
         seed: Of the noise, for models that take any.
         device: Such as cpu or cuda:1; auto is cuda where there is one, else cpu.
 
     Raises:
-        InputError: for what cannot be used; of a folder, all headers are looked at before anything is written.
+        InputError: for what cannot be used; of a folder, all headers are looked at before anything is written, and
+            what turns out to be damaged then is left out and named at the end.
     """
     from tqdm import tqdm
 
+    from lightning_gans.data.files import first_names
     from lightning_gans.training.vocoder import Vocoder
 
     if chunk_seconds is not None and not 0 < chunk_seconds < float("inf"):
@@ -88,34 +92,54 @@ def vocode(
             f"{name} is a {type(model).__name__}, which makes nothing from mels; use lightning-gans sample, or give a"
             " vocoder"
         )
+    _require_frames(jobs, model)
     config = model.mel_config
     if rates := sorted({job.header.rate for job in jobs if job.header} - {config.sample_rate}):
         print(f"resampled from {', '.join(map(str, rates))} Hz to the model's {config.sample_rate} Hz")
     chunk = None if chunk_seconds is None else max(1, round(chunk_seconds * config.sample_rate / config.hop_length))
-    speeds = [_make(job, model, chunk, seed) for job in tqdm(jobs, "vocode", leave=False, disable=len(jobs) == 1)]
-    total = Speed(sum(speed.sound for speed in speeds), sum(speed.work for speed in speeds))
-    what = f"{len(jobs)} files in {output}" if input.is_dir() else output
-    print(f"{what}: {total} ({model.device})")
+    speeds, failed = [], []
+    for job in tqdm(jobs, "vocode", leave=False, disable=len(jobs) == 1):
+        try:
+            speeds.append(_make(job, model, chunk, seed))
+        except Unwritable:
+            raise
+        except InputError as error:
+            if not input.is_dir():
+                raise
+            failed.append(str(error))
+    if speeds:
+        total = Speed(sum(speed.sound for speed in speeds), sum(speed.work for speed in speeds))
+        what = f"{len(speeds)} files in {output}" if input.is_dir() else output
+        print(f"{what}: {total} ({model.device})")
+    if failed:
+        raise InputError(
+            f"{len(failed)} of {len(jobs)} files were not made: {first_names(failed)}; mend them, and give each alone"
+        )
 
 
 def _make(job: Job, model: Vocoder, chunk: int | None, seed: int) -> Speed:
     """Write one file."""
     import torch
 
-    from lightning_gans.audio.files import write_wav
+    from lightning_gans.audio.files import wav_writer
 
     try:
         mel = _features(job.source) if job.header is None else model.mel(_sound(job.source, job.header, model))
-        before = time.perf_counter()
-        audio = model.vocode(mel, seed, chunk)[0].cpu()  # which waits for the device
-        work = time.perf_counter() - before
+        before, samples = time.perf_counter(), 0
+        pieces = model.vocode_pieces(mel, seed, chunk)
+        first = next(pieces)  # before a file is begun
+        with wav_writer(job.output, model.sample_rate) as write:
+            for piece in chain([first], pieces):
+                write(piece[0])
+                samples += piece.shape[-1]
+            work = time.perf_counter() - before
+    except Unwritable:
+        raise
     except InputError as error:
         raise InputError(f"{job.source}: {error}") from error
     except torch.OutOfMemoryError as error:
         raise InputError(f"{job.source} is too long for the device's memory; give --chunk-seconds 10") from error
-    job.output.parent.mkdir(parents=True, exist_ok=True)
-    write_wav(job.output, audio, model.sample_rate)
-    return Speed(audio.shape[-1] / model.sample_rate, work)
+    return Speed(samples / model.sample_rate, work)
 
 
 # ---- which files
@@ -177,6 +201,28 @@ def _checked(sources: dict[Path, Path]) -> list[Job]:
     return jobs
 
 
+def _require_frames(jobs: list[Job], model: Vocoder) -> None:
+    """Refuse mels of another shape than the model's, and what is too short for it, before the first is made."""
+    from lightning_gans.data.audio.decoding import resampled
+    from lightning_gans.data.files import first_names
+
+    config, name, wrong = model.mel_config, type(model).__name__, []
+    least = max(model.min_frames * config.hop_length, config.margin + 1)
+    for job in jobs:
+        try:
+            if job.header is None:
+                model.check_shape(_features(job.source, mapped=True).shape, is_array=True)
+            elif (samples := resampled(job.header, config.sample_rate)) < least:
+                raise InputError(
+                    f"at {config.sample_rate} Hz it has {samples} samples, and {name} takes at least {least}; put"
+                    " silence behind it"
+                )
+        except InputError as error:
+            wrong.append(f"{job.source}: {error}")
+    if wrong:
+        raise InputError(first_names(wrong) if len(jobs) > 1 else wrong[0])
+
+
 # ---- what is in them
 
 
@@ -196,12 +242,12 @@ def _sound(path: Path, header: Header, model: Vocoder) -> Tensor:
     return torch.from_numpy(audio).float() / INT16_STEPS
 
 
-def _features(path: Path) -> np.ndarray:
-    """A file's (L, M), without axes of 1 in front."""
+def _features(path: Path, mapped: bool = False) -> np.ndarray:
+    """A file's (L, M), without axes of 1 in front; mapped, only its header is read."""
     import numpy as np
 
     try:
-        mel = np.load(path, allow_pickle=False)
+        mel = np.load(path, "r" if mapped else None, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise InputError(
             f"no complete array, or one that would be unpickled ({error}); save it with numpy.save"

@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.writing import written
 
 CHUNK = 128
 """Files that are decoded before the first of them has to be written: they are in memory."""
@@ -34,8 +34,7 @@ def cache_path(kind: str, suffix: str, *key: object) -> Path:
     return folder / kind / (hashlib.sha256(json.dumps(key).encode()).hexdigest()[:32] + suffix)
 
 
-@contextmanager
-def written_whole(path: Path, what: str) -> Iterator[IO[bytes]]:
+def written_whole(path: Path, what: str) -> AbstractContextManager[IO[bytes]]:
     """A file to write to, which appears under its name if the block ends without an error.
 
     Args:
@@ -45,20 +44,7 @@ def written_whole(path: Path, what: str) -> Iterator[IO[bytes]]:
     Raises:
         InputError: where the cache cannot be written.
     """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            try:
-                yield file
-                file.close()
-                os.replace(file.name, path)
-            finally:
-                Path(file.name).unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(
-            f"cannot write {what} to {path.parent} ({error.strerror});"
-            " set LIGHTNING_GANS_CACHE to a folder with enough space"
-        ) from error
+    return written(path, f"for {what} set LIGHTNING_GANS_CACHE to a folder with enough space")
 
 
 def decode_into(

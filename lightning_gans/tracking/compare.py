@@ -10,6 +10,7 @@ from typing import Any
 
 from lightning_gans.errors import InputError, one_line
 from lightning_gans.tracking.recorded import AXIS, Run, read_run
+from lightning_gans.writing import write_whole
 
 AXES = {AXIS: "generator updates", "samples_seen": "training examples seen"}
 POINTS, OF_ALL, LEAST = 2000, 20_000, 100
@@ -48,8 +49,7 @@ def compare(runs: list[Path], output: Path = Path("compare.html")) -> None:
             problems.append(one_line(error))
     if not read:
         raise InputError(f"none of the {len(runs)} folders holds a run: {problems[0]}")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(page(read, problems), encoding="utf-8")
+    write_whole(output, page(read, problems))
     names = ", ".join(run.name for run in read)
     print(f"{output} ({output.stat().st_size / 1e6:.1f} MB): {names}", *problems, sep="\n")
 

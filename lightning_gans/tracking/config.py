@@ -14,6 +14,7 @@ from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import InputError
 from lightning_gans.tracking.recorded import flat
 from lightning_gans.tracking.wandb import RunLogger
+from lightning_gans.writing import write_whole
 from lightning_gans.zoo import assets
 
 
@@ -47,11 +48,9 @@ class SaveConfigToRun(SaveConfigCallback):
         if trainer.logger is None:
             return  # there is no run folder, and the current folder may hold a config.yaml of the user's
         text = self.parser.dump(self.config, skip_unset=False)
-        path = run_folder(trainer) / "config.yaml"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
         facts = run_facts(trainer, module)
-        path.with_name("facts.yaml").write_text(yaml.safe_dump(facts, sort_keys=False), encoding="utf-8")
+        for name, content in {"config.yaml": text, "facts.yaml": yaml.safe_dump(facts, sort_keys=False)}.items():
+            write_whole(run_folder(trainer) / name, content, "make room, or give another folder with --run.folder")
         if isinstance(trainer.logger, RunLogger):
             run = trainer.logger.experiment
             run.config.update(facts | {"cli": yaml.safe_load(text)}, allow_val_change=True)

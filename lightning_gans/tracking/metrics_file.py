@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Callable, Iterable, Mapping
 from itertools import takewhile
 from pathlib import Path
@@ -14,8 +14,10 @@ from lightning.pytorch.loggers import CSVLogger, Logger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lightning_gans.callbacks.run_folder import run_folder
-from lightning_gans.errors import InputError
 from lightning_gans.tracking.recorded import NAME, read_rows
+from lightning_gans.writing import Unwritable, write_whole
+
+WAY_OUT = "make room, or give another folder with --run.folder"
 
 
 class WriteMetrics(Callback):
@@ -73,13 +75,11 @@ class MetricsFile(Logger):
         self._write(lambda: self._replace(rows))
 
     def _replace(self, rows: list[dict[str, float]]) -> None:
-        part = self.path.with_name(f".{NAME}.part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, self.columns)
-            writer.writeheader()
-            writer.writerows(rows)
-        os.replace(part, self.path)
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, self.columns)
+        writer.writeheader()
+        writer.writerows(rows)
+        write_whole(self.path, text.getvalue(), WAY_OUT)
         self.finalize("")
         self.file = self.path.open("a", buffering=1, newline="", encoding="utf-8")
 
@@ -87,9 +87,7 @@ class MetricsFile(Logger):
         try:
             write()
         except OSError as error:
-            raise InputError(
-                f"{self.path} cannot be written ({error.strerror}); make room, or give another folder with --run.folder"
-            ) from error
+            raise Unwritable(f"{self.path} cannot be written ({error.strerror}); {WAY_OUT}") from error
 
     def finalize(self, status: str) -> None:
         if self.file is not None:

@@ -109,6 +109,7 @@ class AdversarialModule(Samples):
         resume.begin(self)
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        resume.count_epoch(self.trainer)
         self.samples_seen += len(batch[0]) * self.trainer.world_size  # now: at the end, callbacks save before this hook
         self.noise_stream.reseed(TRAINING, self.batches_seen, self.global_rank, self.device)
         for accumulation in self.accumulation.values():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,10 +11,11 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from lightning_gans.errors import InputError
+from lightning_gans.writing import written
 
 
 class CheckpointFiles(TorchCheckpointIO):
-    """Writes a checkpoint beside its place and renames it, so that a kill leaves the previous file or the new one.
+    """Writes a checkpoint so that a kill leaves the previous file or the new one, see ``writing``.
 
     Lightning's own goes by the folder for temporary files. Where that is another file system, it is copied from there
     into its place, and a kill leaves half of it.
@@ -34,23 +34,14 @@ class CheckpointFiles(TorchCheckpointIO):
         if "://" in str(path):
             return super().save_checkpoint(checkpoint, path, storage_options)
         path = Path(path)
-        part = path.with_name(f".{path.name}.part")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+        kept = newest(path.parent)
+        go_on = f"go on with --ckpt_path {kept}" if kept else "start again"
+        with written(path, f"make room, or give another folder with --run.folder, and {go_on}") as file:
+            try:
                 torch.save(checkpoint, file)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-        except (OSError, RuntimeError) as error:  # RuntimeError: torch could not write all of it
-            part.unlink(missing_ok=True)
-            reason = next((e.strerror for e in (error, error.__context__) if isinstance(e, OSError)), str(error))
-            kept = newest(path.parent)
-            way_out = f"go on with --ckpt_path {kept}" if kept else "start again"
-            raise InputError(
-                f"{path} cannot be written ({reason}); make room, or give another folder with --run.folder, and"
-                f" {way_out}"
-            ) from error
+            except RuntimeError as error:  # torch could not write all of it
+                reason = error.__context__
+                raise OSError(*(reason.args if isinstance(reason, OSError) else error.args)) from error
 
 
 def require_writable(folder: Path, option: str) -> None:

@@ -57,6 +57,18 @@ def saved_step(checkpoint: ModelCheckpoint) -> int:
     return checkpoint._last_global_step_saved
 
 
+def forget_saved_step(checkpoint: ModelCheckpoint) -> None:
+    """Let a callback save the present step again."""
+    checkpoint._last_global_step_saved = 0
+
+
+def validate(trainer: Trainer) -> None:
+    """Run a validation inside a fit, as its loop does between two batches; ``trainer.validate`` is none of a fit."""
+    trainer.validating = True
+    trainer.fit_loop.epoch_loop.val_loop.run()
+    trainer.training = True
+
+
 def trainer_of(module: LightningModule) -> Trainer | None:
     """The Trainer that a module is attached to, if any; ``module.trainer`` raises without one."""
     return module._trainer

@@ -100,6 +100,17 @@ def of_rank(tensors: dict[str, Tensor], trainer: Trainer) -> dict[str, Tensor]:
     return {name: rows[trainer.global_rank] for name, rows in tensors.items() if len(rows) == trainer.world_size}
 
 
+def count_epoch(trainer: Trainer) -> None:
+    """Count an epoch as begun. Lightning does not, where it goes on at the end of the one before.
+
+    A checkpoint from the middle of that epoch would look like one from its end.
+    """
+    epochs = trainer.fit_loop.epoch_progress
+    if epochs.current.started == epochs.current.processed:
+        epochs.increment_ready()
+        epochs.increment_started()
+
+
 def settle_epoch(checkpoint: dict[str, Any]) -> None:
     """Let a checkpoint say whether its epoch is at an end.
 

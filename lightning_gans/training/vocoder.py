@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NoReturn, cast, overload
 
 import numpy as np
@@ -19,6 +20,8 @@ from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.statistics import training_statistics
 
 EVALUATION_SEED = 0
+CPU_SECONDS = 10
+"""Of sound that a CPU works on at a time: more would be no faster, and take more memory with each second."""
 Mel = Tensor | np.ndarray
 
 
@@ -121,7 +124,7 @@ class Vocoder(AdversarialModule):
             seed: Of the noise, where the model takes any: the same seed gives the same sound on every device; None for
                 new noise at each call.
             chunk_frames: How many frames to work on at a time, which bounds the memory; the sound is the same to
-                rounding. All at once when not given.
+                rounding. When not given all at once, and on a CPU ten seconds.
 
         Returns:
             (B, 1, T), T = L * hop_length, float32 on the module's device; B is 1 for a single mel. A list of what each
@@ -132,21 +135,39 @@ class Vocoder(AdversarialModule):
         """
         if isinstance(mel, list | tuple):
             return [self.vocode(one, seed, chunk_frames) for one in mel]
-        mel = self._checked(cast(Mel, mel))
+        with cached():
+            return torch.cat([*self.vocode_pieces(cast(Mel, mel), seed, chunk_frames)], -1)
+
+    @torch.no_grad()
+    def vocode_pieces(self, mel: Mel, seed: int | None = None, chunk_frames: int | None = None) -> Iterator[Tensor]:
+        """What ``vocode`` gives, one chunk (B, 1, T) after the other, so that hours of sound need not be in memory.
+
+        Args:
+            mel: As ``vocode``; no list.
+            seed: As ``vocode``.
+            chunk_frames: As ``vocode``.
+
+        Raises:
+            InputError: as ``vocode``, before the first chunk.
+        """
+        mel = self._checked(mel)
         frames, hop, margin = mel.shape[-1], self.mel_config.hop_length, self.receptive_frames
-        step = frames if chunk_frames is None else chunk_frames
+        step = self._chunk(frames) if chunk_frames is None else chunk_frames
         if step < 1:
             raise InputError(f"chunk_frames is {chunk_frames}; expected at least 1")
         noise = self.noise(len(mel), frames * hop, seed)
         mel = pad(mel, (self.context, self.context), mode="replicate")
-        chunks = []
-        with cached():
-            for start in range(0, frames, step):
-                first, last = max(start - margin, 0), min(start + step + margin, frames)
-                inputs = [mel[..., first : last + 2 * self.context]]
+        for start in range(0, frames, step):
+            first, last = max(start - margin, 0), min(start + step + margin, frames)
+            inputs = [mel[..., first : last + 2 * self.context]]
+            with cached():
                 audio = self(*inputs, *([] if noise is None else [noise[..., first * hop : last * hop]]))
-                chunks.append(audio[..., (start - first) * hop :][..., : step * hop])
-        return torch.cat(chunks, -1).float()
+            yield audio[..., (start - first) * hop :][..., : step * hop].float()
+
+    def _chunk(self, frames: int) -> int:
+        """Frames to work on at a time, where that was not said."""
+        on_cpu = math.ceil(CPU_SECONDS * self.sample_rate / self.mel_config.hop_length)
+        return on_cpu if self.device.type == "cpu" else frames
 
     def noise(self, num: int, samples: int, seed: int | None = None) -> Tensor | None:
         """(num, 1, samples) from N(0, 1), drawn on the CPU in float32 so that a seed means the same everywhere.
@@ -172,14 +193,14 @@ class Vocoder(AdversarialModule):
         noise = None if self.training else self.noise(1, self._samples(batch.mel), EVALUATION_SEED)
         return self(batch.mel) if noise is None else self(batch.mel, noise.expand(len(batch.mel), -1, -1))
 
-    def _checked(self, mel: Mel) -> Tensor:
-        """What ``vocode`` takes, as (B, M, L) on the module's device."""
+    def check_shape(self, given: tuple[int, ...], is_array: bool) -> None:
+        """Look at the shape of a mel, as ``vocode`` takes it: a numpy array's, or a tensor's.
+
+        Raises:
+            InputError: as ``vocode``.
+        """
         bands, name = self.mel_config.n_mels, type(self).__name__
-        is_array = isinstance(mel, np.ndarray)
-        given, expected = (
-            tuple(np.shape(mel)),
-            f"(L, {bands}) as numpy" if is_array else f"(B, {bands}, L) or ({bands}, L)",
-        )
+        expected = f"(L, {bands}) as numpy" if is_array else f"(B, {bands}, L) or ({bands}, L)"
         if len(given) not in ((2,) if is_array else (2, 3)):
             raise InputError(f"the mel has shape {given}; {name} takes {expected}")
         axes = given if is_array else given[-2:][::-1]  # frames, bands
@@ -193,6 +214,11 @@ class Vocoder(AdversarialModule):
             raise InputError(
                 f"the mel has {axes[0]} frames; {name} takes at least {self.min_frames}: repeat the first and the last"
             )
+
+    def _checked(self, mel: Mel) -> Tensor:
+        """What ``vocode`` takes, as (B, M, L) on the module's device."""
+        is_array = isinstance(mel, np.ndarray)
+        self.check_shape(tuple(np.shape(mel)), is_array)
         mel = torch.as_tensor(mel, dtype=torch.float32, device=self.device)
         mel = mel.T if is_array else mel
         mel = mel if mel.dim() == 3 else mel[None]

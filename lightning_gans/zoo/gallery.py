@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_gans.errors import InputError
+from lightning_gans.writing import write_whole
 from lightning_gans.zoo import assets, sources
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.loading import load
@@ -71,8 +72,7 @@ def page(models: list[str] | None = None, *, output: Path = Path("zoo.html")) ->
     cards = [sources.card(name) for name in models or sources.names()]
     entries = [entry(card) for card in tqdm(cards, desc="samples", unit="model", disable=None)]
     pages = Environment(loader=PackageLoader("lightning_gans.zoo", "."), autoescape=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(pages.get_template("gallery.html").render(entries=entries, columns=VALUES), encoding="utf-8")
+    write_whole(output, pages.get_template("gallery.html").render(entries=entries, columns=VALUES))
     problems = [f"{each.card.name}: {problem}" for each in entries for problem in each.problems]
     return "\n".join([f"{output} ({output.stat().st_size / 1e6:.1f} MB): {len(entries)} models", *problems])
 

@@ -27,6 +27,7 @@ from lightning_gans.networks.inverse_stft import InverseSTFT, RealInverseSTFT
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.compatibility import kind_of
 from lightning_gans.training.vocoder import Vocoder
+from lightning_gans.writing import write_whole
 from lightning_gans.zoo.loading import build
 from lightning_gans.zoo.weights import Weights
 
@@ -118,13 +119,7 @@ def export_graph(model: AdversarialModule, file: str | Path) -> Graph:
         module = Synthesis(alone) if isinstance(alone, Vocoder) else Sampling(alone)
         program = torch.export.export(module.eval(), (), examples, dynamic_shapes=dynamic, strict=False)
         data = _onnx(program, examples, dynamic, list(outputs), metadata) if onnx else _torch(program, metadata)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f"{file.name}.part")
-    try:
-        part.write_bytes(data)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)
+    write_whole(file, data)
     return Graph(file, inputs, outputs)
 
 

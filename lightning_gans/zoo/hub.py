@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.writing import write_whole
 
 TIMEOUT = 60
 """Seconds without an answer."""
@@ -89,9 +90,7 @@ def fetch(address: str, folder: Path, discriminators: bool = False) -> Path:
     loaded = {name: hashes[name] for name in _wanted(hashes, where, address, discriminators=True)}
     if before and before["commit"] == commit:
         loaded = before["hashes"] | loaded
-    part = kept.with_suffix(".part")
-    part.write_text(json.dumps({"commit": commit, "hashes": loaded}, indent=1), encoding="utf-8")
-    part.replace(kept)
+    write_whole(kept, json.dumps({"commit": commit, "hashes": loaded}, indent=1))
     return paths[0]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_gans import __version__
 from lightning_gans.errors import InputError
+from lightning_gans.writing import write_whole, written
 from lightning_gans.zoo import assets, hub, sources
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.loading import build, fetch
@@ -78,19 +78,19 @@ def write_repository(card: Card, address: str, folder: Path) -> None:
     """Make a folder with all that a repository holds."""
     weights = fetch(card.name)
     module = build(weights).eval()
-    folder.mkdir(parents=True)
     if card.weights.endswith(".safetensors"):
-        shutil.copyfile(sources.locate(card), folder / card.weights)
+        write_whole(folder / card.weights, sources.locate(card).read_bytes())
     else:  # another project's
-        write(replace(weights, hparams=arguments(module)), folder / f"{card.name}.safetensors")
-    shutil.copyfile(assets.config(card.config), folder / f"{card.config}.yaml")
+        with written(folder / f"{card.name}.safetensors") as file:
+            write(replace(weights, hparams=arguments(module)), file)
+    write_whole(folder / f"{card.config}.yaml", assets.config(card.config).read_bytes())
     settings = {"library_name": "lightning_gans", "model": weights.model, "version": weights.version}
     text = json.dumps(settings | {"hparams": arguments(module)}, indent=1)
-    (folder / "config.json").write_text(f"{text}\n", encoding="utf-8")
+    write_whole(folder / "config.json", f"{text}\n")
     if card.picture:
-        shutil.copyfile(card.path.parent / card.picture, folder / Path(card.picture).name)
+        write_whole(folder / Path(card.picture).name, (card.path.parent / card.picture).read_bytes())
     samples = write_samples(module, folder)
-    (folder / "README.md").write_text(hub_card(card, address, module, samples), encoding="utf-8")
+    write_whole(folder / "README.md", hub_card(card, address, module, samples))
 
 
 def write_samples(module: Any, folder: Path) -> list[str]:
@@ -106,7 +106,8 @@ def write_samples(module: Any, folder: Path) -> list[str]:
     if kind == "image":
         columns = classes or 8
         images = module.sample(max(1, IMAGES // columns) * columns, seed=0)
-        save_image(images, folder / "samples.png", nrow=columns, normalize=True, value_range=(-1, 1))
+        with written(folder / "samples.png") as file:
+            save_image(images, file, "png", nrow=columns, normalize=True, value_range=(-1, 1))
         return ["samples.png"]
     clips = module.sample(classes or CLIPS, seed=0)
     for index, clip in enumerate(clips):

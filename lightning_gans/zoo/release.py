@@ -12,6 +12,7 @@ import yaml
 
 import lightning_gans
 from lightning_gans.errors import InputError
+from lightning_gans.writing import write_whole, written
 from lightning_gans.zoo import assets, sources
 from lightning_gans.zoo.cards import NAME, Card, Data, missing, required, split
 from lightning_gans.zoo.loading import build, fetch
@@ -82,23 +83,17 @@ def write_entry(weights: Weights, module: Any, output_dir: str | Path, name: str
     Raises:
         InputError: for a card that exists and describes other weights.
     """
-    folder = Path(output_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    file, card_file = folder / f"{name}.safetensors", folder / f"{name}.md"
-    part = file.with_name(f"{file.name}.part")
-    digest = write(replace(weights, hparams=arguments(module), version=lightning_gans.__version__), part)
-    if card_file.exists():
-        fields, text = split(card_file)
+    file, card_file = (Path(output_dir, f"{name}{suffix}") for suffix in (".safetensors", ".md"))
+    with written(file) as output:
+        digest = write(replace(weights, hparams=arguments(module), version=lightning_gans.__version__), output)
+        fields, text = split(card_file) if card_file.exists() else (_skeleton(module, name, digest), "")
         if fields.get("sha256") != digest:
-            part.unlink()
             raise InputError(
                 f"{card_file} exists and its results belong to other weights; move it away, or give another --name"
             )
-    else:
-        fields, text = _skeleton(module, name, digest), ""
-        front = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
-        card_file.write_text(f"---\n{front}---\n", encoding="utf-8")
-    part.replace(file)
+        if not card_file.exists():
+            front = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True, width=120)
+            write_whole(card_file, f"---\n{front}---\n")
     return Exported(file, card_file, missing(fields, text))
 
 

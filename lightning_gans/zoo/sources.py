@@ -16,7 +16,7 @@ CACHE = "LIGHTNING_GANS_CACHE"
 
 def folders() -> list[Path]:
     """Where cards and weights are looked for, in this order: those in ``$LIGHTNING_GANS_ZOO``, the package's."""
-    given = [Path(folder) for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
+    given = [Path(folder).expanduser() for folder in os.environ.get(FOLDERS, "").split(os.pathsep) if folder]
     for folder in given:
         if not folder.is_dir():
             raise InputError(f"${FOLDERS} names {folder}, which is no folder; correct or unset it")
@@ -32,7 +32,7 @@ def cache_folder() -> Path:
     """Where all downloads of the zoo are kept."""
     import platformdirs
 
-    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("lightning_gans")) / "zoo"
+    return Path(os.environ.get(CACHE) or platformdirs.user_cache_dir("lightning_gans")).expanduser() / "zoo"
 
 
 def card_files() -> dict[str, Path]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lightning_gans.errors import InputError
+from lightning_gans.writing import write_whole
 from lightning_gans.zoo import sources
 from lightning_gans.zoo.cards import Card, Result
 
@@ -73,7 +74,7 @@ def write_readme(file: Path = Path("README.md")) -> str:
     _, end, after = rest.partition(END)
     if not end or BEGIN in rest or END in before + after:
         raise InputError(f"{file} has no place for the table; expected one {BEGIN} and below it one {END}")
-    file.write_text(f"{before}{begin}\n{results_table()}\n{end}{after}", encoding="utf-8")
+    write_whole(file, f"{before}{begin}\n{results_table()}\n{end}{after}")
     return f"the table of {len(sources.names())} models is in {file}"
 
 

@@ -12,7 +12,7 @@ import json
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import lightning_gans
 from lightning_gans.errors import InputError
@@ -131,7 +131,7 @@ def _checkpoint(path: Path) -> Weights:
     return _of_today(str(path), content["model"], hparams, networks, state, lightning_gans.__version__)
 
 
-def write(weights: Weights, path: Path) -> str:
+def write(weights: Weights, file: IO[bytes]) -> str:
     """Write a released file, tensor by tensor; the same weights give the same bytes.
 
     Returns:
@@ -150,14 +150,13 @@ def write(weights: Weights, path: Path) -> str:
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
     digest = hashlib.sha256()
-    with path.open("wb") as file:
-        for part in (struct.pack("<Q", len(text)), text):
-            digest.update(part)
-            file.write(part)
-        for name in names:
-            data = weights.state[name].detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
-            digest.update(data)
-            file.write(data)
+    for part in (struct.pack("<Q", len(text)), text):
+        digest.update(part)
+        file.write(part)
+    for name in names:
+        data = weights.state[name].detach().contiguous().reshape(-1).view(torch.uint8).numpy().data
+        digest.update(data)
+        file.write(data)
     return digest.hexdigest()
 
 

@@ -288,7 +288,10 @@ def test_what_does_not_go_with_a_vocoder(args, message, vocoder, refused):
     [
         (["--trainer.logger=false"], {"checkpoints/last.ckpt", "checkpoints/00000003.ckpt", "samples/00000003.png"}),
         (["--trainer.logger=CSVLogger"], {"metrics.csv", *DESCRIBED, "last.ckpt", "00000003.ckpt", "00000003.png"}),
-        (["--trainer.enable_checkpointing=false", "--run.mode=disabled"], {"metrics.csv", *DESCRIBED, "00000003.png"}),
+        (
+            ["--trainer.enable_checkpointing=false", "--run.mode=disabled"],
+            {".lock", "metrics.csv", *DESCRIBED, "00000003.png"},
+        ),
         (["--trainer.fast_dev_run=true"], set()),
     ],
 )

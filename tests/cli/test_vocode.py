@@ -12,6 +12,7 @@ from lightning_gans.__main__ import main
 from lightning_gans.audio.resampling import resample
 from lightning_gans.cli import main as commands
 from lightning_gans.errors import InputError
+from lightning_gans.training import vocoder
 
 RATE, HOP, FRAMES = 8000, 16, 90
 
@@ -116,6 +117,60 @@ def test_chunks_and_seeds():
     assert np.array_equal(heard("whole.wav"), other)
 
 
+def test_a_cpu_works_on_some_seconds_at_a_time(monkeypatch):
+    """The sound is the same, and no more of it is ever in memory."""
+    recording("in.wav")
+    vocode("tiny_parallel_wavegan.ckpt", "in.wav", "whole.wav")
+    monkeypatch.setattr(vocoder, "CPU_SECONDS", 0.04)
+    longest = []
+    forward = vocoder.Vocoder.vocode_pieces
+
+    def pieces(*args):
+        for piece in forward(*args):
+            longest.append(piece.shape[-1])
+            yield piece
+
+    monkeypatch.setattr(vocoder.Vocoder, "vocode_pieces", pieces)
+    vocode("tiny_parallel_wavegan.ckpt", "in.wav", "parts.wav")
+    assert longest == [320] * 4 + [(FRAMES - 1) * HOP - 4 * 320]
+    assert np.abs(heard("whole.wav").astype(int) - heard("parts.wav")).max() <= 1
+
+
+def test_all_files_are_looked_at_before_the_first_is_made(capsys):
+    for name in ("a", "b", "c"):
+        recording(f"in/{name}.wav")
+    soundfile.write("in/short.wav", np.ones(3 * HOP, np.int16), RATE)
+    np.save("in/z.npy", np.zeros((8, 30), np.float32))
+    with pytest.raises(InputError, match=r"in/short\.wav: .*48 samples.*, in/z\.npy: .*its axes are swapped"):
+        vocode("tiny_melgan.ckpt", "in", "out")
+    assert not Path("out").exists()
+    Path("in/short.wav").unlink()
+    Path("in/z.npy").unlink()
+    vocode("tiny_melgan.ckpt", "in", "out")
+    assert capsys.readouterr().out.startswith("3 files in out: ")
+
+
+def test_what_turns_out_to_be_damaged_is_left_out_and_named(capsys):
+    recording("in/a.wav")
+    mel_file(nan=True)
+    Path("mel.npy").rename("in/b.npy")
+    recording("in/c.wav")
+    with pytest.raises(InputError, match=r"1 of 3 files were not made: in/b\.npy: the mel is not finite.*each alone"):
+        vocode("tiny_melgan.ckpt", "in", "out")
+    assert sorted(path.name for path in Path("out").iterdir()) == ["a.wav", "c.wav"]
+    assert capsys.readouterr().out.startswith("2 files in out: ")
+
+
+def test_samples_that_are_not_finite_leave_nothing(monkeypatch):
+    recording("in.wav")
+    content = torch.load("tiny_melgan.ckpt")
+    content["state_dict"]["generator.model.1.bias"].fill_(float("nan"))
+    torch.save(content, "broken.ckpt")
+    with pytest.raises(InputError, match="not finite"):
+        vocode("broken.ckpt", "in.wav", "out.wav")
+    assert not Path("out.wav").exists() and not list(Path().glob(".*"))
+
+
 def test_clipped_sound_is_told(capsys):
     recording("in.wav")
     soundfile.write("loud.wav", np.where(np.arange(800) % 40 < 20, 32767, -32768).astype(np.int16), RATE)
@@ -159,7 +214,7 @@ def test_features_that_cannot_be_used(changes, message):
         ("tiny_melgan.ckpt both out", "both/a.npy and both/a.wav would both become out/a.wav"),
         ("tiny_melgan.ckpt cut.wav out.wav", r"1 file.s. cannot be used: cut.wav .cut short"),
         ("tiny_melgan.ckpt text.wav out.wav", r"1 file.s. cannot be used: text.wav"),
-        ("tiny_melgan.ckpt short.wav out.wav", "short.wav: .* 2 frames; MelGAN takes at least 4"),
+        ("tiny_melgan.ckpt short.wav out.wav", "short.wav: .* 47 samples, and MelGAN takes at least 64"),
         ("tiny_melgan.ckpt in.wav out.wav --chunk-seconds 0", "--chunk-seconds is 0; expected a number above 0"),
         ("gan.ckpt in.wav out.wav", "gan.ckpt is a GAN, which makes nothing from mels"),
         ("no_model in.wav out.wav", "there is no model no_model in the zoo"),

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from torch import nn
 
 from lightning_gans.errors import InputError
+from lightning_gans.writing import write_whole
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -46,7 +47,7 @@ def store(network: nn.Module, path: Path) -> str:
     from safetensors.torch import save
 
     data = save({name: tensor.half().contiguous() for name, tensor in network.state_dict().items()})
-    path.write_bytes(data)
+    write_whole(path, data)
     return hashlib.sha256(data).hexdigest()
 
 
