@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
+from lightning_gans.files import Damaged, there
 
 if TYPE_CHECKING:
     import numpy as np
@@ -109,6 +111,8 @@ def _make(job: Job, model: Vocoder, chunk: int | None, seed: int) -> Speed:
         before = time.perf_counter()
         audio = model.vocode(mel, seed, chunk)[0].cpu()  # which waits for the device
         work = time.perf_counter() - before
+    except Damaged:  # which names it
+        raise
     except InputError as error:
         raise InputError(f"{job.source}: {error}") from error
     except torch.OutOfMemoryError as error:
@@ -130,15 +134,15 @@ def _jobs(source: Path, output: Path) -> list[Job]:
     from lightning_gans.data.audio.sounds import SUFFIXES
     from lightning_gans.data.files import walk
 
-    if not source.exists():
+    if not os.path.lexists(source):
         raise InputError(f"there is no {source}; give a sound file, features ({MELS}), or a folder of them")
-    if not source.is_dir():
+    if not os.path.isdir(source):
         if output.suffix != ".wav":
             raise InputError(f"the output is {output}; expected a file name that ends in .wav, as {source} is one file")
         if output.resolve() == source.resolve():
             raise InputError(f"the output {output} would replace the input; choose another name")
         return _checked({output: source})
-    if output.suffix == ".wav" or output.is_file():
+    if output.suffix == ".wav" or there(output):
         raise InputError(f"the output is {output}; expected a folder, as {source} is one")
     if any(output.rglob("*.wav")):
         raise InputError(
@@ -168,8 +172,8 @@ def _checked(sources: dict[Path, Path]) -> list[Job]:
     for output, source in sources.items():
         try:
             jobs.append(Job(source, output, None if source.suffix == MELS else measure(source)))
-        except (ValueError, OSError) as error:
-            broken.append(f"{source} ({error})")
+        except Damaged as error:
+            broken.append(f"{source} ({error.reason})")
     if broken:
         raise InputError(
             f"{len(broken)} file(s) cannot be used: {first_names(broken)}; give sound files, or features as {MELS}"
@@ -187,10 +191,7 @@ def _sound(path: Path, header: Header, model: Vocoder) -> Tensor:
     from lightning_gans.data.audio.decoding import INT16_STEPS, decode
     from lightning_gans.data.audio.sounds import CLIPPED
 
-    try:
-        audio, full_scale = decode(path, header, model.sample_rate, 1, None, False)
-    except ValueError as error:
-        raise InputError(f"{error}; give a complete sound file") from error
+    audio, full_scale = decode(path, header, model.sample_rate, 1, None, False)
     if full_scale > CLIPPED:
         print(f"{path} reaches full scale {full_scale} times and may be clipped")
     return torch.from_numpy(audio).float() / INT16_STEPS
@@ -198,16 +199,11 @@ def _sound(path: Path, header: Header, model: Vocoder) -> Tensor:
 
 def _features(path: Path) -> np.ndarray:
     """A file's (L, M), without axes of 1 in front."""
-    import numpy as np
+    from lightning_gans.files.arrays import mapped
 
-    try:
-        mel = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"no complete array, or one that would be unpickled ({error}); save it with numpy.save"
-        ) from error
-    if not isinstance(mel, np.ndarray) or mel.dtype.kind != "f":
-        raise InputError(f"it holds {getattr(mel, 'dtype', 'several arrays')}; expected an array of floats, (L, M)")
+    mel = mapped(path, "save it with numpy.save")
+    if mel.dtype.kind != "f":
+        raise InputError(f"it holds {mel.dtype}; expected an array of floats, (L, M)")
     while mel.ndim > 2 and mel.shape[0] == 1:
         mel = mel[0]
     return mel

@@ -20,6 +20,7 @@ from torch import Tensor, allclose, ones, zeros
 
 from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
+from lightning_gans.files import there
 from lightning_gans.importers.hifigan import BETAS, MEL
 from lightning_gans.importers.imported import Config, Imported, Importer, Opened
 from lightning_gans.importers.torch_files import fitted, layers, load
@@ -157,7 +158,7 @@ def discriminators(generator: Path) -> dict[str, dict[str, Any]]:
     """The states of both, from the file beside the generator's; none where it is not there."""
     name = re.sub("^g_", "do_", generator.name.replace("bigvgan_generator", "bigvgan_discriminator_optimizer"))
     beside = generator.with_name(name)
-    if beside == generator or not beside.is_file():
+    if beside == generator or not there(beside):
         return {}
     content = load(beside)
     if absent := [part for part in NETWORKS.values() if not isinstance(content.get(part), Mapping)]:

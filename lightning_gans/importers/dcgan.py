@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
+from lightning_gans.files import there
 from lightning_gans.importers.imported import Imported, Importer, Opened, module_shapes, require_fit
 from lightning_gans.importers.torch_files import layers, load, names
 
@@ -61,7 +62,7 @@ def read(files: Opened) -> Imported:
         )
         raise InputError(f"{path} holds {found}; give the file of netG, beside which netD is found")
     judge = path.with_name(path.name.replace("netG", "netD"))
-    if "discriminator" not in states and judge != path and judge.is_file():
+    if "discriminator" not in states and judge != path and there(judge):
         states |= {"discriminator": networks(load(judge)).get("discriminator", {})}
     hparams = sizes(str(path), states["generator"])
     shapes = module_shapes("DCGAN", hparams)

@@ -17,6 +17,7 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, ones, zeros
 
 from lightning_gans.errors import InputError
+from lightning_gans.files import there
 from lightning_gans.importers.imported import Config, Imported, Importer, Opened
 from lightning_gans.importers.torch_files import fitted, layers, load, with_spectral_norms
 from lightning_gans.models.hifigan import PRESETS, Preset
@@ -98,7 +99,7 @@ def arguments(config: Config) -> dict[str, Any]:
 def discriminators(generator: Path) -> dict[str, dict[str, Tensor]]:
     """The state of both as one network, from the file beside the generator's; none where it is not there."""
     beside = generator.with_name(re.sub(r"^g_", "do_", generator.name))
-    if beside == generator or not beside.is_file():
+    if beside == generator or not there(beside):
         return {}
     content = load(beside)
     parts: dict[str, Any] = {name: content.get(name) for name in ("mpd", "msd")}

@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor, ones, zeros
 
 from lightning_gans.errors import InputError
+from lightning_gans.files import there
 from lightning_gans.importers.imported import Imported, Importer, Opened
 from lightning_gans.importers.torch_files import fitted, layers, load, names
 
@@ -40,7 +41,7 @@ def read(files: Opened, *, sample_rate: int = SAMPLE_RATE) -> Imported:
     """
     path, states = files.path, {"generator": files.content}
     judge = path.with_name(path.name.replace("netG", "netD"))
-    if judge != path and judge.is_file():
+    if judge != path and there(judge):
         states["discriminator"] = load(judge)
     bands, width, blocks = sizes(str(path), states["generator"])
     mel = {"name": "melgan", "n_mels": bands, "sample_rate": sample_rate}

@@ -9,17 +9,21 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_gans.data.caching import cache_path, decode_into, read_ahead, written_whole
+from lightning_gans.data.caching import cache_path, packed
 from lightning_gans.data.files import describe_broken
 from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import Box
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import InputError
+from lightning_gans.files import reading
 
+PIXELS, PIXELS_PER_BYTE = 2**24, 16
+"""An image may have so many pixels, and so many more for each byte of its file; a photograph has one or two."""
 FORMAT = 1
 """Raise it when the same files and settings give other pixels, so that old caches are left alone."""
 
@@ -50,20 +54,20 @@ def resized_images(
     boxes = [tuple(crops[name]) for name in names] if isinstance(crops, Mapping) else crops
     stamps = [(name, *files.stamps[name]) for name in names]
     path = cache_path("images", ".uint8", FORMAT, str(files.root.resolve()), stamps, boxes, shape)
-    if not path.is_file():
 
-        def read(name: str) -> np.ndarray:
-            try:
-                crop = crops[name] if isinstance(crops, Mapping) else crops
-                return decode(files.read(name), crop, size, channels)
-            except Exception as error:  # decoders raise many kinds; each is reported, and with its file
-                raise ValueError(one_line(error)) from error
+    def read(name: str) -> np.ndarray:
+        from PIL.Image import DecompressionBombError
 
-        with written_whole(path, "resized images") as file:
-            _, _, broken = decode_into(file, "resizing images", names, read)
-            if broken:
-                raise InputError(f"{describe_broken('image', files.root, broken)}; replace or remove them")
-    read_ahead(path)
+        data = files.read(name)
+        with reading(files.root / name, "an image that can be used", "replace it", DecompressionBombError):
+            return decode(data, crops[name] if isinstance(crops, Mapping) else crops, size, channels)
+
+    def facts(names: list[str], broken: dict[str, str]) -> dict[str, Any]:
+        if broken:
+            raise InputError(f"{describe_broken('image', files.root, broken)}; replace or remove them")
+        return {}
+
+    packed(path, "resized images", np.uint8, names, read, facts)
     return torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8).view(shape)
 
 
@@ -81,11 +85,15 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
         (C, H, W) uint8.
 
     Raises:
-        OSError, ValueError, SyntaxError: for what cannot be decoded (from Pillow), or cropped.
+        Exception: whatever Pillow meets at what cannot be decoded.
+        ValueError: for a box outside of the image, other pixels than 8 bits per channel, and a header that promises
+            more than its bytes can hold.
     """
     from PIL import Image, ImageOps
 
     with Image.open(BytesIO(data)) as image:
+        if math.prod(image.size) > PIXELS + PIXELS_PER_BYTE * len(data):
+            raise ValueError(f"its header promises {image.width}x{image.height} pixels, in {len(data)} bytes")
         if image.mode.startswith(("I", "F")):
             raise ValueError(f"pixels of mode {image.mode}; expected 8 bits per channel")
         if crop is None:
