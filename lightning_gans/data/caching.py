@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -91,7 +91,7 @@ def decode_into(
         try:
             return np.ascontiguousarray(read(name))
         except Damaged as error:  # other errors are about all files, not this one
-            return one_line(error.reason)
+            return one_line(ValueError(error.reason))
 
     start: dict[str, int] = {}
     broken: dict[str, str] = {}
@@ -162,7 +162,7 @@ def packed(
             entries = {"names": good, "start": start, "broken": broken} | facts(good, broken)
             file.flush()
             index = Index(*sampled(Path(file.name)), checksum(entries), entries)
-            index_file.write(json.dumps(asdict(index)).encode())
+            index_file.write(json.dumps(vars(index)).encode())
         entries = json.loads(json.dumps(entries))  # as the next time reads it
     read_ahead(path)
     size = os.stat(path).st_size

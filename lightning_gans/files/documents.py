@@ -1,4 +1,4 @@
-"""Texts, JSON and YAML. YAML is data here: plain values, of a bounded depth and size once its aliases are written out."""
+"""Texts, JSON and YAML, which is data here: plain values, of a bounded depth, and a bounded size without aliases."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _require_bounded(text: str) -> None:
     Raises:
         ValueError: for more than ``DEPTH`` or ``NODES``, and for a value that holds itself.
     """
-    sizes: dict[str, int | None] = {}  # of what has an anchor; None until it ends
+    sizes: dict[str | None, int | None] = {}  # of what has an anchor; None until it ends
     open_ones: list[tuple[str | None, int]] = [(None, 0)]
     for event in _events(text):
         size = 1

@@ -12,6 +12,7 @@ from lightning_gans.errors import closest
 
 VALUES = 100_000
 """Of a nested value, with what stands in several places counted in each."""
+LARGEST = 2**63
 SHOWN = 80
 """Characters of a value in a message."""
 WORDS = {str: "text, in quotes", float: "a number", int: "a whole number", bool: "true or false"}
@@ -43,18 +44,20 @@ def typed(kind: Any, value: Any, where: str = "", check: Callable[[str, Any], No
             raise ValueError(f"{where} is {shown(value)}; expected a mapping")
         for name in value:
             if not isinstance(name, parts[0]):
-                raise ValueError(
-                    f"{where} has the key {shown(name)}; expected {WORDS.get(parts[0], parts[0].__name__)}"
-                )
+                raise ValueError(f"{where} has the key {shown(name)}; expected {_word(parts[0])}")
         prefix = f"{where}." if where else ""
         return {name: typed(parts[1], item, f"{prefix}{name}", check) for name, item in value.items()}
     accepted: tuple[Any, ...] = parts if origin in (Union, types.UnionType) else (kind,)
     whole = isinstance(value, int) and float in accepted
     if not (isinstance(value, accepted) or whole) or (isinstance(value, bool) and bool not in accepted):
-        words = [WORDS.get(each, each.__name__) for each in accepted if each is not type(None)]
+        words = [_word(each) for each in accepted if each is not type(None)]
         raise ValueError(f"{where} is {shown(value)}; expected {' or '.join(words)}")
     check(where, value)
     return value
+
+
+def _word(kind: type) -> str:
+    return WORDS.get(kind, kind.__name__)
 
 
 def _dataclass(kind: Any, value: Any, where: str, check: Callable[[str, Any], None]) -> Any:
@@ -90,6 +93,40 @@ def tuples(value: Any) -> Any:
         return tuple(map(converted, value)) if isinstance(value, list | tuple) else value
 
     return converted(value)
+
+
+def like(value: Any, own: Any, where: str) -> None:
+    """Compare a nested value with one of this program's, in kind: counts with counts, mappings key by key.
+
+    Args:
+        value: From a file; what it lacks is not looked at.
+        own: What this program would write in its place.
+        where: Its name, for the message.
+
+    Raises:
+        ValueError: for the first that is of another kind.
+    """
+    if isinstance(own, Mapping):
+        if not isinstance(value, Mapping):
+            raise ValueError(f"{where} is {shown(value)}; expected a mapping")
+        for key, item in own.items():
+            if key in value:
+                like(value[key], item, f"{where}.{key}")
+    elif isinstance(own, list | tuple):
+        if not isinstance(value, list | tuple) or len(value) != len(own):
+            raise ValueError(f"{where} is {shown(value)}; expected {len(own)} values")
+        for index, (item, mine) in enumerate(zip(value, own, strict=True)):
+            like(item, mine, f"{where}[{index}]")
+    elif isinstance(own, bool):
+        if not isinstance(value, bool):
+            raise ValueError(f"{where} is {shown(value)}; expected {WORDS[bool]}")
+    elif isinstance(own, int):
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST:
+            raise ValueError(f"{where} is {shown(value)}; expected a count")
+    elif isinstance(own, float):
+        number = float(value) if not isinstance(value, bool | str) else math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"{where} is {shown(value)}; expected a finite number")
 
 
 def finite(where: str, value: Any) -> None:

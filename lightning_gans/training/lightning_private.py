@@ -5,6 +5,8 @@ The numbers are those of https://github.com/Lightning-AI/pytorch-lightning/issue
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -55,6 +57,21 @@ def auto_is_ddp(accelerator: Any, devices: Any, num_nodes: int) -> bool:
 def saved_step(checkpoint: ModelCheckpoint) -> int:
     """``global_step`` of the latest file that a callback has written, 0 before the first; no public name tells."""
     return checkpoint._last_global_step_saved
+
+
+def guard_restoring(trainer: Trainer, guard: Callable[[], AbstractContextManager[None]]) -> None:
+    """Have a trainer take up checkpoints inside of a context; no public hook is around that."""
+    connector = trainer._checkpoint_connector
+    for name in ("resume_start", "restore_model", "restore_datamodule", "restore_callbacks", "restore_training_state"):
+        setattr(connector, name, _inside(guard, getattr(type(connector), name).__get__(connector)))
+
+
+def _inside(guard: Callable[[], AbstractContextManager[None]], method: Callable[..., None]) -> Callable[..., None]:
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        with guard():
+            method(*args, **kwargs)
+
+    return guarded
 
 
 def trainer_of(module: LightningModule) -> Trainer | None:

@@ -22,7 +22,7 @@ def cards() -> list[Card]:
 
 
 def listing() -> str:
-    """Return a table of all models: name, paper, data, size, metrics; and what is wrong with cards that are left out."""
+    """Return a table of all models: name, paper, data, size, metrics; below it what is wrong with other cards."""
     rows = [["NAME", "PAPER", "DATA", "MB", "METRICS (the paper's)"]]
     problems = []
     for name in sources.names():

@@ -134,7 +134,7 @@ def _of_today(
 def _checkpoint(path: Path) -> Weights:
     """A training checkpoint of this package."""
     from lightning_gans.importers.torch_files import load
-    from lightning_gans.training.checkpoints import Identity
+    from lightning_gans.training.restoring import Identity
 
     content = load(path, mapped=False)  # a run replaces its checkpoints
     if absent := [key for key in get_type_hints(Identity) if key not in content]:

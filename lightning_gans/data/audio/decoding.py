@@ -84,11 +84,11 @@ def decode(
             f"{path} has {header.channels} channels, of which {channels} cannot be made; use --data.channels 1, which"
             " averages them, or convert it"
         )
-    audio, full_scale = _mixed(path, header, channels)
+    mixed, full_scale = _mixed(path, header, channels)
     # torchaudio rounds the length of hours of sound to float32
     length = resampled(header, sample_rate)
-    audio = resample(torch.from_numpy(audio.T.copy()), header.rate, sample_rate)[:, :length]
-    audio = pad(audio, (0, length - audio.shape[-1])).numpy()
+    made = resample(torch.from_numpy(mixed.T.copy()), header.rate, sample_rate)[:, :length]
+    audio: np.ndarray = pad(made, (0, length - made.shape[-1])).numpy()
     if trim:
         import librosa
 
@@ -107,14 +107,20 @@ def _mixed(path: Path, header: Header, channels: int) -> tuple[np.ndarray, int]:
     """
     import soundfile
 
-    parts, full_scale, frames = [], 0, 0
-    with opened(path), _decoding(path), soundfile.SoundFile(os.fsencode(path)) as file:
-        for block in file.blocks(max(1, BLOCK // file.channels), dtype="float32", always_2d=True):
+    class Stream(soundfile.SoundFile):
+        """Is not moved to the place behind each block, where it is, as lossy formats begin anew there."""
+
+        def seekable(self) -> bool:
+            return False
+
+    parts, full_scale, frames = list[np.ndarray](), 0, 0
+    with opened(path), _decoding(path), Stream(os.fsencode(path)) as file:
+        while len(block := file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)):
             if not np.isfinite(block).all():
                 raise Damaged(path, "samples that are not finite")
             full_scale += int((np.abs(block) >= 1 - 1 / INT16_STEPS).sum())
             frames += len(block)
-            parts.append(block.mean(1, keepdims=True) if channels == 1 else block.copy())
+            parts.append(block.mean(1, keepdims=True) if channels == 1 else block)
     if frames != header.frames:
         raise Damaged(path, f"cut short: its header promises {header.frames} samples, it holds {frames}")
     return np.concatenate(parts), full_scale

@@ -111,7 +111,8 @@ def decoded_sounds(
 ) -> Sounds:
     """Decode sound files, or take the result of an earlier time from the cache.
 
-    Samples are decoded to float32, averaged over the channels for mono, resampled (see ``resample``), trimmed and scaled if asked for, clipped to [-1, 1] and rounded to int16.
+    Samples are decoded to float32, averaged over the channels for mono, resampled, see ``resample``, trimmed and scaled
+    if asked for, clipped to [-1, 1] and rounded to int16.
 
     Args:
         root: Their folder.

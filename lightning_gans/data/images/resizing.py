@@ -20,12 +20,16 @@ from lightning_gans.data.files import describe_broken
 from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import Box
 from lightning_gans.errors import InputError
-from lightning_gans.files import reading
+from lightning_gans.files import Damaged, reading
 
 PIXELS, PIXELS_PER_BYTE = 2**24, 16
 """An image may have so many pixels, and so many more for each byte of its file; a photograph has one or two."""
 FORMAT = 1
 """Raise it when the same files and settings give other pixels, so that old caches are left alone."""
+
+
+class Refused(InputError):
+    """An image that can be decoded, and is not one to be used: the message says why."""
 
 
 def resized_images(
@@ -58,9 +62,12 @@ def resized_images(
     def read(name: str) -> np.ndarray:
         from PIL.Image import DecompressionBombError
 
-        data = files.read(name)
-        with reading(files.root / name, "an image that can be used", "replace it", DecompressionBombError):
-            return decode(data, crops[name] if isinstance(crops, Mapping) else crops, size, channels)
+        path, data = files.root / name, files.read(name)
+        try:
+            with reading(path, "an image", "replace it", DecompressionBombError):
+                return decode(data, crops[name] if isinstance(crops, Mapping) else crops, size, channels)
+        except Refused as error:
+            raise Damaged(path, str(error)) from None
 
     def facts(names: list[str], broken: dict[str, str]) -> dict[str, Any]:
         if broken:
@@ -86,16 +93,16 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
 
     Raises:
         Exception: whatever Pillow meets at what cannot be decoded.
-        ValueError: for a box outside of the image, other pixels than 8 bits per channel, and a header that promises
+        Refused: for a box outside of the image, other pixels than 8 bits per channel, and a header that promises
             more than its bytes can hold.
     """
     from PIL import Image, ImageOps
 
     with Image.open(BytesIO(data)) as image:
         if math.prod(image.size) > PIXELS + PIXELS_PER_BYTE * len(data):
-            raise ValueError(f"its header promises {image.width}x{image.height} pixels, in {len(data)} bytes")
+            raise Refused(f"its header promises {image.width}x{image.height} pixels, in {len(data)} bytes")
         if image.mode.startswith(("I", "F")):
-            raise ValueError(f"pixels of mode {image.mode}; expected 8 bits per channel")
+            raise Refused(f"pixels of mode {image.mode}; expected 8 bits per channel")
         if crop is None:
             # JPEG decodes faster at 1/2, 1/4, 1/8: twice the wanted pixels are left for the filter
             image.draft(None, (2 * size, 2 * size))
@@ -117,11 +124,11 @@ def square_region(crop: Box | int | None, width: int, height: int) -> tuple[int,
         right, bottom = min(crop.right, width), min(crop.bottom, height)
         side = int(min(right - left, bottom - top))
         if side < 1:
-            raise ValueError(f"its box {tuple(crop)} lies outside of its {width}x{height} pixels")
+            raise Refused(f"its box {tuple(crop)} lies outside of its {width}x{height} pixels")
         left, top = int((left + right - side) / 2), int((top + bottom - side) / 2)
     else:
         side = min(width, height) if crop is None else crop
         if side > min(width, height):
-            raise ValueError(f"its {width}x{height} pixels are smaller than the crop of {side}")
+            raise Refused(f"its {width}x{height} pixels are smaller than the crop of {side}")
         left, top = round((width - side) / 2), round((height - side) / 2)
     return left, top, left + side, top + side
