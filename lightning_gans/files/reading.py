@@ -38,6 +38,7 @@ DAMAGE: tuple[type[Exception], ...] = (
 )
 """What readers raise at damaged files."""
 AGAIN = "get it again"
+MISSING = "there is no such file"
 TEXT = 2**20
 """Bytes of a file of settings: more are none."""
 BLOCK = 2**20
@@ -57,7 +58,7 @@ class Damaged(InputError):
     def __init__(self, path: str | os.PathLike[str], reason: str, way_out: str = AGAIN) -> None:
         name = os.fspath(path)
         name = name if len(name) <= SHOWN else f"{name[:SHOWN]}..."
-        super().__init__(f"{name}: {reason}; {way_out}")
+        super().__init__(f"{f'there is no file {name}' if reason == MISSING else f'{name}: {reason}'}; {way_out}")
         self.reason = reason
 
 
@@ -84,7 +85,7 @@ def there(path: str | os.PathLike[str]) -> bool:
     return os.path.isfile(path)
 
 
-def opened(path: str | os.PathLike[str], way_out: str = "give an existing file") -> BinaryIO:
+def opened(path: str | os.PathLike[str], way_out: str = "give an existing one") -> BinaryIO:
     """Open a regular file; nothing is waited for, as it would be at a named pipe.
 
     Args:
@@ -98,8 +99,7 @@ def opened(path: str | os.PathLike[str], way_out: str = "give an existing file")
         _require_regular(os.stat(path), path, way_out)
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except FileNotFoundError:
-        reason = "a link into nothing" if os.path.islink(path) else "there is no such file"
-        raise Damaged(path, reason, way_out) from None
+        raise Damaged(path, "a link into nothing" if os.path.islink(path) else MISSING, way_out) from None
     except OSError as error:
         raise Damaged(path, f"cannot be read ({error.strerror})", way_out) from None
     except InputError:
@@ -118,7 +118,7 @@ def _require_regular(found: os.stat_result, path: str | os.PathLike[str], way_ou
         raise Damaged(path, "a pipe or a device, where a file is expected", way_out)
 
 
-def regular(path: Path, way_out: str = "give an existing file") -> Path:
+def regular(path: Path, way_out: str = "give an existing one") -> Path:
     """The path of a file that ``opened`` can open, for libraries that open it themselves.
 
     Raises:
@@ -154,7 +154,7 @@ def share(path: Path) -> None:
     os.chmod(path, 0o666 & ~umask)
 
 
-def sha256(path: Path, way_out: str = "give an existing file") -> str:
+def sha256(path: Path, way_out: str = "give an existing one") -> str:
     """The SHA-256 of a file, 64 hexadecimal digits.
 
     Raises:

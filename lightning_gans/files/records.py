@@ -67,7 +67,7 @@ def _dataclass(kind: Any, value: Any, where: str, check: Callable[[str, Any], No
     prefix = f"{where}." if where else ""
     for name in value:
         if name not in hints:
-            raise ValueError(f"there is no field {prefix}{shown(name)}; {closest(str(name), list(hints))}")
+            raise ValueError(f"there is no field {prefix}{str(name)[:SHOWN]}; {closest(str(name), list(hints))}")
     given = {name: typed(hints[name], item, prefix + name, check) for name, item in value.items() if item is not None}
     try:
         return kind(**given)
