@@ -16,6 +16,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
+from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -63,7 +64,7 @@ def guard_restoring(trainer: Trainer, guard: Callable[[], AbstractContextManager
     """Have a trainer take up checkpoints inside of a context; no public hook is around that."""
     connector = trainer._checkpoint_connector
     for name in ("resume_start", "restore_model", "restore_datamodule", "restore_callbacks", "restore_training_state"):
-        setattr(connector, name, _inside(guard, getattr(type(connector), name).__get__(connector)))
+        setattr(connector, name, _inside(guard, getattr(_CheckpointConnector, name).__get__(connector)))
 
 
 def _inside(guard: Callable[[], AbstractContextManager[None]], method: Callable[..., None]) -> Callable[..., None]:
