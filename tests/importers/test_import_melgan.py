@@ -191,9 +191,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
     torch.save(layers.melgan_state("melgan_neurips", bands=4, width=2), whole)
     for content in (b"", b"text", whole.read_bytes()[:-1000], pickle.dumps({"a": print}, protocol=2)):
         path.write_bytes(content)
-        with pytest.raises(
-            InputError, match=r"netG\.pt: cut short, or it holds more than tensors .* get it again"
-        ) as e:
+        with pytest.raises(InputError, match=r"netG\.pt: cut short, or it holds more .* get it again") as e:
             zoo.import_checkpoint(path, format="melgan_neurips")
         assert "\n" not in str(e.value)
 

@@ -112,7 +112,7 @@ def test_configs_are_plain_values(tmp_path):
         ("- 1", "is no mapping"),
     ]:
         config.write_text(text)
-        with pytest.raises(InputError, match=rf"--config .*config\.yml {message}") as error:
+        with pytest.raises(InputError, match=rf"config\.yml.*{message}") as error:
             imported(path)
         assert "\n" not in str(error.value)
     config.unlink()

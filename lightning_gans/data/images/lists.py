@@ -87,6 +87,8 @@ def read_partition(path: Path) -> dict[str, int]:
     for number, row in enumerate(rows[header:], 1 + header):
         if len(row) != 2 or row[1] not in ("0", "1", "2"):
             raise InputError(f"{path}, line {number}: expected an image and 0, 1 or 2")
+    if not rows[header:]:
+        raise InputError(f"{path} lists no images; fetch it again")
     return {image: int(part) for image, part in rows[header:]}
 
 
