@@ -112,7 +112,7 @@ def test_statistics_that_cannot_be_used(tmp_path):
     with pytest.raises(InputError, match=r"stats\.npz.*expected a \.npz"):
         imported(tmp_path, v, stats=path)
     for content, message in [
-        ({"mean": np.zeros(129)}, "cannot be read .*std"),
+        ({"mean": np.zeros(129)}, "not .*std"),
         ({"mean": np.zeros(128), "std": np.ones(129)}, r"mean, of shape \(128,\), is not 129 finite values; expected"),
         ({"mean": np.zeros(0), "std": np.ones(129)}, r"mean, of shape \(0,\), is not"),
         (
@@ -120,7 +120,7 @@ def test_statistics_that_cannot_be_used(tmp_path):
             r"deviation, .* is not 129 finite values above 0",
         ),
         ({"mean": np.full(129, np.nan), "std": np.ones(129)}, r"mean, .* is not 129 finite values"),
-        ({"mean": np.array([None] * 129), "std": np.ones(129)}, "cannot be read .*allow_pickle"),
+        ({"mean": np.array([None] * 129), "std": np.ones(129)}, "not .*allow_pickle"),
     ]:
         np.savez(path, **content)
         with pytest.raises(InputError, match=message):
