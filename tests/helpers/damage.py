@@ -5,6 +5,7 @@ import io
 import random
 import zipfile
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -26,14 +27,20 @@ from lightning_gans.importers.tensorflow_bundle import read_index
 from lightning_gans.tracking.recorded import read_run
 from lightning_gans.zoo.cards import Card
 
+ANEW = count()
+"""Times of change, so that no image is taken from the cache."""
 KINDS: dict[str, Callable[[Path], object]] = {
     "a.wav": lambda path: decode(path, measure(path), 16000, 1, None, False),
     "a.flac": lambda path: decode(path, measure(path), 16000, 1, None, False),
     "a.ogg": lambda path: decode(path, measure(path), 16000, 1, None, False),
     "a.npy": lambda path: _load(path, 4),
     "a.npz": lambda path: named(path, ("mean", "std")),
-    "a.png": lambda path: resized_images(ImageFiles(path.parent, {path.name: (0, 0)}), [path.name], None, 8, 3),
-    "a.jpg": lambda path: resized_images(ImageFiles(path.parent, {path.name: (0, 0)}), [path.name], None, 8, 3),
+    "a.png": lambda path: resized_images(
+        ImageFiles(path.parent, {path.name: (0, next(ANEW))}), [path.name], None, 8, 3
+    ),
+    "a.jpg": lambda path: resized_images(
+        ImageFiles(path.parent, {path.name: (0, next(ANEW))}), [path.name], None, 8, 3
+    ),
     "a.zip": lambda path: [ImageFiles(path).read(name) for name in ImageFiles(path).stamps],
     "train-images-idx3-ubyte.gz": lambda path: read_idx(path.parent, path.stem),
     "attributes.txt": read_attributes,
@@ -47,6 +54,11 @@ KINDS: dict[str, Callable[[Path], object]] = {
     "model.index": lambda path: read_index(path.with_suffix("")),
 }
 """How a file of each name is read."""
+
+
+def resized(path: Path) -> object:
+    """An image as a data set takes it."""
+    return resized_images(ImageFiles(path.parent, {path.name: (0, next(ANEW))}), [path.name], None, 8, 3)
 
 
 def write_all(folder: Path) -> None:
