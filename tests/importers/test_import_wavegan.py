@@ -127,11 +127,11 @@ def test_statistics_that_cannot_be_used(tmp_path):
             imported(tmp_path, v, stats=path)
     for content in (b"", b"no archive", b"PK\x03\x04 cut short"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"stats\.npz cannot be read"):
+        with pytest.raises(InputError, match=r"stats\.npz: not .npz arrays"):
             imported(tmp_path, v, stats=path)
     with path.open("wb") as file:
         np.save(file, np.ones((2, 129)))
-    with pytest.raises(InputError, match=r"stats\.npz cannot be read"):
+    with pytest.raises(InputError, match=r"stats\.npz: not .npz arrays"):
         imported(tmp_path, v, stats=path)
 
 
