@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from lightning_gans.errors import InputError
+from lightning_gans.files.documents import parse_yaml, read_yaml
 from lightning_gans.zoo import assets, moved
 
 
@@ -36,13 +35,7 @@ def resolve(args: Sequence[str]) -> list[str]:
 
 def read_config(path: Path) -> dict[str, Any]:
     """Options by name; jsonargparse would not say which file is at fault."""
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise InputError(f"{path} is not YAML; {line}{error.problem}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not YAML: {error}") from error
+    content = read_yaml(path)
     if not isinstance(content, dict):
         found = "is empty" if content is None else f"holds a {type(content).__name__}"
         raise InputError(f"{path} {found}; expected options by name, such as model: and data:")
@@ -70,13 +63,13 @@ def _of_today(words: list[str], contents: dict[str, dict[str, Any]]) -> list[str
             model = contents[value].get("model")
             if isinstance(model, dict):
                 name = str(model.get("class_path", name))
-                given |= model.get("init_args") or {}
+                given |= init_args if isinstance(init_args := model.get("init_args"), dict) else {}
             else:
                 name = str(model or name)
         elif option in ("--model", "--model.class_path"):
             name = value
         elif option.startswith("--model.") and key.isidentifier() and key != "help":
-            given[key] = yaml.safe_load(value)
+            given[key] = parse_yaml(value, option)
         else:
             rest.append(word)
     short = name.removeprefix("lightning_gans.models.")

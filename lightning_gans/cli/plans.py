@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
+from lightning_gans.files import reading, regular
 from lightning_gans.training import sampling
 from lightning_gans.training.adversarial_module import AdversarialModule
 
@@ -45,13 +46,11 @@ def drawn(module: AdversarialModule, num: int, seed: int, labels: Labels) -> Pla
 
 def saved(module: AdversarialModule, path: Path, labels: Labels) -> Plan:
     """What ``sample`` has written beside its sounds."""
-    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    try:
+    way_out = "give --latents a file that sample has written"
+    with reading(regular(path, way_out), "a safetensors file", way_out):
         tensors = load_file(path)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"--latents {path} cannot be read ({error}); give a file that sample has written") from error
     size = module.latents(1, 0).shape[1]
     z = tensors.get("z")
     if z is None or z.dim() != 2 or len(z) == 0 or z.shape[1] != size:

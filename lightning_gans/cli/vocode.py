@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from itertools import chain
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
+from lightning_gans.files import Damaged, there
 from lightning_gans.writing import Unwritable
 
 if TYPE_CHECKING:
@@ -133,7 +135,7 @@ def _make(job: Job, model: Vocoder, chunk: int | None, seed: int) -> Speed:
                 write(piece[0])
                 samples += piece.shape[-1]
             work = time.perf_counter() - before
-    except Unwritable:
+    except (Damaged, Unwritable):  # which name it
         raise
     except InputError as error:
         raise InputError(f"{job.source}: {error}") from error
@@ -154,15 +156,15 @@ def _jobs(source: Path, output: Path) -> list[Job]:
     from lightning_gans.data.audio.sounds import SUFFIXES
     from lightning_gans.data.files import walk
 
-    if not source.exists():
+    if not os.path.lexists(source):
         raise InputError(f"there is no {source}; give a sound file, features ({MELS}), or a folder of them")
-    if not source.is_dir():
+    if not os.path.isdir(source):
         if output.suffix != ".wav":
             raise InputError(f"the output is {output}; expected a file name that ends in .wav, as {source} is one file")
         if output.resolve() == source.resolve():
             raise InputError(f"the output {output} would replace the input; choose another name")
         return _checked({output: source})
-    if output.suffix == ".wav" or output.is_file():
+    if output.suffix == ".wav" or there(output):
         raise InputError(f"the output is {output}; expected a folder, as {source} is one")
     if any(output.rglob("*.wav")):
         raise InputError(
@@ -192,8 +194,8 @@ def _checked(sources: dict[Path, Path]) -> list[Job]:
     for output, source in sources.items():
         try:
             jobs.append(Job(source, output, None if source.suffix == MELS else measure(source)))
-        except (ValueError, OSError) as error:
-            broken.append(f"{source} ({error})")
+        except Damaged as error:
+            broken.append(f"{source} ({error.reason})")
     if broken:
         raise InputError(
             f"{len(broken)} file(s) cannot be used: {first_names(broken)}; give sound files, or features as {MELS}"
@@ -211,12 +213,14 @@ def _require_frames(jobs: list[Job], model: Vocoder) -> None:
     for job in jobs:
         try:
             if job.header is None:
-                model.check_shape(_features(job.source, mapped=True).shape, is_array=True)
+                model.check_shape(_features(job.source).shape, is_array=True)
             elif (samples := resampled(job.header, config.sample_rate)) < least:
                 raise InputError(
                     f"at {config.sample_rate} Hz it has {samples} samples, and {name} takes at least {least}; put"
                     " silence behind it"
                 )
+        except Damaged as error:  # which names it
+            wrong.append(str(error))
         except InputError as error:
             wrong.append(f"{job.source}: {error}")
     if wrong:
@@ -233,27 +237,19 @@ def _sound(path: Path, header: Header, model: Vocoder) -> Tensor:
     from lightning_gans.data.audio.decoding import INT16_STEPS, decode
     from lightning_gans.data.audio.sounds import CLIPPED
 
-    try:
-        audio, full_scale = decode(path, header, model.sample_rate, 1, None, False)
-    except ValueError as error:
-        raise InputError(f"{error}; give a complete sound file") from error
+    audio, full_scale = decode(path, header, model.sample_rate, 1, None, False)
     if full_scale > CLIPPED:
         print(f"{path} reaches full scale {full_scale} times and may be clipped")
     return torch.from_numpy(audio).float() / INT16_STEPS
 
 
-def _features(path: Path, mapped: bool = False) -> np.ndarray:
-    """A file's (L, M), without axes of 1 in front; mapped, only its header is read."""
-    import numpy as np
+def _features(path: Path) -> np.ndarray:
+    """A file's (L, M), without axes of 1 in front."""
+    from lightning_gans.files.arrays import mapped
 
-    try:
-        mel = np.load(path, "r" if mapped else None, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise InputError(
-            f"no complete array, or one that would be unpickled ({error}); save it with numpy.save"
-        ) from error
-    if not isinstance(mel, np.ndarray) or mel.dtype.kind != "f":
-        raise InputError(f"it holds {getattr(mel, 'dtype', 'several arrays')}; expected an array of floats, (L, M)")
+    mel = mapped(path, "save it with numpy.save")
+    if mel.dtype.kind != "f":
+        raise InputError(f"it holds {mel.dtype}; expected an array of floats, (L, M)")
     while mel.ndim > 2 and mel.shape[0] == 1:
         mel = mel[0]
     return mel

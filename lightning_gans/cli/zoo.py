@@ -7,6 +7,7 @@ from typing import Literal
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
+from lightning_gans.files.documents import read_text
 
 
 def show(name: str) -> str:
@@ -20,7 +21,7 @@ def show(name: str) -> str:
     """
     card = zoo.card(name)
     weights = zoo.local(card) or f"not on this machine; url: {card.url}"
-    return f"{card.path.read_text(encoding='utf-8').rstrip()}\n\nweights: {weights}"
+    return f"{read_text(card.path).rstrip()}\n\nweights: {weights}"
 
 
 def verify() -> None:

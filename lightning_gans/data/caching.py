@@ -8,16 +8,26 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+import google_crc32c
 import numpy as np
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import one_line
+from lightning_gans.files import Damaged, opened, reading, there
+from lightning_gans.files.documents import read_json
+from lightning_gans.files.records import typed
 from lightning_gans.writing import written
 
 CHUNK = 128
 """Files that are decoded before the first of them has to be written: they are in memory."""
+PAGE, PAGES = 4096, 512
+"""Bytes of a page, and how many of them are looked at when a cache is opened."""
+INDEX = 2**31
+"""Bytes that an index has at most: a million files make 100 MB."""
 
 
 def cache_path(kind: str, suffix: str, *key: object) -> Path:
@@ -56,7 +66,7 @@ def decode_into(
         file: Where to.
         what: For the progress bar, which appears after two seconds.
         names: Of the files.
-        read: Makes the array of a file, given its name.
+        read: Makes the array of a file, given its name; raises ``Damaged`` for one that cannot be used.
 
     Returns:
         The files that could be read; where the array of each begins, in values; why the others could not be read.
@@ -66,10 +76,8 @@ def decode_into(
     def array_or_reason(name: str) -> np.ndarray | str:
         try:
             return np.ascontiguousarray(read(name))
-        except InputError:  # about all files, not this one
-            raise
-        except (OSError, ValueError) as error:
-            return one_line(error)
+        except Damaged as error:  # other errors are about all files, not this one
+            return one_line(ValueError(error.reason))
 
     start: dict[str, int] = {}
     broken: dict[str, str] = {}
@@ -89,15 +97,32 @@ def decode_into(
     return list(start), list(start.values()), broken
 
 
+@dataclass(frozen=True)
+class Index:
+    """What lies beside a cache file.
+
+    Attributes:
+        size: Of the file, in bytes.
+        sample: CRC-32C of pages of the file, see ``sampled``.
+        checksum: SHA-256 of the entries.
+        entries: What is known of the arrays.
+    """
+
+    size: int
+    sample: int
+    checksum: str
+    entries: dict[str, Any]
+
+
 def packed(
     path: Path,
     what: str,
     dtype: type[np.generic],
     names: Sequence[str],
     read: Callable[[str], np.ndarray],
-    facts: Callable[[list[str]], dict[str, Any]],
+    facts: Callable[[list[str], dict[str, str]], dict[str, Any]],
 ) -> tuple[np.ndarray, dict[str, Any]]:
-    """The arrays of many files in one, or what an earlier time has written.
+    """The arrays of many files in one, or what an earlier time has written, if it is whole.
 
     Args:
         path: Of the cache; an index lies beside it as JSON.
@@ -105,19 +130,72 @@ def packed(
         dtype: Of their values.
         names: Of the files.
         read: Makes the array of a file, given its name.
-        facts: What else the index tells, given the names of the files that could be read; asked for when all are.
+        facts: What else the index tells, given the names of the files that could be read, and the reasons of the
+            others; asked for when all are. What it raises leaves no cache.
 
     Returns:
-        All values in one row, mapped, and the index: ``names``, where each begins (``start``), ``broken``, the facts.
+        All values in one row, mapped, and the entries of the index: ``names``, where each begins (``start``),
+        ``broken``, the facts.
+
+    Raises:
+        InputError: for a cache that cannot be written, or not be read.
     """
     index_path = path.with_suffix(".json")
-    if not (path.is_file() and index_path.is_file()):
+    entries = _entries(path, index_path)
+    if entries is None:
         with written_whole(path, what) as file, written_whole(index_path, f"an index of {what}") as index_file:
             good, start, broken = decode_into(file, f"reading {what}", names, read)
-            index_file.write(json.dumps({"names": good, "start": start, "broken": broken} | facts(good)).encode())
+            entries = {"names": good, "start": start, "broken": broken} | facts(good, broken)
+            file.flush()
+            index = Index(*sampled(Path(file.name)), checksum(entries), entries)
+            index_file.write(json.dumps(vars(index)).encode())
+        entries = json.loads(json.dumps(entries))  # as the next time reads it
     read_ahead(path)
-    values = np.memmap(path, dtype, "r") if path.stat().st_size else np.zeros(0, dtype)  # which cannot be mapped
-    return values, json.loads(index_path.read_text(encoding="utf-8"))
+    size = os.stat(path).st_size
+    values = np.memmap(path, dtype, "r") if size else np.zeros(0, dtype)  # which cannot be mapped
+    return values, entries
+
+
+def _entries(path: Path, index_path: Path) -> dict[str, Any] | None:
+    """What the index of a cache tells; None where there is none, or one that does not fit what lies beside it.
+
+    Raises:
+        InputError: for a cache of another user's that may not be read.
+    """
+    if not (there(path) and there(index_path)):
+        return None
+    way_out = "remove it, or set LIGHTNING_GANS_CACHE to another folder"
+    for each in (path, index_path):
+        opened(each, way_out).close()
+    try:
+        with reading(index_path, "an index of a cache"):
+            index: Index = typed(Index, read_json(index_path, INDEX))
+            if (index.size, index.sample) != sampled(path) or checksum(index.entries) != index.checksum:
+                raise ValueError("it is not what was written")
+            return index.entries
+    except Damaged as error:
+        rank_zero_info(f"the cache {path} is damaged, or of an older version, and is made anew ({error.reason})")
+        return None
+
+
+def checksum(entries: dict[str, Any]) -> str:
+    """The SHA-256 of what JSON makes of them."""
+    return hashlib.sha256(json.dumps(entries).encode()).hexdigest()
+
+
+def sampled(path: Path) -> tuple[int, int]:
+    """The size of a file, and a CRC-32C of its first and its last page and of many between them.
+
+    All of a large file cannot be looked at each time; but one that was never written, cut short or half replaced shows
+    in some of its pages.
+    """
+    value = 0
+    with opened(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        for page in sorted({number * (size // PAGE) // PAGES for number in range(PAGES + 1)}):
+            file.seek(page * PAGE)
+            value = google_crc32c.extend(value, file.read(PAGE))
+    return size, value
 
 
 def read_ahead(path: Path) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 import torch
@@ -14,6 +16,7 @@ from lightning_gans.errors import InputError
 
 Stamps = dict[str, tuple[int, int]]
 """Size and time of change by path."""
+UNREADABLE = (-1, 0)
 NAMED = 10
 """How many files a message names."""
 
@@ -21,10 +24,11 @@ NAMED = 10
 def walk(root: Path, suffixes: tuple[str, ...]) -> Stamps:
     """Size and time of change of each file below a folder that ends so, by its path inside, sorted.
 
-    Follows links to folders, but enters none twice; hidden files and folders are left out.
+    Follows links to folders, but enters none twice; hidden files and folders are left out. What is no file, or cannot
+    be read, is found too, since whoever reads it says so.
 
     Raises:
-        InputError: for a folder or a file that cannot be read.
+        InputError: for a folder that cannot be read.
     """
     found: Stamps = {}
     entered = {os.path.realpath(root)}
@@ -38,8 +42,7 @@ def walk(root: Path, suffixes: tuple[str, ...]) -> Stamps:
             for name in names:
                 if has_suffix(name, suffixes):
                     path = Path(folder, name)
-                    stat = path.stat()
-                    found[path.relative_to(root).as_posix()] = (stat.st_size, stat.st_mtime_ns)
+                    found[path.relative_to(root).as_posix()] = _stamp(path)
     except OSError as error:
         raise InputError(f"cannot read {error.filename} ({error.strerror}); remove it, or allow reading") from error
     return dict(sorted(found.items()))
@@ -47,6 +50,15 @@ def walk(root: Path, suffixes: tuple[str, ...]) -> Stamps:
 
 def _fail(error: OSError) -> None:
     raise error
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """Of what cannot be read, no other file's: when it can be, it is another file to a cache."""
+    with suppress(OSError):
+        found = path.stat()
+        if stat.S_ISREG(found.st_mode) and os.access(path, os.R_OK):
+            return found.st_size, found.st_mtime_ns
+    return UNREADABLE
 
 
 def has_suffix(name: str, suffixes: tuple[str, ...]) -> bool:
@@ -69,10 +81,10 @@ def files_below(root: Path, folder: str, suffixes: tuple[str, ...], what: str) -
         InputError: where there is no such folder or file, and as ``walk``.
     """
     path = root / folder
-    stamps = walk(path, suffixes) if path.is_dir() else {}
+    stamps = walk(path, suffixes) if os.path.isdir(path) else {}
     if not stamps:
         kinds = ", ".join(f"*{suffix}" for suffix in suffixes)
-        what = what if path.is_dir() else f"folder {folder}"
+        what = what if os.path.isdir(path) else f"folder {folder}"
         raise InputError(missing(what, f"{kinds} in {path} and its sub-folders", root))
     return stamps
 
@@ -87,7 +99,7 @@ def missing(what: str, looked_for: str, root: Path, brings: str = "") -> str:
 
 def in_hash_order(names: Iterable[str]) -> list[str]:
     """Sorted by the SHA-256 hashes of the paths: random, but the same always, whatever other files there are."""
-    return sorted(names, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return sorted(names, key=lambda name: hashlib.sha256(os.fsencode(name)).digest())
 
 
 def class_indices(found: Sequence[str]) -> tuple[Tensor, list[str]]:

@@ -8,6 +8,7 @@ files. ``zoo.import_checkpoint`` makes a module of what is read.
 from __future__ import annotations
 
 import inspect
+import os
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ def read_checkpoint(
     """
     if format is not None and format not in IMPORTERS:
         raise InputError(f"there is no format {format}; {closest(format, list(IMPORTERS))}")
-    if str(checkpoint) in IMPORTERS and not Path(checkpoint).exists():
+    if str(checkpoint) in IMPORTERS and not os.path.exists(checkpoint):
         raise InputError(
             f"there is no file {checkpoint}, which is the name of a format; give the checkpoint first:"
             f" import_checkpoint(FILE, format={str(checkpoint)!r}), or without format, which is found by itself"

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor
 
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import InputError
+from lightning_gans.files import regular, there
+from lightning_gans.files.documents import read_yaml
 from lightning_gans.importers import (
     bigvgan,
     dcgan,
@@ -52,14 +54,13 @@ def opened(checkpoint: Path, formats: Iterable[Importer] = IMPORTERS.values()) -
     Raises:
         InputError: for what is missing, damaged, or would be unpickled.
     """
-    if checkpoint.is_dir():
+    if os.path.isdir(checkpoint):
         checkpoint /= weights_among([path.name for path in checkpoint.iterdir()], str(checkpoint), formats)
     prefix = bundle_prefix(checkpoint)
     index = prefix.with_name(f"{prefix.name}.index")
-    if index.is_file():
+    if there(index):
         return Opened(prefix, read_index(prefix)[1])
-    if not checkpoint.is_file():
-        raise InputError(f"there is no file {checkpoint}, and no {index.name} of TensorFlow; give an existing one")
+    regular(checkpoint, f"give an existing one, or {index.name} of TensorFlow")
     return Opened(checkpoint, torch_files.load(checkpoint))
 
 
@@ -113,16 +114,10 @@ def config_of(checkpoint: Path, given: Path | None) -> Config | None:
     Raises:
         InputError: if the given file is not there, and for what is no mapping of plain values.
     """
-    if given and not given.is_file():
-        raise InputError(f"there is no file {given}; give --config an existing one")
-    found = given or next((path for name in CONFIGS if (path := checkpoint.with_name(name)).is_file()), None)
+    found = given or next((path for name in CONFIGS if there(path := checkpoint.with_name(name))), None)
     if found is None:
         return None
-    try:
-        values = yaml.safe_load(found.read_text(encoding="utf-8"))  # of which JSON is a part
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        reason = one_line(error)
-        raise InputError(f"--config {found} is not YAML of plain values ({reason}); take objects out of it") from None
+    values = read_yaml(found, "give --config a file of plain values")  # of which JSON is a part
     if not isinstance(values, dict):
         raise InputError(f"--config {found} is no mapping; expected the settings of a training, by their names")
     return Config(found, values)

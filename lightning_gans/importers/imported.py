@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +12,8 @@ import torch
 from torch import Tensor
 
 from lightning_gans import models
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import InputError
+from lightning_gans.files import reading
 
 SHOWN = 12
 """Names that a message lists of each kind."""
@@ -155,12 +155,8 @@ def mean_and_deviation(
     Raises:
         InputError: for a damaged file, other shapes, and values that nothing can be divided by.
     """
-    try:
+    with reading(source, "a mean and a deviation", way_out):
         mean, deviation = (np.asarray(values, np.float32) for values in read())
-    except InputError:
-        raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(f"{source} cannot be read as a mean and a deviation ({one_line(error)}); {way_out}") from None
     for name, values, above in (("mean", mean, ""), ("deviation", deviation, " above 0")):
         if values.shape != (size,) or not np.isfinite(values).all() or (above and values.min() <= 0):
             raise InputError(

@@ -18,10 +18,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
 from torch import Tensor, full
 
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import InputError
+from lightning_gans.files import reading
+from lightning_gans.files.documents import parse_all_yaml
 from lightning_gans.importers.imported import Imported, Importer, Opened
 from lightning_gans.importers.torch_files import fitted, layers, names
 
@@ -71,9 +72,9 @@ def read(files: Opened) -> Imported:
 
 def settings(checkpoint: Path, text: str) -> dict[str, Any]:
     """``STFTMelGAN``'s arguments from ``hp_str``, whose sections are YAML documents of their own."""
-    try:
+    with reading(f"{checkpoint}: hp_str", "the YAML of its settings", "choose another"):
         sections: dict[str, dict[str, Any]] = {}
-        for section in yaml.safe_load_all(text):
+        for section in parse_all_yaml(text, f"{checkpoint}: hp_str", "choose another"):
             sections |= section or {}
         audio, train, model = (sections.get(key) or {} for key in ("audio", "train", "model"))
         return {
@@ -87,10 +88,6 @@ def settings(checkpoint: Path, text: str) -> dict[str, Any]:
             "discriminator_start": 0,
             "lr": float((train.get("adam") or {}).get("lr", 1e-4)),
         }
-    except (yaml.YAMLError, AttributeError, TypeError, ValueError) as error:
-        raise InputError(
-            f"{checkpoint}: hp_str is not the YAML of its settings ({one_line(error)}); choose another"
-        ) from None
 
 
 def their_name(layer: str) -> str:

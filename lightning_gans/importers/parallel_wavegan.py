@@ -14,6 +14,8 @@ import numpy as np
 from torch import Tensor
 
 from lightning_gans.errors import InputError
+from lightning_gans.files import regular, there
+from lightning_gans.files.arrays import mapped
 from lightning_gans.importers.imported import Config, Imported, Importer, Opened, mean_and_deviation
 from lightning_gans.importers.parallel_wavegan_config import translated
 from lightning_gans.importers.parallel_wavegan_hifigan import (
@@ -25,6 +27,8 @@ from lightning_gans.importers.parallel_wavegan_hifigan import (
 from lightning_gans.importers.torch_files import fitted, names
 
 NETWORKS = ("generator", "discriminator")
+BANDS = 2**16
+"""Far more than any mel has."""
 STATISTICS = ("stats.h5", "stats.npy")
 CONVERSION = (
     "python -c \"import h5py, numpy; f = h5py.File('stats.h5'); numpy.save('stats.npy', [f['mean'][()],"
@@ -72,7 +76,7 @@ def read(files: Opened, *, config: Config, stats: Path | None = None) -> Importe
 def statistics_of(checkpoint: Path, given: Path | None) -> Path:
     """The file that was given, or the one beside the checkpoint."""
     for path in [given] if given else [checkpoint.with_name(name) for name in STATISTICS]:
-        if path.is_file():
+        if there(path):
             return path
     if given:
         raise InputError(f"there is no file {given}; give --stats an existing one")
@@ -101,7 +105,7 @@ def read_statistics(path: Path, bands: int) -> dict[str, Tensor]:
         raise InputError(f"--stats is {path}; expected the stats.h5 or stats.npy of the training")
 
     def read() -> tuple[np.ndarray, np.ndarray]:
-        mean, scale = _hdf5(path) if path.suffix == ".h5" else np.load(path, allow_pickle=False)
+        mean, scale = _hdf5(regular(path)) if path.suffix == ".h5" else mapped(path)
         return mean, scale
 
     mean, scale = mean_and_deviation(f"--stats {path}", read, bands, "give the file of this training")
@@ -117,6 +121,8 @@ def _hdf5(path: Path) -> tuple[np.ndarray, np.ndarray]:
             " give --stats stats.npy"
         ) from None
     with h5py.File(path, "r") as file:
+        if max(file["mean"].size, file["scale"].size) > BANDS:
+            raise ValueError(f"more than {BANDS} values")
         return np.asarray(file["mean"], np.float32).reshape(-1), np.asarray(file["scale"], np.float32).reshape(-1)
 
 

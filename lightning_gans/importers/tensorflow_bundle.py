@@ -20,8 +20,11 @@ import google_crc32c
 import numpy as np
 
 from lightning_gans.errors import InputError
+from lightning_gans.files import content, opened, reading, there
 
 MAGIC = 0xDB4775248B80FB57
+INDEX = 2**28
+"""Bytes of an index at most; a variable takes about 50."""
 FOOTER, TRAILER = 48, 5
 """Bytes at the end of the table, and behind each of its blocks: how it is compressed, and a checksum."""
 DTYPES = {1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?", 19: "<f2"}
@@ -71,25 +74,23 @@ def bundle_prefix(path: Path) -> Path:
 def read_index(prefix: Path) -> tuple[int, dict[str, Entry]]:
     """The number of data files, and the entries by name."""
     path = prefix.with_name(f"{prefix.name}.index")
-    content = _existing(path).read_bytes()
-    if len(content) < FOOTER or struct.unpack("<Q", content[-8:])[0] != MAGIC:
+    data = content(_existing(path), INDEX)
+    if len(data) < FOOTER or struct.unpack("<Q", data[-8:])[0] != MAGIC:
         raise InputError(f"{path} is cut short or no index of a TensorFlow checkpoint; get it again")
-    try:
-        footer = BytesIO(content[-FOOTER:])
+    with reading(path, "an index of a TensorFlow checkpoint"):
+        footer = BytesIO(data[-FOOTER:])
         _handle(footer)  # of the meta index, which is empty
         table: dict[str, bytes] = {}
-        for _, handle in _entries(_block(content, _handle(footer), path)):
-            table |= {key.decode(): value for key, value in _entries(_block(content, _handle(BytesIO(handle)), path))}
+        for _, handle in _entries(_block(data, _handle(footer), path)):
+            table |= {key.decode(): value for key, value in _entries(_block(data, _handle(BytesIO(handle)), path))}
         header = dict(_fields(table.pop("")))
         if header.get(2):
             raise InputError(f"{path} was written on a big-endian machine; write it again on another")
         return index(header.get(1, 0)), {name: _entry(value) for name, value in table.items()}
-    except (IndexError, KeyError, struct.error, TypeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}: {error}); get it again") from None
 
 
 def _existing(path: Path) -> Path:
-    if not path.is_file():
+    if not there(path):
         raise InputError(
             f"there is no file {path}; a TensorFlow checkpoint is PREFIX.index with PREFIX.data-00000-of-00001 beside"
             " it: give PREFIX, and put both into one folder"
@@ -191,7 +192,7 @@ def _values(path: Path, name: str, entry: Entry) -> np.ndarray:
     available, end = _existing(path).stat().st_size, entry.offset + entry.size
     if available < end:
         raise InputError(f"{path} ({available} bytes) is cut short: {name} ends at {end}; get it again")
-    with path.open("rb") as file:
+    with opened(path) as file:
         file.seek(entry.offset)
         data = file.read(entry.size)
     if not _is_whole(data, entry.checksum):

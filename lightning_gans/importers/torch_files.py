@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.files import Damaged, reading, regular, there
+from lightning_gans.files.archives import require_bounded
 from lightning_gans.importers.imported import Renaming, discriminators_file, module_shapes, require_fit
 
 OWN = re.compile(r"(.+)\.parametrizations\.weight\.original([01])")
@@ -34,20 +36,26 @@ def load(path: Path, mapped: bool = True) -> dict[str, Any]:
     Raises:
         InputError: for a file that is missing or cut short, or holds anything else.
     """
-    if not path.is_file():
-        raise InputError(f"there is no file {path}; give an existing one")
-    if path.name.endswith((".tar.gz", ".tgz", ".zip")) or tarfile.is_tarfile(path):
+    regular(path)
+    with reading(path, "a file of weights"):
+        archive = path.name.endswith((".tar.gz", ".tgz", ".zip")) or tarfile.is_tarfile(path)
+        zipped = not archive and zipfile.is_zipfile(path)  # files of before torch 1.6 are not
+        parts = zipfile.ZipFile(path).infolist() if zipped else []
+    if archive:
         raise InputError(f"{path} is an archive; unpack it, and give the file of weights that is in it")
-    try:
-        if path.suffix == ".safetensors":
+    require_bounded(path, parts)
+    if path.suffix == ".safetensors":
+        with reading(path, "a safetensors file"):
             return safetensors.torch.load_file(path)
-        mapped = mapped and zipfile.is_zipfile(path)  # files of before torch 1.6 are not
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
-    except Exception as error:  # torch's reader meets a damaged file with any of a dozen classes
-        reason = one_line(error).partition(". ")[0]
-        raise InputError(
-            f"{path} is cut short, or holds more than tensors and plain values, which is not unpickled ({reason}); get"
-            " it again, or, if you trust it, save its state dicts alone with the code that made it"
+    try:
+        with reading(path, "a file of weights"):
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped and zipped)
+    except Damaged as error:
+        reason = one_line(error.__cause__ or error).partition(". ")[0]
+        raise Damaged(
+            path,
+            f"cut short, or it holds more than tensors and plain values, which is not unpickled ({reason})",
+            "get it again, or, if you trust it, save its state dicts alone with the code that made it",
         ) from None
     if not isinstance(content, dict):
         raise InputError(f"{path} holds a {type(content).__name__}; expected a mapping of names to tensors")
@@ -129,7 +137,7 @@ def discriminators_beside(generator: Path, renaming: Renaming, parts: Iterable[s
         InputError: for a file that lacks one of them, or cannot be read.
     """
     other = discriminators_file(generator.name, renaming)
-    if other is None or not (beside := generator.with_name(other)).is_file():
+    if other is None or not there(beside := generator.with_name(other)):
         return {}
     content = load(beside)
     if absent := [name for name in parts if not isinstance(content.get(name), Mapping)]:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
+from lightning_gans.files.arrays import named
 from lightning_gans.importers.imported import Imported, Importer, Opened, mean_and_deviation, module_shapes, require_fit
 from lightning_gans.importers.tensorflow_bundle import read_bundle, read_index
 from lightning_gans.models.specgan import BINS
@@ -180,8 +181,8 @@ def _statistics(prefix: Path, model: str, path: Path | None) -> dict[str, Tensor
         )
 
     def read() -> tuple[np.ndarray, np.ndarray]:
-        with np.load(path, allow_pickle=False) as content:
-            return content["mean"], content["std"]
+        mean, std = named(path, ("mean", "std"), way_out)
+        return mean, std
 
     way_out = f"expected a .npz with the arrays mean and std, as made by {CONVERSION}"
     mean, std = mean_and_deviation(f"--stats {path}", read, BINS, way_out)

@@ -6,7 +6,6 @@ features of some network. A value means something beside others by the same netw
 
 from __future__ import annotations
 
-import hashlib
 import os
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torchmetrics.image.fid import FrechetInceptionDistance  # the package above exports it with torch-fidelity only
 
 from lightning_gans.errors import InputError
+from lightning_gans.files import sha256
 from lightning_gans.metrics.classifiers.lenet import SHA256, LeNet, load_lenet
 from lightning_gans.metrics.sample_metric import SampleMetric
 
@@ -116,9 +116,7 @@ def inception_weights() -> Path:
     if not given:
         raise InputError(f"fid_inception needs the Inception weights, and {INCEPTION_VARIABLE} is not set; {way_out}")
     path = Path(given).expanduser()
-    if not path.is_file():
-        raise InputError(f"fid_inception: {INCEPTION_VARIABLE} is {path}, which is no file; {way_out}")
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    digest = sha256(path, way_out)
     if not digest.startswith(INCEPTION_SHA256):
         raise InputError(f"{path} has the SHA-256 {digest[:8]}..., expected {INCEPTION_SHA256}...; {way_out}")
     return path

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import csv
+import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import InputError
+from lightning_gans.files import reading
+from lightning_gans.files.documents import read_text, read_yaml
 
 AXIS, NAME = "generator_updates", "metrics.csv"
+TABLE = 2**30
+"""Bytes of a table of metrics at most."""
 
 
 class Run(NamedTuple):
@@ -41,9 +45,9 @@ def read_run(folder: str | Path) -> Run:
         InputError: if there is nothing recorded.
     """
     folder = Path(folder)
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise InputError(f"there is no run {folder}; give folders of runs, such as runs/lightning_gans/NAME")
-    rows = [row for row in read_rows(folder / NAME) if AXIS in row]
+    rows = [row for row in read_rows(folder / NAME) if math.isfinite(row.get(AXIS, math.nan))]
     if not rows:
         raise InputError(
             f"{folder} has no {NAME} with {AXIS} in it; give folders of runs, such as runs/lightning_gans/NAME"
@@ -60,10 +64,7 @@ def _described(path: Path) -> dict[str, Any]:
     Raises:
         InputError: for anything else.
     """
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8")) if path.is_file() else None
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise InputError(f"{path} cannot be read ({one_line(error)}); correct it, or take it away") from None
+    found = read_yaml(path, "correct it, or take it away") if os.path.lexists(path) else None
     if not isinstance(found, dict | None):
         raise InputError(f"{path} holds a {type(found).__name__}; expected a mapping of options")
     return found or {}
@@ -83,12 +84,11 @@ def read_rows(path: Path) -> list[dict[str, float]]:
     Raises:
         InputError: for a file that holds anything else.
     """
-    try:
-        text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    way_out = "leave the run out"
+    text = read_text(path, TABLE, way_out) if os.path.lexists(path) else ""
+    with reading(path, "a table of numbers", way_out):
         lines = csv.DictReader(text[: text.rfind("\n") + 1].splitlines(), strict=True)
         return [{name: float(value) for name, value in row.items() if value} for row in lines]
-    except (OSError, ValueError, TypeError, csv.Error) as error:
-        raise InputError(f"{path} is no table of numbers ({one_line(error)}); leave the run out") from None
 
 
 def flat(nested: dict[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:

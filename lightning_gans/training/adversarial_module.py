@@ -101,6 +101,7 @@ class AdversarialModule(Samples):
     def setup(self, stage: str) -> None:
         """Compare sizes with the data, and see whether the strategy can train networks in turns."""
         check_data(self, self.trainer.datamodule)
+        resume.guard(self.trainer)
         prepare(self.trainer.strategy)
         channels_last(self)
         use_cpu_forms(self)

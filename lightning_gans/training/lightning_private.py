@@ -5,6 +5,8 @@ The numbers are those of https://github.com/Lightning-AI/pytorch-lightning/issue
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Any
 
@@ -14,6 +16,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
+from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -67,6 +70,21 @@ def validate(trainer: Trainer) -> None:
     trainer.validating = True
     trainer.fit_loop.epoch_loop.val_loop.run()
     trainer.training = True
+
+
+def guard_restoring(trainer: Trainer, guard: Callable[[], AbstractContextManager[None]]) -> None:
+    """Have a trainer take up checkpoints inside of a context; no public hook is around that."""
+    connector = trainer._checkpoint_connector
+    for name in ("resume_start", "restore_model", "restore_datamodule", "restore_callbacks", "restore_training_state"):
+        setattr(connector, name, _inside(guard, getattr(_CheckpointConnector, name).__get__(connector)))
+
+
+def _inside(guard: Callable[[], AbstractContextManager[None]], method: Callable[..., None]) -> Callable[..., None]:
+    def guarded(*args: Any, **kwargs: Any) -> None:
+        with guard():
+            method(*args, **kwargs)
+
+    return guarded
 
 
 def trainer_of(module: LightningModule) -> Trainer | None:

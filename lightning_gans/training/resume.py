@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lightning import Trainer
@@ -9,7 +11,8 @@ from lightning.pytorch.strategies import Strategy
 from torch import Tensor, nn
 
 from lightning_gans.errors import InputError
-from lightning_gans.training.lightning_private import trainer_of
+from lightning_gans.training.lightning_private import guard_restoring, trainer_of
+from lightning_gans.training.restoring import require_loops, require_parts, require_steps, restoring
 
 if TYPE_CHECKING:
     from lightning_gans.training.adversarial_module import AdversarialModule
@@ -44,6 +47,7 @@ def load(module: AdversarialModule, checkpoint: dict[str, Any]) -> None:
     Raises:
         InputError: in a fit, for a checkpoint of weights alone, or with an average of the weights where there is none.
     """
+    require_parts(checkpoint)
     trainer: Any = trainer_of(module)
     fits = trainer is not None and trainer.state.fn == "fit"
     if fits and not {"loops", "optimizer_states"} <= checkpoint.keys():
@@ -51,6 +55,8 @@ def load(module: AdversarialModule, checkpoint: dict[str, Any]) -> None:
             "the checkpoint holds weights alone, and not where its training was; start from them with --init_from in"
             " place of --ckpt_path"
         )
+    if fits:
+        require_loops(checkpoint, trainer)
     module.noise_stream.seed, module.samples_seen = checkpoint["noise_seed"], checkpoint.get("samples_seen", 0)
     for key, state in checkpoint.get(GRADIENTS, {}).items():
         module.accumulation[key].load_state(state)
@@ -62,6 +68,18 @@ def load(module: AdversarialModule, checkpoint: dict[str, Any]) -> None:
                 "the checkpoint was trained with an average of the generator's weights; resume with the same --ema"
                 " DECAY, or start anew from the average with --init_from"
             )
+
+
+def guard(trainer: Trainer) -> None:
+    """Have what is wrong with a checkpoint said in one line, when ``trainer`` takes it up."""
+
+    @contextmanager
+    def checked() -> Iterator[None]:
+        with restoring(trainer):
+            yield
+            require_steps(trainer.optimizers)
+
+    guard_restoring(trainer, checked)
 
 
 def begin(module: AdversarialModule) -> None:
@@ -106,7 +124,8 @@ def count_epoch(trainer: Trainer) -> None:
     A checkpoint from the middle of that epoch would look like one from its end.
     """
     epochs = trainer.fit_loop.epoch_progress
-    if epochs.current.started == epochs.current.processed:
+    now: Any = epochs.current  # which counts more than it is declared to
+    if now.started == now.processed:
         epochs.increment_ready()
         epochs.increment_started()
 

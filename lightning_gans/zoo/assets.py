@@ -40,12 +40,12 @@ def config(name_or_path: str | os.PathLike[str]) -> Path:
         InputError: if there is no such file and no such packaged config; it gives the closest names.
     """
     path = Path(name_or_path)
-    if path.is_file():
+    if os.path.lexists(path) and not os.path.isdir(path):
         return path
     if path.name != str(path):
         raise InputError(f"there is no config file {path}; give an existing file or a packaged config's name")
     packaged = configs() / f"{path.name.removesuffix('.yaml')}.yaml"
-    if not packaged.is_file():
+    if not os.path.isfile(packaged):
         raise InputError(
             f"there is no config {path.name}, as a file or in the package; {closest(path.name, config_names())}"
         )

@@ -7,9 +7,9 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 
-import yaml
-
-from lightning_gans.errors import InputError, closest, one_line
+from lightning_gans.errors import InputError
+from lightning_gans.files.documents import parse_yaml, read_text
+from lightning_gans.files.records import finite, shown, typed
 
 NAME = r"[a-z0-9]+(_[a-z0-9]+)+"
 PATTERNS = {
@@ -84,6 +84,7 @@ class Card:
         hardware: Where that was.
         path: The card's file.
         text: The prose below the front matter.
+        bytes: Of the weights file; no download becomes larger.
         url: Where the weights are when they are not beside the card.
         picture: File relative to the card.
     """
@@ -102,6 +103,7 @@ class Card:
     hardware: str
     path: Path
     text: str
+    bytes: int | None = None
     url: str | None = None
     picture: str | None = None
 
@@ -116,7 +118,7 @@ class Card:
         if absent := missing(given, text):
             raise InputError(f"card {path.stem}: nothing is given for {', '.join(absent)}; fill it in, in {path}")
         try:
-            card = _read(cls, given | {"path": path, "text": text})
+            card = typed(cls, given | {"path": path, "text": text}, check=_check)
             if card.name != path.stem:
                 raise ValueError(f"name is {card.name}; expected the file's stem, {path.stem}")
             if card.hours <= 0:
@@ -128,15 +130,11 @@ class Card:
 
 def split(path: Path) -> tuple[dict[str, Any], str]:
     """The front matter of a card, unchecked, and its prose."""
-    content = path.read_text(encoding="utf-8")
+    content = read_text(path)
     match = re.match(r"---\n(.*?\n)---\n(.*)", content, re.DOTALL)
     if not match:
         raise InputError(f"card {path.stem}: {path} does not begin with front matter between two lines of ---")
-    try:
-        given = yaml.safe_load(match[1])
-    except yaml.YAMLError as error:
-        problem = one_line(error)
-        raise InputError(f"card {path.stem}: the front matter of {path} is not valid YAML: {problem}") from None
+    given = parse_yaml(match[1], f"card {path.stem}: the front matter of {path}")
     if not isinstance(given, dict):
         raise InputError(f"card {path.stem}: the front matter of {path} is not a mapping of fields")
     return given, match[2].strip()
@@ -169,32 +167,13 @@ def _missing(kind: Any, given: dict[str, Any], prefix: str = "") -> list[str]:
     return absent
 
 
-def _read(kind: Any, value: Any, where: str = "") -> Any:
-    """A value as the type of its field: mappings become dataclasses, lists tuples; nulls are left out.
+def _check(where: str, value: Any) -> None:
+    """The look of a text, and numbers that are numbers.
 
     Raises:
-        ValueError: for the first field that is unknown or of another type or pattern.
+        ValueError: for another one.
     """
-    if hasattr(kind, "__dataclass_fields__"):
-        types = get_type_hints(kind)
-        if not isinstance(value, dict):
-            raise ValueError(f"{where} is {value!r}; expected the fields {', '.join(types)}")
-        prefix = f"{where}." if where else ""
-        for name in value:
-            if name not in types:
-                raise ValueError(f"there is no field {prefix}{name}; {closest(str(name), list(types))}")
-        given = {name: item for name, item in value.items() if item is not None}
-        return kind(**{name: _read(types[name], item, prefix + name) for name, item in given.items()})
-    if get_origin(kind) is tuple:
-        if not isinstance(value, list):
-            raise ValueError(f"{where} is {value!r}; expected a list")
-        return tuple(_read(get_args(kind)[0], item, f"{where}[{index}]") for index, item in enumerate(value))
-    accepted: tuple[type, ...] = get_args(kind) or (kind,)
-    if not isinstance(value, (*accepted, int) if float in accepted else accepted) or isinstance(value, bool):
-        words = {str: "text, in quotes", float: "a number"}
-        expected = " or ".join(words[each] for each in accepted if each in words)
-        raise ValueError(f"{where} is {value!r}; expected {expected}")
+    finite(where, value)
     pattern, looks = PATTERNS.get(re.sub(r"\[\d+\]", "[]", where), (".*", ""))
     if isinstance(value, str) and not re.fullmatch(pattern, value, re.DOTALL):
-        raise ValueError(f"{where} is {value!r}; expected {looks}")
-    return value
+        raise ValueError(f"{where} is {shown(value)}; expected {looks}")

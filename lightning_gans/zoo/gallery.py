@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_gans.errors import InputError
+from lightning_gans.files.documents import read_yaml
 from lightning_gans.writing import write_whole
 from lightning_gans.zoo import assets, sources
 from lightning_gans.zoo.cards import Card
@@ -131,11 +132,9 @@ def real(card: Card, module: Any) -> list[Examples]:
 
 def data_of(card: Card, module: Any) -> Any:
     """The DataModule of a card's config, with its splits."""
-    import yaml
-
     from lightning_gans import data
 
-    given = yaml.safe_load(assets.config(card.config).read_text(encoding="utf-8"))["data"]
+    given = read_yaml(assets.config(card.config))["data"]
     options = type(module).data_options(module.hparams) if hasattr(module, "data_options") else {}
     if isinstance(given, str):
         given = {"class_path": given}

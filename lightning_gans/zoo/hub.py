@@ -7,17 +7,28 @@ import json
 import logging
 import re
 import sys
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.files import opened, reading, sha256, there
+from lightning_gans.files.documents import read_json
+from lightning_gans.files.records import typed
 from lightning_gans.writing import write_whole
+from lightning_gans.zoo.limits import LARGEST, TIMEOUT
 
-TIMEOUT = 60
-"""Seconds without an answer."""
 REVISION = "[0-9a-f]{40}"
 """What names a revision for good; branches and tags move."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What was loaded of an address: the commit, and each file's hash."""
+
+    commit: str
+    hashes: dict[str, str]
 
 
 class Place(NamedTuple):
@@ -46,7 +57,7 @@ def place(address: str) -> Place:
     return Place(*match.groups())
 
 
-def fetch(address: str, folder: Path, discriminators: bool = False) -> Path:
+def fetch(address: str, folder: Path, discriminators: bool = False, limit: int = LARGEST) -> Path:
     """The file of weights at an address, with the settings beside it, in the Hub's own cache.
 
     Each file is checked at each use: against the hash that the Hub has for it, or, where there is no network, against
@@ -56,20 +67,25 @@ def fetch(address: str, folder: Path, discriminators: bool = False) -> Path:
         address: See ``place``. Without a file, the one of a usual name.
         folder: Where the hashes are kept.
         discriminators: Fetch those that lie in a file of their own, too.
+        limit: Bytes that a file has at most.
 
     Raises:
         InputError: if there is no such thing, if it cannot be fetched, or is damaged.
     """
     api, where = library().HfApi(), place(address)
     kept = folder / f"{address.removeprefix('hf://').replace('/', '--')}.json"
-    before = json.loads(kept.read_text(encoding="utf-8")) if kept.is_file() else None
+    before = _kept(kept) if there(kept) else None
+    sizes: dict[str, int] = {}
     try:
-        commit, hashes = _listed(api, where)
+        commit, hashes, sizes = _listed(api, where)
     except Exception as error:  # of the libraries below, whose families differ from version to version
         if before is None or not _unreachable(error):
             raise explained(error, address) from error
-        commit, hashes = before["commit"], before["hashes"]
+        commit, hashes = before.commit, before.hashes
     names = _wanted(hashes, where, address, discriminators)
+    for name in names:
+        if sizes.get(name, 0) > limit:
+            raise InputError(f"{address}: {name} has {sizes[name]} bytes; expected at most {limit}")
     try:
         paths = [
             Path(api.hf_hub_download(where.repository, name, revision=commit, etag_timeout=TIMEOUT)) for name in names
@@ -82,15 +98,15 @@ def fetch(address: str, folder: Path, discriminators: bool = False) -> Path:
                 f"{path} is damaged: it has not the hash {hashes[name]} of {address}; delete {path.resolve()} and try"
                 " again"
             )
-    if before and before["hashes"].get(names[0], hashes[names[0]]) != hashes[names[0]]:
+    if before and before.hashes.get(names[0], hashes[names[0]]) != hashes[names[0]]:
         if re.fullmatch(REVISION, where.revision or ""):
             raise InputError(f"{address} has changed since it was loaded first, and a commit never does; do not use it")
         print(f"lightning-gans: {address} has changed since it was loaded last, now {commit}", file=sys.stderr)
     # with those of the discriminators, or what was loaded once to listen would later be trained without them unsaid
     loaded = {name: hashes[name] for name in _wanted(hashes, where, address, discriminators=True)}
-    if before and before["commit"] == commit:
-        loaded = before["hashes"] | loaded
-    write_whole(kept, json.dumps({"commit": commit, "hashes": loaded}, indent=1))
+    if before and before.commit == commit:
+        loaded = before.hashes | loaded
+    write_whole(kept, json.dumps(asdict(Loaded(commit, loaded)), indent=1))
     return paths[0]
 
 
@@ -135,10 +151,23 @@ def explained(error: Exception, address: str) -> InputError:
     return InputError(f"{address}: the Hub does not do it ({one_line(error)}); correct the address")
 
 
-def _listed(api: Any, where: Place) -> tuple[str, dict[str, str]]:
-    """The commit, and each file's hash: SHA-256, or for small text files that of a git object."""
+def _kept(path: Path) -> Loaded:
+    """What was kept when an address was loaded.
+
+    Raises:
+        InputError: for a damaged file.
+    """
+    way_out = "delete it and try again"
+    with reading(path, "what the zoo keeps of an address", way_out):
+        kept: Loaded = typed(Loaded, read_json(path, way_out=way_out))
+        return kept
+
+
+def _listed(api: Any, where: Place) -> tuple[str, dict[str, str], dict[str, int]]:
+    """The commit, each file's hash, SHA-256 or for small text files that of a git object, and its size in bytes."""
     info = api.model_info(where.repository, revision=where.revision, files_metadata=True, timeout=TIMEOUT)
-    return info.sha, {each.rfilename: each.lfs.sha256 if each.lfs else each.blob_id for each in info.siblings}
+    hashes = {each.rfilename: each.lfs.sha256 if each.lfs else each.blob_id for each in info.siblings}
+    return info.sha, hashes, {each.rfilename: each.size or 0 for each in info.siblings}
 
 
 def _wanted(hashes: dict[str, str], where: Place, address: str, discriminators: bool) -> list[str]:
@@ -159,8 +188,9 @@ def _unreachable(error: Exception) -> bool:
 
 def _has(path: Path, expected: str) -> bool:
     if len(expected) == 64:
-        import pooch
-
-        return bool(pooch.file_hash(path) == expected)
-    data = path.read_bytes()
-    return hashlib.sha1(b"blob %d\0" % len(data) + data, usedforsecurity=False).hexdigest() == expected
+        return sha256(path) == expected
+    with opened(path) as file:
+        digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest() == expected

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import lightning_gans
 from lightning_gans.errors import InputError, closest, one_line
+from lightning_gans.files.records import shown, tuples
 from lightning_gans.zoo import sources
-from lightning_gans.zoo.weights import SUFFIXES, NotOurs, Weights, read, read_foreign, tuples
+from lightning_gans.zoo.weights import SUFFIXES, NotOurs, Weights, not_finite, read, read_foreign
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +37,7 @@ def fetch(name_or_path: str | Path, discriminators: bool = False) -> Weights:
     given, path = str(name_or_path), Path(name_or_path)
     if "://" in given:
         return _ours_or_foreign(sources.fetch_address(given, discriminators))
-    if path.suffix in SUFFIXES or (path.exists() and given not in sources.card_files()):
+    if path.suffix in SUFFIXES or (os.path.exists(path) and given not in sources.card_files()):
         return read(path)
     card = sources.card(given)
     path = sources.locate(card)
@@ -114,6 +117,8 @@ def put(weights: Weights, module: AdversarialModule) -> list[str]:
             + (f", and {len(problems) - 1} tensors more" if len(problems) > 1 else "")
             + _differing(weights, module)
         )
+    if wrong := not_finite(weights.state):
+        warnings.warn(f"{weights.source}: {wrong[0]} is not finite, of {len(wrong)} such tensors", stacklevel=2)
     module.load_state_dict(weights.state, strict=False)
     every = dict.fromkeys(filter(None, map(_network, own)))
     untrained = [network for network in every if network not in weights.networks]
@@ -130,7 +135,7 @@ def _differing(weights: Weights, module: AdversarialModule) -> str:
     """Hyper-parameters that may have caused it: a float never sets a shape."""
     present = tuples(dict(module.hparams))
     pairs = [
-        f"{key}={value!r} in the file, {present[key]!r} here"
+        f"{key}={shown(value)} in the file, {present[key]!r} here"
         for key, value in weights.hparams.items()
         if key in present and value != present[key] and not isinstance(value, float)
     ]

@@ -16,7 +16,7 @@ from lightning_gans.writing import write_whole, written
 from lightning_gans.zoo import assets, sources
 from lightning_gans.zoo.cards import NAME, Card, Data, missing, required, split
 from lightning_gans.zoo.loading import build, fetch
-from lightning_gans.zoo.weights import Weights, halved, write
+from lightning_gans.zoo.weights import Weights, halved, not_finite, write
 
 
 class Exported(NamedTuple):
@@ -55,12 +55,11 @@ def export(checkpoint: str | Path, output_dir: str | Path, name: str | None = No
     state = {key: value for key, value in weights.state.items() if key.partition(".")[0] in released or "." not in key}
     if half:
         state = halved(state)
-    for key, value in state.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise InputError(
-                f"{checkpoint}: {key} is not finite{' in float16' if half else ''}; export an earlier checkpoint"
-                + (", or with --float32" if half else "")
-            )
+    if wrong := not_finite(state):
+        raise InputError(
+            f"{checkpoint}: {wrong[0]} is not finite{' in float16' if half else ''}; export an earlier checkpoint"
+            + (", or with --float32" if half else "")
+        )
     return write_entry(replace(weights, networks=released, state=state), module, output_dir, name)
 
 

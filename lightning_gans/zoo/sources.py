@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 from lightning_gans.errors import InputError, closest, one_line
+from lightning_gans.files import sha256, share, there
 from lightning_gans.zoo import addresses, assets, packages
 from lightning_gans.zoo.cards import Card
+from lightning_gans.zoo.limits import LARGEST, seconds_for, within
 
 FOLDERS = "LIGHTNING_GANS_ZOO"
 CACHE = "LIGHTNING_GANS_CACHE"
+SHARED = 0o666
+"""Of locks, less what the umask takes: users who share a cache wait for each other."""
 
 
 def folders() -> list[Path]:
@@ -65,7 +70,7 @@ def card(name: str) -> Card:
 def local(card: Card) -> Path | None:
     """The weights file, if it is on this machine. Its hash is not checked here."""
     candidates = [folder / card.weights for folder in (card.path.parent, *folders())]
-    found = next((path for path in [*candidates, cache(card)] if path.is_file()), None)
+    found = next((path for path in [*candidates, cache(card)] if there(path)), None)
     if found is None and card.url and card.url.startswith(packages.SCHEME):
         return packages.find(card.url)
     return found
@@ -77,8 +82,8 @@ def locate(card: Card) -> Path:
     Raises:
         InputError: if it is nowhere, or cannot be fetched; it says where to put it by hand.
     """
-    found = local(card)
-    if found:
+    found, target = local(card), cache(card)
+    if found and (found != target or card.url is None or sha256(found) == card.sha256):
         return found
     if card.url is None:
         looked = ", ".join(str(folder) for folder in dict.fromkeys([card.path.parent, *folders()]))
@@ -89,10 +94,11 @@ def locate(card: Card) -> Path:
         raise packages.absent(card.url)
     from filelock import FileLock
 
-    target = cache(card)
     target.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{target}.lock"):
-        if not target.is_file():
+    with FileLock(f"{target}.lock", mode=SHARED):
+        if not there(target) or sha256(target) != card.sha256:
+            if there(target):
+                print(f"lightning-gans: {target} is damaged, and is fetched again", file=sys.stderr)
             _download(card, card.url, target)
     return target
 
@@ -113,9 +119,10 @@ def fetch_address(address: str, discriminators: bool = False) -> Path:
 
     folder = cache_folder() / "addresses"
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / ".lock"):
+    with FileLock(folder / ".lock", mode=SHARED):
         try:
-            return addresses.fetch(address, folder, discriminators=discriminators)
+            work = partial(addresses.fetch, address, folder, discriminators=discriminators)
+            return within(seconds_for(LARGEST), work)
         except InputError:
             raise
         except Exception as error:  # as in _download
@@ -131,9 +138,7 @@ def check(path: Path, card: Card) -> None:
     Raises:
         InputError: if the hash differs.
     """
-    import pooch
-
-    found = pooch.file_hash(path)
+    found = sha256(path)
     if found != card.sha256:
         raise InputError(
             f"{path} ({path.stat().st_size} bytes) has the SHA-256 {found}, its card {card.name} says {card.sha256}:"
@@ -149,10 +154,11 @@ def _download(card: Card, url: str, target: Path) -> None:
     pooch.get_logger().setLevel("ERROR")
 
     def download(url: str, output: str, _: object) -> None:
-        addresses.download(url, output, card.weights)
+        addresses.download(url, output, card.weights, card.bytes or LARGEST)
 
     try:
         pooch.retrieve(url, f"sha256:{card.sha256}", target.name, target.parent, downloader=download)
+        share(target)
     # Four libraries with unlike families of errors; whatever went wrong, the way out is the same.
     except Exception as error:
         reason = one_line(error)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lightning_gans.errors import InputError
+from lightning_gans.errors import InputError, one_line
+from lightning_gans.files.documents import read_text
 from lightning_gans.writing import write_whole
 from lightning_gans.zoo import sources
 from lightning_gans.zoo.cards import Card, Result
@@ -22,16 +23,22 @@ def cards() -> list[Card]:
 
 
 def listing() -> str:
-    """Return a table of all models: name, paper, data, size, metrics."""
+    """Return a table of all models: name, paper, data, size, metrics; below it what is wrong with other cards."""
     rows = [["NAME", "PAPER", "DATA", "MB", "METRICS (the paper's)"]]
-    for card in cards():
+    problems = []
+    for name in sources.names():
+        try:
+            card = sources.card(name)
+        except InputError as error:
+            problems.append(f"left out: {one_line(error)}")
+            continue
         values = ", ".join(
             f"{result.metric} {_reproduced(result)}" + (f" ({_text(result.reported)})" if result.reported else "")
             for result in card.results
         )
         rows.append([card.name, card.paper.arxiv, card.data.name, _megabytes(card), values])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    return "\n".join([*("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows), *problems])
 
 
 def results_table() -> str:
@@ -70,7 +77,7 @@ def write_readme(file: Path = Path("README.md")) -> str:
     """
     if not file.is_file():
         raise InputError(f"there is no file {file}; run this in the checkout, or give --file")
-    before, begin, rest = file.read_text(encoding="utf-8").partition(BEGIN)
+    before, begin, rest = read_text(file).partition(BEGIN)
     _, end, after = rest.partition(END)
     if not end or BEGIN in rest or END in before + after:
         raise InputError(f"{file} has no place for the table; expected one {BEGIN} and below it one {END}")

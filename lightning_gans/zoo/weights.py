@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, get_type_hints
 
 import lightning_gans
 from lightning_gans.errors import InputError
+from lightning_gans.files import reading, regular
+from lightning_gans.files.records import shown, tuples, typed
 from lightning_gans.zoo import moved
 
 if TYPE_CHECKING:
@@ -39,6 +43,23 @@ class NotOurs(InputError):
             f"{path} was not written by lightning_gans: {reason}; a checkpoint of another project becomes a model with"
             f" lightning-gans zoo import {path}"
         )
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the header of a released file says.
+
+    Args:
+        model: Class name.
+        hparams: Arguments of the class.
+        networks: Attributes whose tensors are inside.
+        version: Of the package that wrote it.
+    """
+
+    model: str
+    hparams: dict[str, Any]
+    networks: tuple[str, ...]
+    version: str
 
 
 @dataclass(frozen=True)
@@ -69,10 +90,9 @@ def read(path: Path) -> Weights:
         NotOurs: for another project's.
         InputError: for a file that is not there, or damaged.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise NotOurs(path, "it is a folder")
-    if not path.is_file():
-        raise InputError(f"there is no file {path}; give an existing one")
+    regular(path)
     if path.suffix not in SUFFIXES:
         raise NotOurs(path, f"expected a file that ends in {' or '.join(SUFFIXES)}")
     return _released(path) if path.suffix == ".safetensors" else _checkpoint(path)
@@ -83,30 +103,25 @@ def read_foreign(checkpoint: str | Path, **options: Any) -> Weights:
     from lightning_gans.importers import read_checkpoint
 
     imported = read_checkpoint(checkpoint, **options)
-    for key, value in imported.state.items():
-        if value.is_floating_point() and not value.isfinite().all():
-            raise InputError(f"{checkpoint}: what becomes {key} is not finite; choose an earlier checkpoint")
+    if wrong := not_finite(imported.state):
+        raise InputError(f"{checkpoint}: what becomes {wrong[0]} is not finite; choose an earlier checkpoint")
     return Weights(str(checkpoint), *imported, version=lightning_gans.__version__)
 
 
 def _released(path: Path) -> Weights:
     import safetensors
 
-    try:
-        with safetensors.safe_open(path, "pt") as file:
-            header = file.metadata() or {}
-            state = {key: file.get_tensor(key) for key in file.keys()}
-    except safetensors.SafetensorError as error:
-        size = path.stat().st_size
-        raise InputError(f"{path} ({size} bytes) is cut short or no safetensors file ({error}); get it again") from None
-    try:
-        model, hparams = header["model"], tuples(json.loads(header["hparams"]))
-        networks, version = tuple(json.loads(header["networks"])), header["version"]
-    except (KeyError, ValueError, TypeError):
-        found = ", ".join(header) or "nothing"
-        raise NotOurs(path, f"expected model, hparams, networks and version in its header, found {found}") from None
+    with reading(path, "a safetensors file"), safetensors.safe_open(path, "pt") as file:
+        given = file.metadata() or {}
+        state = {key: file.get_tensor(key) for key in file.keys()}
+    if absent := [name for name in get_type_hints(Header) if name not in given]:
+        raise NotOurs(path, f"its header lacks {', '.join(absent)}; it has {shown(', '.join(given) or 'nothing')}")
+    with reading(path, "of this package: its header has other values"):
+        parts = {name: json.loads(given[name]) for name in ("hparams", "networks")}
+        header = typed(Header, {"model": given["model"], "version": given["version"], **parts})
+        hparams = tuples(header.hparams)
     state = {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
-    return _of_today(str(path), model, hparams, networks, state, version)
+    return _of_today(str(path), header.model, hparams, header.networks, state, header.version)
 
 
 def _of_today(
@@ -119,16 +134,17 @@ def _of_today(
 def _checkpoint(path: Path) -> Weights:
     """A training checkpoint of this package."""
     from lightning_gans.importers.torch_files import load
+    from lightning_gans.training.restoring import Identity
 
     content = load(path, mapped=False)  # a run replaces its checkpoints
-    keys = ("model", "hyper_parameters", "state_dict")
-    if absent := [key for key in keys if key not in content]:
+    if absent := [key for key in get_type_hints(Identity) if key not in content]:
         raise NotOurs(path, f"it lacks {', '.join(absent)}")
-    state = content["state_dict"]
-    # The command line adds entries of its own, all with an underscore in front.
-    hparams = tuples({key: value for key, value in content["hyper_parameters"].items() if not key.startswith("_")})
-    networks = tuple(dict.fromkeys(key.partition(".")[0] for key in state if "." in key))
-    return _of_today(str(path), content["model"], hparams, networks, state, lightning_gans.__version__)
+    with reading(path, "a checkpoint of this package"):
+        found = typed(Identity, {key: content[key] for key in get_type_hints(Identity)})
+        # The command line adds entries of its own, all with an underscore in front.
+        hparams = tuples({key: value for key, value in found.hyper_parameters.items() if not key.startswith("_")})
+    networks = tuple(dict.fromkeys(key.partition(".")[0] for key in found.state_dict if "." in key))
+    return _of_today(str(path), found.model, hparams, networks, found.state_dict, lightning_gans.__version__)
 
 
 def write(weights: Weights, file: IO[bytes]) -> str:
@@ -169,6 +185,11 @@ def _metadata(weights: Weights) -> dict[str, str]:
     return {"model": weights.model, "hparams": hparams, "version": weights.version, "networks": networks}
 
 
+def not_finite(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of the tensors in which there is a NaN or an infinity."""
+    return [name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()]
+
+
 def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Matrices and kernels in float16.
 
@@ -180,10 +201,3 @@ def halved(state: dict[str, Tensor]) -> dict[str, Tensor]:
         key: value.to(torch.float16) if value.is_floating_point() and value.dim() > 1 else value
         for key, value in state.items()
     }
-
-
-def tuples(value: Any) -> Any:
-    """JSON and YAML know only lists; hyper-parameters are scalars, strings and tuples."""
-    if isinstance(value, dict):
-        return {key: tuples(item) for key, item in value.items()}
-    return tuple(tuples(item) for item in value) if isinstance(value, list | tuple) else value

@@ -193,7 +193,7 @@ def mel_file(**changes) -> None:
         (dict(shape=(240,)), r"mel.npy: the mel has shape \(240,\)"),
         (dict(nan=True), "mel.npy: the mel is not finite in 1 of 30 frames, first in frame 4"),
         (dict(dtype=np.int64), "mel.npy: it holds int64; expected"),
-        (dict(dtype=object), "mel.npy: no complete array, or one that would be unpickled"),
+        (dict(dtype=object), "mel.npy: not a .npy array of plain values"),
     ],
 )
 def test_features_that_cannot_be_used(changes, message):

@@ -130,7 +130,7 @@ def test_seungwonparks_settings_are_in_the_checkpoint(tmp_path):
     module = seungwonpark(tmp_path, model_g=state)
     assert module.mel_config.hparams() == {**c.hparams(), "sample_rate": 22050, "f_min": 0.0, "f_max": 8000.0}
     for text in ("audio: [1, 2", "- 1", "audio: 7", "model:\n  feat_match: much", "a: !!python/name:os.getcwd"):
-        with pytest.raises(InputError, match=r"hp_str is not the YAML of its settings"):
+        with pytest.raises(InputError, match=r"hp_str: not "):
             seungwonpark(tmp_path, model_g=state, hp_str=text)
     with pytest.raises(
         InputError, match=r"melgan_0123\.pt: STFTMelGAN cannot be built from it: .* the hop_length .* is 300"
@@ -191,7 +191,7 @@ def test_files_that_are_no_checkpoints(tmp_path):
     torch.save(layers.melgan_state("melgan_neurips", bands=4, width=2), whole)
     for content in (b"", b"text", whole.read_bytes()[:-1000], pickle.dumps({"a": print}, protocol=2)):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"netG\.pt is cut short, or holds more than tensors .* get it again") as e:
+        with pytest.raises(InputError, match=r"netG\.pt: cut short, or it holds more .* get it again") as e:
             zoo.import_checkpoint(path, format="melgan_neurips")
         assert "\n" not in str(e.value)
 

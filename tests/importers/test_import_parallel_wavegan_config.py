@@ -107,12 +107,12 @@ def test_configs_are_plain_values(tmp_path):
     path = written(tmp_path, small_config(), small_state())
     config = tmp_path / "config.yml"
     for text, message in [
-        ("a: !!python/object/apply:os.getcwd []", "is not YAML of plain values .*python/object"),
-        ("a: [1", "is not YAML of plain values"),
+        ("a: !!python/object/apply:os.getcwd []", "not YAML of plain values.*python/object"),
+        ("a: [1", "not YAML of plain values"),
         ("- 1", "is no mapping"),
     ]:
         config.write_text(text)
-        with pytest.raises(InputError, match=rf"--config .*config\.yml {message}") as error:
+        with pytest.raises(InputError, match=rf"config\.yml.*{message}") as error:
             imported(path)
         assert "\n" not in str(error.value)
     config.unlink()

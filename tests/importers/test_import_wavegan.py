@@ -109,10 +109,10 @@ def test_statistics_that_cannot_be_used(tmp_path):
         imported(tmp_path, v)
     with pytest.raises(InputError, match="is a WaveGAN, which needs no statistics"):
         imported(tmp_path, variables(), stats=path)
-    with pytest.raises(InputError, match=r"stats\.npz cannot be read .*expected a \.npz"):
+    with pytest.raises(InputError, match=r"stats\.npz.*expected a \.npz"):
         imported(tmp_path, v, stats=path)
     for content, message in [
-        ({"mean": np.zeros(129)}, "cannot be read .*std"),
+        ({"mean": np.zeros(129)}, "not .*std"),
         ({"mean": np.zeros(128), "std": np.ones(129)}, r"mean, of shape \(128,\), is not 129 finite values; expected"),
         ({"mean": np.zeros(0), "std": np.ones(129)}, r"mean, of shape \(0,\), is not"),
         (
@@ -120,18 +120,18 @@ def test_statistics_that_cannot_be_used(tmp_path):
             r"deviation, .* is not 129 finite values above 0",
         ),
         ({"mean": np.full(129, np.nan), "std": np.ones(129)}, r"mean, .* is not 129 finite values"),
-        ({"mean": np.array([None] * 129), "std": np.ones(129)}, "cannot be read .*allow_pickle"),
+        ({"mean": np.array([None] * 129), "std": np.ones(129)}, "not .*allow_pickle"),
     ]:
         np.savez(path, **content)
         with pytest.raises(InputError, match=message):
             imported(tmp_path, v, stats=path)
     for content in (b"", b"no archive", b"PK\x03\x04 cut short"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match=r"stats\.npz cannot be read"):
+        with pytest.raises(InputError, match=r"stats\.npz: not .npz arrays"):
             imported(tmp_path, v, stats=path)
     with path.open("wb") as file:
         np.save(file, np.ones((2, 129)))
-    with pytest.raises(InputError, match=r"stats\.npz cannot be read"):
+    with pytest.raises(InputError, match=r"stats\.npz: not .npz arrays"):
         imported(tmp_path, v, stats=path)
 
 
@@ -185,7 +185,7 @@ def test_checkpoints_of_something_else(tmp_path):
         imported(tmp_path, {"classifier/dense/kernel": np.zeros((2, 2), np.float32), "global_step": np.array(1)})
     with pytest.raises(InputError, match="there is no format wave_gan; did you mean wavegan"):
         zoo.import_checkpoint(tmp_path / "model", format="wave_gan")
-    with pytest.raises(InputError, match=r"there is no file .*/model, and no model\.index of TensorFlow"):
+    with pytest.raises(InputError, match=r"there is no file .*/model; .*model\.index of TensorFlow"):
         zoo.import_checkpoint(tmp_path / "absent" / "model", format="wavegan")
     with pytest.raises(InputError, match="--sample_rate is 0"):
         imported(tmp_path, variables(), sample_rate=0)

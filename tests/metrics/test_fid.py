@@ -152,7 +152,7 @@ def test_inception_needs_its_file(tmp_path, monkeypatch):
         FIDInception()
     path = tmp_path / "other.pth"
     monkeypatch.setenv("LIGHTNING_GANS_INCEPTION", str(path))
-    with pytest.raises(InputError, match=r"other\.pth, which is no file; download"):
+    with pytest.raises(InputError, match=r"no file .*other\.pth; download"):
         FIDInception()
     path.write_bytes(b"something else")
     with pytest.raises(InputError, match=r"has the SHA-256 [0-9a-f]{8}\.\.\., expected 6726825d"):

@@ -103,7 +103,7 @@ def test_pictures_are_those_of_the_run(tmp_path):
         ("metrics.csv", "generator_updates\n1,2,3\n"),
         ("metrics.csv", ""),
         ("config.yaml", "[1, 2]"),
-        ("config.yaml", "a: 2020-13-45"),
+        ("config.yaml", "a: !!timestamp foo"),
         ("facts.yaml", "[" * 5000),
         ("facts.yaml", b"a: \xff"),
     ],

@@ -350,14 +350,14 @@ def test_labels_are_checked_before_they_are_on_the_device(stage, wrong):
 )
 def test_strategies_that_are_refused(strategy, message):
     module = build("gan")
-    module._trainer = SimpleNamespace(strategy=strategy, datamodule=None)
+    module._trainer = SimpleNamespace(strategy=strategy, datamodule=None, _checkpoint_connector=SimpleNamespace())
     with pytest.raises(InputError, match=message):
         module.setup("fit")
 
 
 def test_ddp_is_told_that_networks_take_turns():
     module, strategy = build("gan"), DDPStrategy()
-    module._trainer = SimpleNamespace(strategy=strategy, datamodule=None)
+    module._trainer = SimpleNamespace(strategy=strategy, datamodule=None, _checkpoint_connector=SimpleNamespace())
     module.setup("fit")
     assert strategy._ddp_kwargs == {"find_unused_parameters": True, "broadcast_buffers": False}
 

@@ -189,6 +189,7 @@ class Artifact:
 
     def __init__(self, files: dict[str, bytes]) -> None:
         self.files = files
+        self.size = sum(map(len, files.values()))
 
     def download(self, root):
         Path(root).mkdir(parents=True, exist_ok=True)

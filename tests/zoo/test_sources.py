@@ -1,6 +1,5 @@
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pooch
 import pytest
@@ -39,7 +38,7 @@ def remote(folder, monkeypatch):
             served["asked"].append(url)
             if served["data"] is None:
                 raise OSError("no route to host")
-            Path(output).write_bytes(served["data"])
+            output.write(served["data"])
 
         return write
 

@@ -91,7 +91,7 @@ def test_a_hash_that_differs_is_found_before_use(folder):
 def test_what_is_no_safetensors_file_is_said_to_be_none(tmp_path, content):
     path = tmp_path / "file.safetensors"
     path.write_bytes(content)
-    with pytest.raises(InputError, match=rf"\({len(content)} bytes\) is cut short or no safetensors file"):
+    with pytest.raises(InputError, match=r"file\.safetensors: not a safetensors file, or cut short"):
         zoo.load(path)
 
 
@@ -100,11 +100,11 @@ def test_a_file_that_is_cut_short_is_said_to_be(folder, tmp_path):
     path.write_bytes(path.read_bytes()[:-10])
     with pytest.raises(InputError, match="SHA-256"):
         zoo.load("gan_noise")
-    with pytest.raises(InputError, match="is cut short"):
+    with pytest.raises(InputError, match="cut short"):
         zoo.load(path)
     source = tiny_zoo.checkpoint(tmp_path / "last.ckpt")
     source.write_bytes(source.read_bytes()[:2000])
-    with pytest.raises(InputError, match=r"last\.ckpt is cut short"):
+    with pytest.raises(InputError, match=r"last\.ckpt: cut short"):
         zoo.load(source)
 
 
@@ -138,7 +138,7 @@ def test_other_checkpoints_and_safetensors_files_are_not_ours(folder, tmp_path, 
     ):
         zoo.load(tmp_path / "other.ckpt")
     safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "other.safetensors", {"format": "pt"})
-    with pytest.raises(InputError, match=r"in its header, found format; .* zoo import \S+other\.safetensors$"):
+    with pytest.raises(InputError, match=r"header lacks model, .* has .format.; .* zoo import \S+other\.safetensors$"):
         zoo.load(tmp_path / "other.safetensors")
     monkeypatch.chdir(tmp_path)
     torch.save({"model.1.weight": torch.zeros(1)}, "netG.pt")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,6 +15,7 @@ from torch.nn.functional import pad
 
 from lightning_gans.audio.resampling import resample
 from lightning_gans.errors import InputError
+from lightning_gans.files import Damaged, opened
 
 INT16_STEPS = 32768
 """Full scale of what is read, as in libsndfile: 16-bit files keep their samples."""
@@ -20,6 +24,14 @@ UNKNOWN_SIZE = 0x7FFF0000
 """Programs that write into a pipe put this size, or a larger one, into the header: it promises nothing."""
 END_MISSING = ("does not match value from 'ds64' chunk", "lacks an end-of-stream", "Ogg : Junk after the last page")
 """How libsndfile's log of RF64, Vorbis and Opus files says so; it opens them all the same."""
+
+
+LOOSE_FRAMES, FRAMES_PER_BYTE = 2**24, 2048
+"""A file may promise so many samples, and so many more for each of its bytes: an hour of silence is 50 KB of FLAC."""
+RATES = (100, 1_536_000)
+"""Hz; others are a damaged header's."""
+BLOCK = 2**20
+"""Samples of all channels that are decoded at a time."""
 
 
 class Header(NamedTuple):
@@ -34,21 +46,24 @@ def measure(path: Path) -> Header:
     """Read a file's header.
 
     Raises:
-        ValueError: for a file that is no sound, has no samples, or less data than its header promises.
+        Damaged: for a file that is no sound, has no samples, or less data than its header promises.
     """
     import soundfile
 
-    try:
-        info = soundfile.info(str(path), verbose=True)
-    except soundfile.SoundFileError as error:
-        raise ValueError(_reason(error)) from error
-    for promised, there in PROMISED.findall(info.extra_info):
-        if int(there) < int(promised) < UNKNOWN_SIZE:
-            raise ValueError(f"cut short: its header promises {promised} bytes, it holds {there}")
+    with opened(path) as file, _decoding(path):
+        size = os.fstat(file.fileno()).st_size
+        info = soundfile.info(os.fsencode(path), verbose=True)
+    for promised, held in PROMISED.findall(info.extra_info):
+        if int(held) < int(promised) < UNKNOWN_SIZE:
+            raise Damaged(path, f"cut short: its header promises {promised} bytes, it holds {held}")
     if any(words in info.extra_info for words in END_MISSING):
-        raise ValueError("cut short: its end is missing")
+        raise Damaged(path, "cut short: its end is missing")
     if not info.frames:
-        raise ValueError("no samples")
+        raise Damaged(path, "no samples")
+    if info.frames > LOOSE_FRAMES + FRAMES_PER_BYTE * size:
+        raise Damaged(path, f"cut short: its header promises {info.frames} samples, which {size} bytes cannot hold")
+    if not RATES[0] <= info.samplerate <= RATES[1]:
+        raise Damaged(path, f"its header says {info.samplerate} Hz; expected {RATES[0]} to {RATES[1]}")
     return Header(info.frames, info.samplerate, info.channels)
 
 
@@ -61,30 +76,19 @@ def decode(
         (C, T) int16, and how many of the file's samples are at full scale.
 
     Raises:
-        ValueError: for a file that cannot be decoded, or holds fewer samples than its header promises.
+        Damaged: for a file that cannot be decoded, or holds fewer samples than its header promises.
         InputError: for channels that cannot be made from the file's.
     """
-    import soundfile
-
     if channels != 1 and header.channels not in (1, channels):
         raise InputError(
             f"{path} has {header.channels} channels, of which {channels} cannot be made; use --data.channels 1, which"
             " averages them, or convert it"
         )
-    try:
-        audio, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except soundfile.SoundFileError as error:
-        raise ValueError(f"cut short or damaged: {_reason(error)}") from error
-    if len(audio) != header.frames:
-        raise ValueError(f"cut short: its header promises {header.frames} samples, it holds {len(audio)}")
-    if not np.isfinite(audio).all():
-        raise ValueError("samples that are not finite")
-    full_scale = int((np.abs(audio) >= 1 - 1 / INT16_STEPS).sum())
-    audio = audio.mean(1, keepdims=True) if channels == 1 else audio
+    mixed, full_scale = _mixed(path, header, channels)
     # torchaudio rounds the length of hours of sound to float32
     length = resampled(header, sample_rate)
-    audio = resample(torch.from_numpy(audio.T.copy()), rate, sample_rate)[:, :length]
-    audio = pad(audio, (0, length - audio.shape[-1])).numpy()
+    made = resample(torch.from_numpy(mixed.T.copy()), header.rate, sample_rate)[:, :length]
+    audio: np.ndarray = pad(made, (0, length - made.shape[-1])).numpy()
     if trim:
         import librosa
 
@@ -96,9 +100,48 @@ def decode(
     return np.repeat(audio, channels, 0) if len(audio) == 1 else audio, full_scale
 
 
-def _reason(error: Exception) -> str:
-    """What libsndfile says, without the path."""
-    return getattr(error, "error_string", str(error)) or "its data cannot be decoded"
+def _mixed(path: Path, header: Header, channels: int) -> tuple[np.ndarray, int]:
+    """Samples (T, C) as float32, averaged where one channel is asked for, and how many of the file's are at full scale.
+
+    Block by block: what a header promises is not taken on trust, nor are all channels held at once.
+    """
+    import soundfile
+
+    class Stream(soundfile.SoundFile):
+        """Is not moved to the place behind each block, where it is, as lossy formats begin anew there."""
+
+        def seekable(self) -> bool:
+            return False
+
+    parts, full_scale, frames = list[np.ndarray](), 0, 0
+    with opened(path), _decoding(path), Stream(os.fsencode(path)) as file:
+        while len(block := file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)):
+            if not np.isfinite(block).all():
+                raise Damaged(path, "samples that are not finite")
+            full_scale += int((np.abs(block) >= 1 - 1 / INT16_STEPS).sum())
+            frames += len(block)
+            parts.append(block.mean(1, keepdims=True) if channels == 1 else block)
+    if frames != header.frames:
+        raise Damaged(path, f"cut short: its header promises {header.frames} samples, it holds {frames}")
+    return np.concatenate(parts), full_scale
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    """What libsndfile says, without the path.
+
+    Raises:
+        Damaged: for what it cannot read.
+    """
+    import soundfile
+
+    try:
+        yield
+    except soundfile.SoundFileError as error:
+        reason = getattr(error, "error_string", str(error)) or "its data cannot be decoded"
+        raise Damaged(path, f"cut short or damaged: {reason}") from error
+    except MemoryError as error:
+        raise Damaged(path, "its header promises more than fits into memory") from error
 
 
 def resampled(header: Header, sample_rate: int) -> int:

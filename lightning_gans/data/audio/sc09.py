@@ -14,6 +14,7 @@ from lightning_gans.data.audio.slicing import Slicing
 from lightning_gans.data.base import require_choice
 from lightning_gans.data.files import Stamps, missing, walk
 from lightning_gans.errors import InputError
+from lightning_gans.files.documents import read_text
 
 WORDS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 OFFICIAL = {
@@ -21,6 +22,8 @@ OFFICIAL = {
     "v0.02": {"train": 31_158, "val": 3_643, "test": 4_107},
 }
 """Files of the ten digits in each split. The two versions are not comparable: WaveGAN's paper used v0.01."""
+LIST = 2**24
+"""Bytes of a list; the longer one has half a megabyte."""
 LISTS = {"val": "validation_list.txt", "test": "testing_list.txt"}
 
 
@@ -81,11 +84,8 @@ class SC09(AudioFolder):
         """The rows of each split's files, by the official lists."""
         split_of: dict[str, str] = {}
         for split, file in LISTS.items():
-            path = self._located() / file
-            try:
-                split_of |= dict.fromkeys(path.read_text(encoding="utf-8").split(), split)
-            except (OSError, UnicodeDecodeError) as error:
-                raise InputError(f"{path} cannot be read ({error}); fetch Speech Commands again") from error
+            text = read_text(self._located() / file, LIST, "fetch Speech Commands again")
+            split_of |= dict.fromkeys(text.split(), split)
         splits = np.array([split_of.get(name, "train") for name in names])
         return {split: np.flatnonzero(splits == split) for split in OFFICIAL[self.version]}
 

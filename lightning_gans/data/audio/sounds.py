@@ -111,8 +111,8 @@ def decoded_sounds(
 ) -> Sounds:
     """Decode sound files, or take the result of an earlier time from the cache.
 
-    Samples are decoded to float32, averaged over the channels for mono, resampled with torchaudio's windowed sinc
-    filter, trimmed and scaled if asked for, clipped to [-1, 1] and rounded to int16.
+    Samples are decoded to float32, averaged over the channels for mono, resampled, see ``resample``, trimmed and scaled
+    if asked for, clipped to [-1, 1] and rounded to int16.
 
     Args:
         root: Their folder.
@@ -145,7 +145,7 @@ def decoded_sounds(
             clipped[name] = full_scale
         return audio
 
-    def facts(names: list[str]) -> dict[str, Any]:
+    def facts(names: list[str], _: dict[str, str]) -> dict[str, Any]:
         loud = {"silent": sorted(silent), "clipped": dict(sorted(clipped.items()))}
         return {"length": [length[name] for name in names], "source_rates": Counter(rates.values()), **loud}
 

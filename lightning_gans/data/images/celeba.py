@@ -5,6 +5,7 @@ For non-commercial research only, by its authors' agreement.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -119,7 +120,7 @@ class CelebA(ImageDataModule):
 
     def _path(self, *names: str) -> Path | None:
         paths = (self.root / f / s / name for f in FOLDERS for s in SUBFOLDERS for name in names)
-        return next((path for path in paths if path.exists()), None)
+        return next((path for path in paths if os.path.lexists(path)), None)
 
     def _find(self) -> Path | None:
         return self._path("img_align_celeba", "img_align_celeba.zip")

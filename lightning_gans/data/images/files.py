@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from zipfile import BadZipFile, ZipFile
+from zipfile import ZipFile
 
 from lightning_gans.data.files import Stamps, first_names, has_suffix, walk
 from lightning_gans.errors import InputError
+from lightning_gans.files import content, reading, regular
+from lightning_gans.files.archives import require_bounded
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+LARGEST = 2**30
+"""Bytes of an image file."""
 
 
 class ImageFiles:
@@ -26,19 +31,25 @@ class ImageFiles:
     def __init__(self, root: Path, stamps: Stamps | None = None) -> None:
         self.root = root
         self.archive: ZipFile | None = None
-        if stamps is not None or root.is_dir():
+        if stamps is not None or os.path.isdir(root):
             self.stamps = walk(root, SUFFIXES) if stamps is None else stamps
             return
-        try:
+        with reading(regular(root), "a complete zip archive", "fetch it again"):
             self.archive = ZipFile(root)
-        except (OSError, BadZipFile) as error:
-            raise InputError(f"{root} is not a complete zip archive ({error}); fetch it again") from error
         members = sorted(self.archive.infolist(), key=lambda member: member.filename)
         self.stamps = {m.filename: (m.file_size, m.CRC) for m in members if has_suffix(m.filename, SUFFIXES)}
 
     def read(self, name: str) -> bytes:
-        """The bytes of one file."""
-        return self.archive.read(name) if self.archive else (self.root / name).read_bytes()
+        """The bytes of one file.
+
+        Raises:
+            Damaged: for one that cannot be read, has more than ``LARGEST`` bytes, or was packed to fill the memory.
+        """
+        if self.archive is None:
+            return content(self.root / name, LARGEST)
+        require_bounded(self.root / name, [member := self.archive.getinfo(name)])
+        with reading(self.root / name, "a part of a zip archive"):
+            return self.archive.read(member)
 
     def require(self, names: Sequence[str], list_file: Path) -> None:
         """Raise ``InputError`` with the first names for which there is no file."""

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import csv
+import io
+import math
+import re
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError, closest
+from lightning_gans.files import content, reading
+
+LARGEST = 2**28
+"""Bytes of a list; CelebA's longest has 26 MB."""
+COUNT = re.compile("[0-9]{1,12}")
 
 
 class Box(NamedTuple):
@@ -54,7 +62,7 @@ def read_attributes(path: Path) -> AttributeList:
         InputError: for a file that is not of this form, with the line, or that is cut short.
     """
     rows = _rows(path) or [[]]
-    with_count = len(rows[0]) == 1 and rows[0][0].isdigit()
+    with_count = len(rows[0]) == 1 and bool(COUNT.fullmatch(rows[0][0]))
     head = rows[with_count] if with_count < len(rows) else []
     names = head if with_count else head[1:]
     images = rows[with_count + 1 :]
@@ -79,6 +87,8 @@ def read_partition(path: Path) -> dict[str, int]:
     for number, row in enumerate(rows[header:], 1 + header):
         if len(row) != 2 or row[1] not in ("0", "1", "2"):
             raise InputError(f"{path}, line {number}: expected an image and 0, 1 or 2")
+    if not rows[header:]:
+        raise InputError(f"{path} lists no images; fetch it again")
     return {image: int(part) for image, part in rows[header:]}
 
 
@@ -97,32 +107,32 @@ def read_boxes(path: Path, margin: float = 0.25, where: str | None = None) -> di
         InputError: for a missing column, or a line without numbers.
     """
     boxes = {}
-    with _open(path) as file:
-        table = csv.DictReader(file)
-        known = list(table.fieldnames or [])
-        for column in ["image", "face_x", "face_y", "face_w", "face_h", *([] if where is None else [where])]:
-            if column not in known:
-                raise InputError(f"{path} has no column {column}; {closest(column, known)}")
-        for row in table:
-            if where is not None and row[where] != "1":
-                continue
-            try:
-                x, y, w, h = (float(row[f"face_{name}"]) for name in "xywh")
-            except (TypeError, ValueError):
-                raise InputError(f"{path}, line {table.line_num}: the box of {row['image']} is not 4 numbers") from None
-            if min(w, h) <= 0:
-                raise InputError(f"{path}, line {table.line_num}: the box of {row['image']} is {w:g}x{h:g}")
-            half = max(w, h) * (0.5 + margin)
-            center = (x + w / 2, y + h / 2)
-            boxes[row["image"]] = Box(center[0] - half, center[1] - half, center[0] + half, center[1] + half)
+    with reading(path, "a table of boxes", "correct it"):
+        table = csv.DictReader(io.StringIO(_text(path), newline=""))
+        rows = [(table.line_num, row) for row in table]
+    known = list(table.fieldnames or [])
+    for column in ["image", "face_x", "face_y", "face_w", "face_h", *([] if where is None else [where])]:
+        if column not in known:
+            raise InputError(f"{path} has no column {column}; {closest(column, known)}")
+    for line, row in rows:
+        if where is not None and row[where] != "1":
+            continue
+        try:
+            x, y, w, h = (float(row[f"face_{name}"]) for name in "xywh")
+        except (TypeError, ValueError):
+            raise InputError(f"{path}, line {line}: the box of {row['image']} is not 4 numbers") from None
+        if not (min(w, h) > 0 and all(map(math.isfinite, (x, y, w, h)))):
+            raise InputError(f"{path}, line {line}: the box of {row['image']} is {w:g}x{h:g} at {x:g},{y:g}")
+        half = max(w, h) * (0.5 + margin)
+        center = (x + w / 2, y + h / 2)
+        boxes[row["image"]] = Box(center[0] - half, center[1] - half, center[0] + half, center[1] + half)
     if not boxes:
         raise InputError(f"{path} has no box" + ("" if where is None else f" with 1 in the column {where}"))
     return boxes
 
 
 def _rows(path: Path) -> list[list[str]]:
-    with _open(path) as file:
-        rows = [line.replace(",", " ").split() for line in file]
+    rows = [line.replace(",", " ").split() for line in io.StringIO(_text(path), newline="")]
     while rows and not rows[-1]:
         rows.pop()
     if not all(rows):
@@ -130,8 +140,5 @@ def _rows(path: Path) -> list[list[str]]:
     return rows
 
 
-def _open(path: Path) -> TextIO:
-    try:
-        return path.open(newline="", encoding="utf-8", errors="replace")
-    except OSError as error:
-        raise InputError(f"cannot read {path} ({error.strerror})") from error
+def _text(path: Path) -> str:
+    return content(path, LARGEST).decode(errors="replace")

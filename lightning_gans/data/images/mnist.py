@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import gzip
-import shutil
-import zlib
+import struct
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from lightning_gans.data.files import missing
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import InputError
+from lightning_gans.files import reading, there
+from lightning_gans.files.archives import gunzipped
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 SIDE = 28
+UNSIGNED_BYTES = 0x800
+"""The first four bytes of an idx file, to which the number of axes is added."""
 VALIDATION_SHARE = 6
 """One in six images of the training set: 10,000 of 60,000."""
 
@@ -86,7 +89,7 @@ class MNIST(ImageDataModule):
     def _find(self) -> Path | None:
         names = [name for pair in FILES.values() for name in pair]
         for folder in (self.root / "MNIST" / "raw", self.root / "raw", self.root):
-            if all((folder / name).is_file() or (folder / f"{name}.gz").is_file() for name in names):
+            if all(there(folder / name) or there(folder / f"{name}.gz") for name in names):
                 return folder
         return None
 
@@ -101,7 +104,7 @@ class MNIST(ImageDataModule):
 
 
 def read_idx(folder: Path, name: str) -> Tensor:
-    """Images (N, H, W) uint8 or labels (N,) int64 with torchvision's reader, which takes files that are not gzipped.
+    """Images (N, H, W) uint8 or labels (N,) int64.
 
     Args:
         folder: Where the file lies, as ``name`` or gzipped as ``name.gz``; nothing is written there.
@@ -110,19 +113,13 @@ def read_idx(folder: Path, name: str) -> Tensor:
     Raises:
         InputError: for a file that is damaged, cut short or too long; gzip checks its own sum.
     """
-    from torchvision.datasets import mnist
-
-    read = mnist.read_image_file if "idx3" in name else mnist.read_label_file
     path = folder / name
-    path = path if path.is_file() else folder / f"{name}.gz"
-    try:
-        if path.suffix != ".gz":
-            return read(str(path))
-        with TemporaryDirectory() as scratch, gzip.open(path) as packed, (Path(scratch) / name).open("wb") as file:
-            shutil.copyfileobj(packed, file)
-            file.close()
-            return read(file.name)
-    except (OSError, EOFError, zlib.error, AssertionError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise InputError(
-            f"{path} is not a complete idx file of unsigned bytes ({one_line(error)}); fetch it again"
-        ) from error
+    path = path if there(path) else folder / f"{name}.gz"
+    data = gunzipped(path, "fetch it again")
+    axes = 3 if "idx3" in name else 1
+    with reading(path, "an idx file of unsigned bytes", "fetch it again"):
+        magic, *shape = struct.unpack(f">{1 + axes}i", data[: 4 + 4 * axes])
+        if magic != UNSIGNED_BYTES + axes:
+            raise ValueError(f"it begins with {magic}; expected {UNSIGNED_BYTES + axes}")
+        values = torch.from_numpy(np.frombuffer(data, np.uint8, offset=4 + 4 * axes).copy()).view(shape)
+    return values if axes == 3 else values.long()

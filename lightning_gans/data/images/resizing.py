@@ -9,19 +9,27 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lightning_gans.data.caching import cache_path, decode_into, read_ahead, written_whole
+from lightning_gans.data.caching import cache_path, packed
 from lightning_gans.data.files import describe_broken
 from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import Box
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import InputError
+from lightning_gans.files import Damaged, reading
 
+PIXELS, PIXELS_PER_BYTE = 2**24, 16
+"""An image may have so many pixels, and so many more for each byte of its file; a photograph has one or two."""
 FORMAT = 1
 """Raise it when the same files and settings give other pixels, so that old caches are left alone."""
+
+
+class Refused(InputError):
+    """An image that can be decoded, and is not one to be used: the message says why."""
 
 
 def resized_images(
@@ -50,20 +58,23 @@ def resized_images(
     boxes = [tuple(crops[name]) for name in names] if isinstance(crops, Mapping) else crops
     stamps = [(name, *files.stamps[name]) for name in names]
     path = cache_path("images", ".uint8", FORMAT, str(files.root.resolve()), stamps, boxes, shape)
-    if not path.is_file():
 
-        def read(name: str) -> np.ndarray:
-            try:
-                crop = crops[name] if isinstance(crops, Mapping) else crops
-                return decode(files.read(name), crop, size, channels)
-            except Exception as error:  # decoders raise many kinds; each is reported, and with its file
-                raise ValueError(one_line(error)) from error
+    def read(name: str) -> np.ndarray:
+        from PIL.Image import DecompressionBombError
 
-        with written_whole(path, "resized images") as file:
-            _, _, broken = decode_into(file, "resizing images", names, read)
-            if broken:
-                raise InputError(f"{describe_broken('image', files.root, broken)}; replace or remove them")
-    read_ahead(path)
+        path, data = files.root / name, files.read(name)
+        try:
+            with reading(path, "an image", "replace it", DecompressionBombError):
+                return decode(data, crops[name] if isinstance(crops, Mapping) else crops, size, channels)
+        except Refused as error:
+            raise Damaged(path, str(error)) from None
+
+    def facts(names: list[str], broken: dict[str, str]) -> dict[str, Any]:
+        if broken:
+            raise InputError(f"{describe_broken('image', files.root, broken)}; replace or remove them")
+        return {}
+
+    packed(path, "resized images", np.uint8, names, read, facts)
     return torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8).view(shape)
 
 
@@ -81,13 +92,17 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
         (C, H, W) uint8.
 
     Raises:
-        OSError, ValueError, SyntaxError: for what cannot be decoded (from Pillow), or cropped.
+        Exception: whatever Pillow meets at what cannot be decoded.
+        Refused: for a box outside of the image, other pixels than 8 bits per channel, and a header that promises
+            more than its bytes can hold.
     """
     from PIL import Image, ImageOps
 
     with Image.open(BytesIO(data)) as image:
+        if math.prod(image.size) > PIXELS + PIXELS_PER_BYTE * len(data):
+            raise Refused(f"its header promises {image.width}x{image.height} pixels, in {len(data)} bytes")
         if image.mode.startswith(("I", "F")):
-            raise ValueError(f"pixels of mode {image.mode}; expected 8 bits per channel")
+            raise Refused(f"pixels of mode {image.mode}; expected 8 bits per channel")
         if crop is None:
             # JPEG decodes faster at 1/2, 1/4, 1/8: twice the wanted pixels are left for the filter
             image.draft(None, (2 * size, 2 * size))
@@ -109,11 +124,11 @@ def square_region(crop: Box | int | None, width: int, height: int) -> tuple[int,
         right, bottom = min(crop.right, width), min(crop.bottom, height)
         side = int(min(right - left, bottom - top))
         if side < 1:
-            raise ValueError(f"its box {tuple(crop)} lies outside of its {width}x{height} pixels")
+            raise Refused(f"its box {tuple(crop)} lies outside of its {width}x{height} pixels")
         left, top = int((left + right - side) / 2), int((top + bottom - side) / 2)
     else:
         side = min(width, height) if crop is None else crop
         if side > min(width, height):
-            raise ValueError(f"its {width}x{height} pixels are smaller than the crop of {side}")
+            raise Refused(f"its {width}x{height} pixels are smaller than the crop of {side}")
         left, top = round((width - side) / 2), round((height - side) / 2)
     return left, top, left + side, top + side

@@ -13,6 +13,8 @@ import numpy as np
 
 from lightning_gans.data.caching import cache_path, packed
 from lightning_gans.data.files import Stamps
+from lightning_gans.files import Damaged
+from lightning_gans.files.arrays import mapped
 
 FORMAT = 2
 """Raise it when the same files give other values, so that old caches are left alone."""
@@ -76,7 +78,7 @@ def read_mels(root: Path, stamps: Stamps, n_mels: int) -> Mels:
         """What most files are like whose two axes differ; None if there is none."""
         told = []
         for name in stamps:
-            with suppress(OSError, ValueError):
+            with suppress(Damaged):
                 first, last = _load(root / name, n_mels).shape
                 told += [last == n_mels] if first != last else []
         return 2 * sum(told) > len(told) if told else None
@@ -86,15 +88,16 @@ def read_mels(root: Path, stamps: Stamps, n_mels: int) -> Mels:
         first, last = mel.shape
         frames_first = most_have_frames_first() if first == last else last == n_mels
         if frames_first is None:
-            raise ValueError(f"its shape is {mel.shape}: nothing tells frames from bands; store one more frame")
+            reason = f"its shape is {mel.shape}: nothing tells frames from bands"
+            raise Damaged(root / name, reason, "store one more frame")
         mel = (mel if frames_first else mel.T).astype(np.float32)
         wrong = ~np.isfinite(mel).all(1)
         if wrong.any():
-            raise ValueError(f"values that are not finite, first in frame {int(wrong.argmax())}")
+            raise Damaged(root / name, f"values that are not finite, first in frame {int(wrong.argmax())}")
         length[name] = len(mel)
         return mel
 
-    def facts(names: list[str]) -> dict[str, Any]:
+    def facts(names: list[str], _: dict[str, str]) -> dict[str, Any]:
         return {"length": [length[name] for name in names]}
 
     values, index = packed(path, "mels", np.float32, list(stamps), read, facts)
@@ -104,15 +107,12 @@ def read_mels(root: Path, stamps: Stamps, n_mels: int) -> Mels:
 
 def _load(path: Path, n_mels: int) -> np.ndarray:
     """A file's array of two axes, mapped. Nothing is unpickled."""
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"not a complete .npy array: {error}") from error
-    if not isinstance(array, np.ndarray) or array.dtype.kind != "f":
-        raise ValueError("not an array of floats")
+    array = mapped(path)
+    if array.dtype.kind != "f":
+        raise Damaged(path, "not an array of floats")
     shape = array.shape
     while len(shape) > 2 and shape[0] == 1:
         shape = shape[1:]
     if len(shape) != 2 or n_mels not in shape or 0 in shape:
-        raise ValueError(f"its shape is {array.shape}; expected (frames, {n_mels}) or ({n_mels}, frames)")
+        raise Damaged(path, f"its shape is {array.shape}; expected (frames, {n_mels}) or ({n_mels}, frames)")
     return array.reshape(shape)

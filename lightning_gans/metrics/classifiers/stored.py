@@ -11,8 +11,11 @@ from typing import Any, TypeVar
 from torch import nn
 
 from lightning_gans.errors import InputError
+from lightning_gans.files import content, reading
 from lightning_gans.writing import write_whole
 
+LARGEST = 2**28
+"""Bytes of a classifier's weights; those here have less than a megabyte."""
 Network = TypeVar("Network", bound=nn.Module)
 
 
@@ -29,16 +32,15 @@ def load_stored(network: Network, path: Path, sha256: str | None) -> Network:
     """
     from safetensors.torch import load
 
-    if not path.is_file():
-        raise InputError(f"no classifier weights at {path}; install the package again")
-    data = path.read_bytes()
+    data = content(path, LARGEST, "install the package again")
     digest = hashlib.sha256(data).hexdigest()
     if sha256 is not None and digest != sha256:
         raise InputError(
             f"{path} has the SHA-256 {digest[:12]}..., expected {sha256[:12]}...; it is damaged or was trained anew:"
             " install the package again"
         )
-    network.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
+    with reading(path, "weights of this classifier", "install the package again"):
+        network.load_state_dict({name: tensor.float() for name, tensor in load(data).items()})
     return network.eval().requires_grad_(False)
 
 

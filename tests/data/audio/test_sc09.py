@@ -84,7 +84,7 @@ def test_what_is_damaged_is_named(generated):
     with pytest.raises(InputError, match=r"1 sound file.* cannot be used: two/a_nohash_0.wav \(cut short: its header"):
         ready(generated)
     (folder / "testing_list.txt").unlink()
-    with pytest.raises(InputError, match=r"testing_list.txt cannot be read .* fetch Speech"):
+    with pytest.raises(InputError, match=r"there is no file .*testing_list.txt; fetch Speech"):
         ready(generated)
 
 

@@ -168,7 +168,7 @@ def test_the_cache_is_used_until_something_changes(tmp_path, sound, cache, monke
     assert (again.names, again.broken) == (first.names, first.broken)
     kept = cache.parent / "audio"
     assert sorted(path.suffix for path in kept.iterdir()) == [".int16", ".json"]
-    assert json.loads(next(kept.glob("*.json")).read_text())["length"] == [10]
+    assert json.loads(next(kept.glob("*.json")).read_text())["entries"]["length"] == [10]
     for options in ({"sample_rate": 8000}, {"channels": 2}, {"peak": 1.0}):
         decoded(folder, **options)
     assert len(list(kept.glob("*.int16"))) == 4

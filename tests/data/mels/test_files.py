@@ -73,12 +73,12 @@ def test_what_cannot_be_used(tmp_path):
         "flat.npy": "its shape is (4,); expected",
         "none.npy": "its shape is (0, 4); expected",
         "whole.npy": "not an array of floats",
-        "pickle.npy": "not a complete .npy array: ",
+        "pickle.npy": "not a .npy array of plain values, or cut short",
         "nan.npy": "values that are not finite, first in frame 3",
         "inf.npy": "values that are not finite, first in frame 0",
-        "empty.npy": "not a complete .npy array: ",
-        "cut.npy": "not a complete .npy array: ",
-        "text.npy": "not a complete .npy array: ",
+        "empty.npy": "not a .npy array of plain values, or cut short",
+        "cut.npy": "not a .npy array of plain values, or cut short",
+        "text.npy": "not a .npy array of plain values, or cut short",
     }
     assert set(mels.broken) == set(begins)
     for name, reason in begins.items():
