@@ -16,6 +16,7 @@ from lightning_gans.data.files import missing
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.ranges import PositiveInt
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -48,9 +49,9 @@ class MNIST(ImageDataModule):
         self,
         root: str | None = None,
         *,
-        image_size: int = SIDE,
+        image_size: PositiveInt = SIDE,
         validation: bool = True,
-        batch_size: int = 100,
+        batch_size: PositiveInt = 100,
         **options: Any,
     ) -> None:
         super().__init__(root, image_size=image_size, batch_size=batch_size, **options)
