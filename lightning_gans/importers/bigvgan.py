@@ -22,7 +22,7 @@ from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
 from lightning_gans.importers.hifigan import BETAS, MEL
 from lightning_gans.importers.imported import Config, Imported, Importer, Opened
-from lightning_gans.importers.torch_files import fitted, layers, load
+from lightning_gans.importers.torch_files import discriminators_beside, fitted, layers
 from lightning_gans.models.bigvgan import PRESETS
 from lightning_gans.networks.alias_free import low_pass
 
@@ -41,6 +41,7 @@ FIXED_D: dict[str, Any] = {
     "cqtd_normalize_volume": False,
 } | BETAS
 """The same of the discriminators and of the training."""
+DISCRIMINATORS = (("^bigvgan_generator", "bigvgan_discriminator_optimizer"), ("^g_", "do_"))
 FILTER = re.compile(r".*\.(upsample|downsample\.lowpass)\.filter")
 TRANSFORM = re.compile(r".*\.(cqt_transform|resample)\..*")
 NETWORKS = {"period_discriminator": "mpd", "spectral_discriminator": "mrd"}
@@ -155,18 +156,11 @@ def without_filters(source: str, generator: Mapping[str, Any]) -> dict[str, Any]
 
 def discriminators(generator: Path) -> dict[str, dict[str, Any]]:
     """The states of both, from the file beside the generator's; none where it is not there."""
-    name = re.sub("^g_", "do_", generator.name.replace("bigvgan_generator", "bigvgan_discriminator_optimizer"))
-    beside = generator.with_name(name)
-    if beside == generator or not beside.is_file():
-        return {}
-    content = load(beside)
-    if absent := [part for part in NETWORKS.values() if not isinstance(content.get(part), Mapping)]:
-        raise InputError(
-            f"{beside} lacks {', '.join(absent)}; get it again, or take it away to read the generator alone"
-        )
+    content = discriminators_beside(generator, DISCRIMINATORS, NETWORKS.values())
     return {
         ours: {key: value for key, value in content[theirs].items() if not TRANSFORM.fullmatch(str(key))}
         for ours, theirs in NETWORKS.items()
+        if content
     }
 
 
@@ -181,5 +175,5 @@ IMPORTER = Importer(
     ("bigvgan_generator.pt", "bigvgan_generator*.pt", "g_*"),
     recognizes,
     read,
-    discriminators=("bigvgan_discriminator_optimizer*.pt", "do_*"),
+    discriminators=DISCRIMINATORS,
 )

@@ -15,8 +15,9 @@ from torch import Tensor
 
 from lightning_gans.errors import InputError
 from lightning_gans.importers.imported import Imported, Importer, Opened, module_shapes, require_fit
-from lightning_gans.importers.torch_files import layers, load, names
+from lightning_gans.importers.torch_files import discriminators_beside, layers, names
 
+DISCRIMINATORS = (("netG", "netD"),)
 KEYS = {
     "generator": ("netG_state_dict", "netG", "generator_state_dict", "generator"),
     "discriminator": ("netD_state_dict", "netD", "discriminator_state_dict", "discriminator"),
@@ -60,9 +61,8 @@ def read(files: Opened) -> Imported:
             "a discriminator without its generator" if states else f"no DCGAN of PyTorch's example: {names(content)}"
         )
         raise InputError(f"{path} holds {found}; give the file of netG, beside which netD is found")
-    judge = path.with_name(path.name.replace("netG", "netD"))
-    if "discriminator" not in states and judge != path and judge.is_file():
-        states |= {"discriminator": networks(load(judge)).get("discriminator", {})}
+    if "discriminator" not in states and (content := discriminators_beside(path, DISCRIMINATORS)):
+        states |= {"discriminator": networks(content).get("discriminator", {})}
     hparams = sizes(str(path), states["generator"])
     shapes = module_shapes("DCGAN", hparams)
     theirs = {key: their_name(key) for key in shapes if key.partition(".")[0] in states}
@@ -121,5 +121,5 @@ IMPORTER = Importer(
     ("netG_epoch_*.pth", "netG*.pth"),
     recognizes,
     read,
-    discriminators=("netD*.pth",),
+    discriminators=DISCRIMINATORS,
 )

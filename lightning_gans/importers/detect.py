@@ -23,7 +23,7 @@ from lightning_gans.importers import (
     vocos,
     wavegan,
 )
-from lightning_gans.importers.imported import Config, Importer, Opened
+from lightning_gans.importers.imported import Config, Importer, Opened, discriminators_file
 from lightning_gans.importers.tensorflow_bundle import bundle_prefix, read_index
 
 MODULES = (
@@ -100,7 +100,9 @@ def needed(names: Iterable[str], weights: str, discriminators: bool) -> list[str
     patterns = list(CONFIGS)
     for importer in IMPORTERS.values():
         if any(fnmatchcase(file, pattern) for pattern in importer.files):
-            patterns += importer.beside + (importer.discriminators if discriminators else ())
+            patterns += importer.beside
+            other = discriminators_file(file, importer.discriminators)
+            patterns += [other] if discriminators and other else []
     beside = [name for name in names if name.rpartition("/")[0] == folder]
     return [name for name in beside if any(fnmatchcase(name.rpartition("/")[2], pattern) for pattern in patterns)]
 

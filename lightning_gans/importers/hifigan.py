@@ -8,7 +8,6 @@ A training goes on with fresh optimizers, at the rate of the first epoch.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from torch import Tensor, ones, zeros
 
 from lightning_gans.errors import InputError
 from lightning_gans.importers.imported import Config, Imported, Importer, Opened
-from lightning_gans.importers.torch_files import fitted, layers, load, with_spectral_norms
+from lightning_gans.importers.torch_files import discriminators_beside, fitted, layers, with_spectral_norms
 from lightning_gans.models.hifigan import PRESETS, Preset
 
+DISCRIMINATORS = (("^g_", "do_"),)
 BETAS = {"adam_b1": 0.8, "adam_b2": 0.99}
 """What our training step cannot do otherwise."""
 MEL = {
@@ -97,18 +97,11 @@ def arguments(config: Config) -> dict[str, Any]:
 
 def discriminators(generator: Path) -> dict[str, dict[str, Tensor]]:
     """The state of both as one network, from the file beside the generator's; none where it is not there."""
-    beside = generator.with_name(re.sub(r"^g_", "do_", generator.name))
-    if beside == generator or not beside.is_file():
-        return {}
-    content = load(beside)
-    parts: dict[str, Any] = {name: content.get(name) for name in ("mpd", "msd")}
-    if absent := [name for name, part in parts.items() if not isinstance(part, Mapping)]:
-        raise InputError(
-            f"{beside} lacks {', '.join(absent)}; get it again, or take it away to read the generator alone"
-        )
-    return {
-        "discriminator": {f"{n}.{key}": v for n, part in parts.items() for key, v in with_spectral_norms(part).items()}
-    }
+    parts = ("mpd", "msd")
+    content = discriminators_beside(generator, DISCRIMINATORS, parts)
+    states = {part: with_spectral_norms(content[part]) for part in parts if content}
+    state = {f"{part}.{key}": value for part in states for key, value in states[part].items()}
+    return {"discriminator": state} if state else {}
 
 
 def their_name(layer: str) -> str:
@@ -122,4 +115,5 @@ IMPORTER = Importer(
     ("g_*", "generator_v[123]*", "generator*"),
     recognizes,
     read,
+    discriminators=DISCRIMINATORS,
 )

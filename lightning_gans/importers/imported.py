@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from lightning_gans.errors import InputError, one_line
 SHOWN = 12
 """Names that a message lists of each kind."""
 Shapes = Mapping[str, tuple[int, ...]]
+Renaming = tuple[tuple[str, str], ...]
 
 
 class Imported(NamedTuple):
@@ -81,7 +83,8 @@ class Importer(NamedTuple):
             that are missing or of a wrong shape, settings that are missing, and an option that the model needs.
         beside: Names, as patterns, of what ``read`` looks for beside the file of weights, but for the config; fetched
             along with it from a repository.
-        discriminators: As ``beside``, of the discriminators' files, which are large: fetched where training begins.
+        discriminators: What becomes of a generator's file name to be that of its discriminators, as patterns and what
+            takes their place; ``discriminators_file`` reads it. Such files are large: fetched where training begins.
     """
 
     name: str
@@ -90,7 +93,15 @@ class Importer(NamedTuple):
     recognizes: Callable[[Mapping[str, Any], Mapping[str, Any]], bool]
     read: Callable[..., Imported]
     beside: tuple[str, ...] = ()
-    discriminators: tuple[str, ...] = ()
+    discriminators: Renaming = ()
+
+
+def discriminators_file(generator: str, renaming: Renaming) -> str | None:
+    """The name of the file that holds the discriminators of a generator's; None for names that have none."""
+    for pattern, other in renaming:
+        if re.search(pattern, generator):
+            return re.sub(pattern, other, generator)
+    return None
 
 
 def module_shapes(model: str, hparams: dict[str, Any]) -> dict[str, tuple[int, ...]]:

@@ -15,8 +15,9 @@ from torch import Tensor, ones, zeros
 
 from lightning_gans.errors import InputError
 from lightning_gans.importers.imported import Imported, Importer, Opened
-from lightning_gans.importers.torch_files import fitted, layers, load, names
+from lightning_gans.importers.torch_files import discriminators_beside, fitted, layers, names
 
+DISCRIMINATORS = (("netG", "netD"),)
 SAMPLE_RATE = 22050
 FIRST = ("model.1.weight_v", "model.1.weight", "model.1.parametrizations.weight.original1")
 """The first convolution's direction, as old and folded files and those of today spell it."""
@@ -39,9 +40,8 @@ def read(files: Opened, *, sample_rate: int = SAMPLE_RATE) -> Imported:
         InputError: as ``Importer``.
     """
     path, states = files.path, {"generator": files.content}
-    judge = path.with_name(path.name.replace("netG", "netD"))
-    if judge != path and judge.is_file():
-        states["discriminator"] = load(judge)
+    if content := discriminators_beside(path, DISCRIMINATORS):
+        states["discriminator"] = content
     bands, width, blocks = sizes(str(path), states["generator"])
     mel = {"name": "melgan", "n_mels": bands, "sample_rate": sample_rate}
     hparams = {"width": width, "blocks": blocks, "mel": mel}
@@ -82,5 +82,5 @@ IMPORTER = Importer(
     ("netG.pt", "best_netG.pt"),
     recognizes,
     read,
-    discriminators=("netD.pt", "best_netD.pt"),
+    discriminators=DISCRIMINATORS,
 )

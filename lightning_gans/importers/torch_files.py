@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tarfile
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.importers.imported import module_shapes, require_fit
+from lightning_gans.importers.imported import Renaming, discriminators_file, module_shapes, require_fit
 
 OWN = re.compile(r"(.+)\.parametrizations\.weight\.original([01])")
 """How torch spells a weight's norms (0) and directions (1) today."""
@@ -115,6 +115,28 @@ def fitted(
             value = norm if key.endswith("0") else torch.where(norm > 0, value, 1.0)
         result[key] = value
     return result
+
+
+def discriminators_beside(generator: Path, renaming: Renaming, parts: Iterable[str] = ()) -> dict[str, Any]:
+    """What the file of discriminators beside a generator's holds; nothing where there is no such file.
+
+    Args:
+        generator: The file.
+        renaming: See ``Importer``.
+        parts: State dicts that it must hold.
+
+    Raises:
+        InputError: for a file that lacks one of them, or cannot be read.
+    """
+    other = discriminators_file(generator.name, renaming)
+    if other is None or not (beside := generator.with_name(other)).is_file():
+        return {}
+    content = load(beside)
+    if absent := [name for name in parts if not isinstance(content.get(name), Mapping)]:
+        raise InputError(
+            f"{beside} lacks {', '.join(absent)}; get it again, or take it away to read the generator alone"
+        )
+    return content
 
 
 def spelled(key: str) -> str:

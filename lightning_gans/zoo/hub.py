@@ -85,7 +85,8 @@ def fetch(address: str, folder: Path, discriminators: bool = False) -> Path:
         if re.fullmatch(REVISION, where.revision or ""):
             raise InputError(f"{address} has changed since it was loaded first, and a commit never does; do not use it")
         print(f"lightning-gans: {address} has changed since it was loaded last, now {commit}", file=sys.stderr)
-    loaded = {name: hashes[name] for name in names}
+    # with those of the discriminators, or what was loaded once to listen would later be trained without them unsaid
+    loaded = {name: hashes[name] for name in _wanted(hashes, where, address, discriminators=True)}
     if before and before["commit"] == commit:
         loaded = before["hashes"] | loaded
     part = kept.with_suffix(".part")

@@ -20,7 +20,7 @@ from lightning_gans.models import (
     STFTMelGAN,
     Vocos,
 )
-from lightning_gans.networks.waveform_discriminators import ScaleDiscriminator
+from lightning_gans.networks.waveform_discriminators import SampleDiscriminator, ScaleDiscriminator
 from lightning_gans.training.vocoder import Vocoder
 
 MEL = dict(name="melgan", sample_rate=8000, n_fft=64, hop_length=16, win_length=64, n_mels=8)
@@ -53,8 +53,8 @@ _bigvgan = dict(
     mel=MEL,
     width=8,
     upsample_rates=(8, 2),
-    resblock_kernels=(3, 5),
-    resblock_dilations=((1, 3), (1, 2)),
+    resblock_kernels=(3,),
+    resblock_dilations=((1, 3),),
     period_width=1 / 32,
     spectra_width=3,
 )
@@ -62,8 +62,11 @@ _bigvgan = dict(
 
 @contextmanager
 def small_discriminators() -> Iterator[None]:
-    """Those of MelGAN, which no option makes smaller, have 0.5 million parameters here in place of 17."""
-    with mock.patch.object(ScaleDiscriminator.__init__, "__defaults__", (16, 4, 128)):
+    """Those of MelGAN and Parallel WaveGAN, which no option makes smaller: 0.5 million parameters in place of 17."""
+    with (
+        mock.patch.object(ScaleDiscriminator.__init__, "__defaults__", (16, 4, 128)),
+        mock.patch.object(SampleDiscriminator.__init__, "__defaults__", (10, 8)),
+    ):
         yield
 
 
@@ -73,6 +76,7 @@ def tiny_melgan(**options: Any) -> MelGAN:
     return MelGAN(**_melgan | options)
 
 
+@small_discriminators()
 def tiny_stft_melgan(**options: Any) -> STFTMelGAN:
     torch.manual_seed(0)
     return STFTMelGAN(**_melgan | dict(discriminator_start=0) | options)
@@ -88,6 +92,7 @@ def tiny_bigvgan(preset: str = "base_22khz_80band", **options: Any) -> BigVGAN:
     return BigVGAN(preset, **_bigvgan | options)
 
 
+@small_discriminators()
 def tiny_parallel_wavegan(**options: Any) -> ParallelWaveGAN:
     torch.manual_seed(0)
     return ParallelWaveGAN("ljspeech", **_parallel | options)

@@ -301,7 +301,7 @@ def test_resumed_is_uninterrupted(version, tmp_path):
         (dict(preset="v3"), r"unknown preset 'v3'; expected base_24khz_100band or "),
         (dict(upsample_rates=(8, 4)), r"upsample_rates 8,4 make 8 x 4 = 32 samples per frame, .* use 8,2"),
         (dict(width=6), "width 6 cannot be halved 2 times; use a multiple of 4"),
-        (dict(resblock_kernels=(3, 4)), r"resblock_kernels are \(3, 4\); expected odd numbers"),
+        (dict(resblock_kernels=(4,)), r"resblock_kernels are \(4,\); expected odd numbers"),
         (dict(final="sigmoid"), "unknown final 'sigmoid'; expected tanh or clamp"),
         (dict(spectra="mel"), "unknown spectra 'mel'; expected magnitude or cqt"),
         (dict(mel_loss="two"), "unknown mel_loss 'two'; expected single or multi_scale"),

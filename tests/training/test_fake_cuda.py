@@ -23,7 +23,10 @@ def test_every_paper_with_its_defaults(name, precision):
         check(paper(**now), precision)
 
 
-@pytest.mark.parametrize("name", PAPERS)
+CLASSES = {name.lower() for name in models.__all__}
+
+
+@pytest.mark.parametrize("name", [name for name in PAPERS if name.replace("_", "") not in CLASSES])
 def test_choices_of_papers(name):
     with fake_cuda():
         check(build(name), "bf16-mixed")

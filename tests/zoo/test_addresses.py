@@ -60,12 +60,31 @@ def test_another_projects_checkpoint_is_imported_with_its_config(hub, folder, tm
     assert not [asked for asked in hub.asked if "README" in asked or "samples" in asked]
 
 
-def test_discriminators_of_their_own_are_fetched_for_a_training_alone(hub, tmp_path):
-    hub.add("me/melgan", {name: name.encode() for name in ("netG.pt", "netD.pt", "other.pt")})
+@pytest.mark.parametrize(
+    ("generator", "others"),
+    [
+        ("netG.pt", "netD.pt"),
+        ("netG_epoch_24.pth", "netD_epoch_24.pth"),
+        ("g_02500000", "do_02500000"),
+        ("bigvgan_generator.pt", "bigvgan_discriminator_optimizer.pt"),
+    ],
+)
+def test_discriminators_of_their_own_are_fetched_for_a_training_alone(hub, tmp_path, generator, others):
+    same_kind = f"{others}_3msteps" if "." not in others else others.replace(".", "_3msteps.")
+    hub.add("me/gan", {name: name.encode() for name in (generator, others, same_kind, "other.pt")})
     for discriminators in (False, True):
-        path = fetch("hf://me/melgan", tmp_path, discriminators)
-        assert path.read_bytes() == b"netG.pt" and path.with_name("netD.pt").exists() == discriminators
-    assert not path.with_name("other.pt").exists()
+        path = fetch(f"hf://me/gan/{generator}", tmp_path, discriminators)
+        assert path.read_bytes() == generator.encode() and path.with_name(others).exists() == discriminators
+    assert not path.with_name("other.pt").exists() and not path.with_name(same_kind).exists()
+
+
+def test_without_a_network_no_training_begins_without_the_discriminators_that_are_there(hub, tmp_path):
+    hub.add("me/gan", {"g_02500000": b"g", "do_02500000": b"d"})
+    fetch("hf://me/gan", tmp_path)
+    hub.stop()
+    assert fetch("hf://me/gan", tmp_path).read_bytes() == b"g"
+    with pytest.raises(InputError, match="hf://me/gan: the connection to the Hub failed"):
+        fetch("hf://me/gan", tmp_path, discriminators=True)
 
 
 def test_what_was_loaded_once_is_loaded_without_a_network(hub, weights, tmp_path):

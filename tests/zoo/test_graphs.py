@@ -202,7 +202,12 @@ def tiny(name):
         ("ConditionalWaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 256)"),
         ("ControlledWaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 8192)"),
         ("SpecGAN", ".pt2", "latents (batch, 3) -> audio (batch, 1, 16384)"),
-        ("ControlledSpecGAN", ".pt2", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 8192)"),
+        pytest.param(  # torch.export takes a minute for Griffin and Lim's iterations
+            "ControlledSpecGAN",
+            ".pt2",
+            "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 8192)",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_graph_makes_what_sample_makes(name, suffix, told, tmp_path):
