@@ -54,4 +54,9 @@ def mel_matrix(
     Returns:
         (F, M), float32, to be multiplied from the right.
     """
-    return torchaudio_functional().melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate, norm, scale)
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)  # torchaudio computes in the default, which bf16-true changes
+    try:
+        return torchaudio_functional().melscale_fbanks(n_freqs, f_min, f_max, n_mels, sample_rate, norm, scale)
+    finally:
+        torch.set_default_dtype(default)

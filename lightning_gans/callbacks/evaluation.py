@@ -13,6 +13,7 @@ from torch import Tensor
 from lightning_gans.audio import griffin_lim_of_mel
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import METRICS, MetricName, SampleMetric, of_kind
+from lightning_gans.ranges import PositiveInt, Ranged
 from lightning_gans.training.compatibility import Kind, kind_of
 
 LOADERS = {"train": "reference_dataloader", "val": "val_dataloader"}
@@ -25,7 +26,7 @@ BASELINES = {
 NOUNS: dict[Kind, str] = {"image": "images", "audio": "sounds", "mel": "sounds from mels"}
 
 
-class Evaluate(Callback):
+class Evaluate(Ranged, Callback):
     """Compares what the generator makes with the images or sounds of the validation or test set.
 
     A test has the baseline of each metric beside it, which says what a perfect generator would get, or what a vocoder
@@ -52,15 +53,13 @@ class Evaluate(Callback):
         self,
         metrics: list[MetricName] | None = None,
         test_metrics: list[MetricName] | None = None,
-        repeats: int = 1,
+        repeats: PositiveInt = 1,
     ) -> None:
         self.names: list[str] = [*(metrics or [])]
         self.test_names: list[str] = [name for name in test_metrics or [] if name not in self.names]
         for name in self.names + self.test_names:
             if name not in METRICS:
                 raise InputError(f"unknown metric {name!r}; expected some of {', '.join(METRICS)}")
-        if repeats < 1:
-            raise InputError(f"evaluation.repeats is {repeats}; expected at least 1")
         self.repeats = repeats
         self.metrics: dict[str, SampleMetric] = {}
         self.baselines: dict[str, dict[str, SampleMetric]] = {}
@@ -209,10 +208,10 @@ def update(metrics: Iterable[SampleMetric], batch: Any, fake: Tensor) -> None:
 
     Recordings of vocoders, (B, 1, T), and what was made of their mels are compared as far as both go.
     """
-    real, label, fake = batch[0], getattr(batch, "label", None), fake.float()
+    real, label, fake = batch[0].float(), getattr(batch, "label", None), fake.float()
     if hasattr(batch, "mel"):
         samples = min(batch.audio.shape[-1], fake.shape[-1])
-        real, fake = batch.audio[..., :samples], fake[..., :samples]
+        real, fake = batch.audio[..., :samples].float(), fake[..., :samples]
     for metric in metrics:
         metric.update(real, fake, label)
 

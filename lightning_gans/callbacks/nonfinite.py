@@ -26,7 +26,7 @@ class StopAtNonFiniteLoss(Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         each = trainer.world_size == 1 and module.device.type == "cpu"
-        if each or (module.batches_seen + 1) % trainer.log_every_n_steps == 0:
+        if each or module.log_is_due():
             self.check(trainer, module)
 
     def on_save_checkpoint(self, trainer: Trainer, module: Any, checkpoint: dict[str, Any]) -> None:

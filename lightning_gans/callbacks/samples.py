@@ -15,7 +15,8 @@ from torch.nn.functional import pad
 
 from lightning_gans.callbacks.media import SHOWN, clips_picture, write_clips
 from lightning_gans.callbacks.run_folder import run_folder
-from lightning_gans.errors import InputError, one_line
+from lightning_gans.errors import one_line
+from lightning_gans.ranges import PositiveInt, Ranged
 from lightning_gans.training.compatibility import kind_of
 from lightning_gans.writing import Unwritable, written
 
@@ -23,7 +24,7 @@ IMAGES, CLIPS, UTTERANCES = 64, 8, 4
 """How many ``val/samples`` shows."""
 
 
-class LogSamples(Callback):
+class LogSamples(Ranged, Callback):
     """Samples from the same latents at each validation: files beside the run, and ``val/samples`` in W&B.
 
     Images make one grid, where with classes a column shows one class. Sounds are wav files, with the classes in turn,
@@ -38,9 +39,7 @@ class LogSamples(Callback):
         seed: Seed of the latents. A vocoder's noise is that of its validation.
     """
 
-    def __init__(self, num: int | None = None, seed: int = 0) -> None:
-        if num is not None and num < 1:
-            raise InputError(f"samples.num is {num}; expected at least 1")
+    def __init__(self, num: PositiveInt | None = None, seed: int = 0) -> None:
         self.num, self.seed = num, seed
         self.label: Tensor | None = None
         self.latest: Path | None = None

@@ -22,7 +22,7 @@ class Throughput(Callback):
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, *_: Any) -> None:
         self.count += len(batch[0]) * trainer.world_size
-        if (module.batches_seen + 1) % trainer.log_every_n_steps == 0:
+        if module.log_is_due():
             now = time.perf_counter()
             speed = self.count / (now - self.since)
             module.log("perf/samples_per_second", speed)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, NoReturn, get_args, get_origin
 from jsonargparse import ArgumentParser, DefaultHelpFormatter
 
 from lightning_gans.errors import InputError, closest
+from lightning_gans.ranges import described
 
 
 class OneLine(ArgumentParser):
@@ -35,6 +36,7 @@ class _Formatter(DefaultHelpFormatter):
 
     def _expand_help(self, action: argparse.Action) -> str:
         text = re.sub(r"<class '(\w+)'>", r"\1", super()._expand_help(action))
+        text = re.sub(r"Annotated\[(\w+), (.*?\))\]", lambda match: f"{match[1]} {described(match[2])}", text)
         return text.replace(" (default: null)", "").replace(", default: null", "")
 
 
@@ -125,14 +127,17 @@ def _readable(message: str, error: BaseException | None, parser: OneLine) -> str
         if keys[0] in classes:
             return f"unknown {keys[0]} {match[1]!r}; {closest(match[1], classes[keys[0]])}"
         return f"{keys[0]}: {match[1]} is no class; give its name with its package, as in package.module.Class"
+    if ranges := re.findall(r"Input should be (.+?) \[type=.*?input_value='?(.+?)'?, input_type", message):
+        expected, value = ranges[-1]
+        return f"{'.'.join(keys)} is {value}; expected {_range_of(expected)}"
     given = re.search(r"(?:Got|Given) value: (.*)", message)
     reason = str(causes[-1]).partition("\n")[0] if causes else "Expected"
     if given and not reason.startswith("Expected"):
         return f"{keys[0]}: {given[1]} cannot be used ({reason})"
-    expected = list(dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\.? Got value: .*)?$", message, re.MULTILINE)))
-    if not (expected and given):
+    kinds = list(dict.fromkeys(re.findall(r"Expected an? (.+?)(?:\.? Got value: .*)?$", message, re.MULTILINE)))
+    if not (kinds and given):
         return message
-    return f"{'.'.join(keys)} is {given[1]}; expected {' or '.join(map(_type_name, expected))}"
+    return f"{'.'.join(keys)} is {given[1]}; expected {' or '.join(map(_type_name, kinds))}"
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -144,6 +149,14 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _closest_option(given: str, options: list[str], prog: str) -> str:
     found = closest(given, options)
     return found if found.startswith("did you mean") else f"{prog} --help lists the options"
+
+
+def _range_of(expected: str) -> str:
+    """What pydantic says of a number that it refuses, in the words of ``ranges.unmet``."""
+    if match := re.fullmatch(r"(greater|less) than( or equal to)? (\S+)", expected):
+        words = {"greater": ("above", "of at least"), "less": ("below", "of at most")}[match[1]]
+        return "a finite number" if "inf" in match[3] else f"a number {words[bool(match[2])]} {match[3]}"
+    return "a whole number" if "integer" in expected else "a number" if "number" in expected else expected
 
 
 def _type_name(expected: str) -> str:

@@ -6,6 +6,7 @@ import textwrap
 from argparse import SUPPRESS
 
 from lightning_gans.cli.messages import OneLine
+from lightning_gans.ranges import OpenUnitInterval, PositiveFloat, PositiveInt, resolved
 from lightning_gans.zoo import assets
 
 GROUPS = {
@@ -33,14 +34,15 @@ examples:
 """
 
 
+@resolved
 def options(
     init_from: str | None = None,
-    ema: float | None = None,
-    accumulate: int | dict[str, int] | None = None,
-    clip_norm: float | dict[str, float] | None = None,
+    ema: OpenUnitInterval | None = None,
+    accumulate: PositiveInt | dict[str, PositiveInt] | None = None,
+    clip_norm: PositiveFloat | dict[str, PositiveFloat] | None = None,
     compile: bool = False,
     validate_at_end: bool = True,
-    global_batch_size: int | None = None,
+    global_batch_size: PositiveInt | None = None,
 ) -> None:
     """Options of the commands that LightningCLI runs; see ``cli.train`` for what is made of them.
 

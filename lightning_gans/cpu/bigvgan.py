@@ -62,4 +62,5 @@ def block_on_image(block: plain.AMPBlock, x: Tensor) -> Tensor:
 def active(activation: nn.Module, x: Tensor) -> Tensor:
     """``activation`` on (B, C, 1, T)."""
     alias_free = cast(AliasFree, activation)
-    return AliasFreeSnake.apply(x[:, :, 0].mT, *cast(Snake, alias_free.act).scales(), alias_free.taps).mT[:, :, None]
+    scales, taps = cast(Snake, alias_free.act).scales(), alias_free.taps.to(x.dtype)
+    return AliasFreeSnake.apply(x[:, :, 0].mT, *scales, taps).mT[:, :, None]

@@ -20,6 +20,7 @@ from lightning_gans.data.loading import (
     position,
 )
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.ranges import NonNegativeInt, PositiveInt, Ranged
 
 
 def data_root(root: str | Path | None) -> Path:
@@ -27,7 +28,7 @@ def data_root(root: str | Path | None) -> Path:
     return Path(os.environ.get("LIGHTNING_GANS_DATA") or "data" if root is None else root).expanduser()
 
 
-class SplitDataModule(LightningDataModule):
+class SplitDataModule(Ranged, LightningDataModule):
     """Base of the data sets: a subclass makes the splits in ``_load``.
 
     Args:
@@ -41,9 +42,6 @@ class SplitDataModule(LightningDataModule):
         num_classes: K, or None for examples without labels.
         class_names: K names, or None.
         things: What the examples are, for messages.
-
-    Raises:
-        InputError: for a size that is not positive.
     """
 
     splits: dict[str, Any]
@@ -53,11 +51,10 @@ class SplitDataModule(LightningDataModule):
     global_batch_size: int | None = None
     """That of the run that goes on, where a checkpoint tells."""
 
-    def __init__(self, root: str | None, batch_size: int, eval_batch_size: int, num_workers: int = 0) -> None:
+    def __init__(
+        self, root: str | None, batch_size: PositiveInt, eval_batch_size: PositiveInt, num_workers: NonNegativeInt = 0
+    ) -> None:
         super().__init__()
-        require_positive(batch_size=batch_size, eval_batch_size=eval_batch_size)
-        if num_workers < 0:
-            raise InputError(f"num_workers is {num_workers}; expected 0 or more")
         self.root = data_root(root)
         self.batch_size, self.eval_batch_size, self.num_workers = batch_size, eval_batch_size, num_workers
 
@@ -204,13 +201,6 @@ class SplitDataModule(LightningDataModule):
     def _place(self) -> tuple[int, int]:
         """The number of processes and this one's rank; without a Trainer, as in a notebook, it is alone."""
         return (self.trainer.world_size, self.trainer.global_rank) if self.trainer else (1, 0)
-
-
-def require_positive(**sizes: int) -> None:
-    """Raise ``InputError`` that names the first size below 1."""
-    for name, value in sizes.items():
-        if value < 1:
-            raise InputError(f"{name} is {value}; expected at least 1")
 
 
 def require_choice(name: str, value: str, *choices: str) -> None:

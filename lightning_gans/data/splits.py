@@ -24,7 +24,7 @@ class Patterns:
         validation: Share of the training files held out without ``val``.
 
     Raises:
-        InputError: for patterns that are none, or a share outside of [0, 1).
+        InputError: for patterns that are none.
     """
 
     train: str | None = None
@@ -35,7 +35,6 @@ class Patterns:
     def __post_init__(self) -> None:
         for split, pattern in self.given().items():
             require_pattern(f"{split}_pattern", pattern)
-        require_share(self.validation)
 
     def given(self) -> dict[str, str]:
         """By the name of the split."""
@@ -79,12 +78,6 @@ def only_split(stamps: Stamps, rows: dict[str, np.ndarray]) -> Stamps:
     """Of all files, in their order, those that belong to a split: others need no decoding."""
     names = list(stamps)
     return {names[row]: stamps[names[row]] for row in sorted(np.concatenate(list(rows.values())))}
-
-
-def require_share(validation: float) -> None:
-    """Raise ``InputError`` for a share of held-out files outside of [0, 1)."""
-    if not 0 <= validation < 1:
-        raise InputError(f"validation is {validation}; expected a share of at least 0 and below 1")
 
 
 def require_pattern(name: str, pattern: str | None, groups: bool = False) -> None:

@@ -44,6 +44,7 @@ from lightning_gans.networks.multi_resolution_discriminator import MultiResoluti
 from lightning_gans.networks.sub_band_cqt_discriminator import MultiScaleSubBandCQTDiscriminator
 from lightning_gans.networks.upsampling import check_ratios
 from lightning_gans.networks.waveform_discriminators import in_one_pass
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from lightning_gans.training.vocoder import Vocoder
 
 Spectra = Literal["magnitude", "cqt"]
@@ -206,22 +207,22 @@ class BigVGAN(Vocoder):
         self,
         preset: str = "base_24khz_100band",
         mel: str | dict[str, Any] | None = None,
-        width: int | None = None,
-        upsample_rates: tuple[int, ...] | None = None,
-        resblock_kernels: tuple[int, ...] = (3, 7, 11),
-        resblock_dilations: tuple[tuple[int, ...], ...] = ((1, 3, 5),) * 3,
+        width: PositiveInt | None = None,
+        upsample_rates: tuple[PositiveInt, ...] | None = None,
+        resblock_kernels: tuple[PositiveInt, ...] = (3, 7, 11),
+        resblock_dilations: tuple[tuple[PositiveInt, ...], ...] = ((1, 3, 5),) * 3,
         final: Final | None = None,
         final_bias: bool | None = None,
         spectra: Spectra | None = None,
-        spectra_width: int | None = None,
-        period_width: float = 1.0,
+        spectra_width: PositiveInt | None = None,
+        period_width: PositiveFloat = 1.0,
         mel_loss: MelLoss | None = None,
-        mel_weight: float | None = None,
-        feature_weight: float = 2.0,
-        discriminator_start: int = 0,
-        lr: float = 1e-4,
-        lr_decay: float = 0.9999996,
-        clip_norm: float | None = None,
+        mel_weight: NonNegativeFloat | None = None,
+        feature_weight: NonNegativeFloat = 2.0,
+        discriminator_start: NonNegativeInt = 0,
+        lr: NonNegativeFloat = 1e-4,
+        lr_decay: PositiveFloat = 0.9999996,
+        clip_norm: NonNegativeFloat | None = None,
     ) -> None:
         check_choice("preset", preset, PRESETS)
         values, version = PRESETS[preset], PRESETS[preset].version

@@ -24,9 +24,9 @@ from torch.nn.functional import dropout
 from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_gans.data.batches import ImageBatch
-from lightning_gans.errors import InputError
 from lightning_gans.losses import adversarial_loss
 from lightning_gans.models.gan import Maxout, bias_to_mean_image, exponential_decay, set_momentum, uniform_weights
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 
@@ -86,33 +86,30 @@ class CGAN(AdversarialModule):
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int] = (1, 28, 28),
-        num_classes: int = 10,
-        latent_dim: int = 100,
-        generator_dropout: float = 0.5,
+        image_shape: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 28, 28),
+        num_classes: PositiveInt = 10,
+        latent_dim: PositiveInt = 100,
+        generator_dropout: Share = 0.5,
         loss: Literal["non_saturating", "minimax"] = "non_saturating",
-        lr: float = 0.1,
-        lr_decay: float = 1.00004,
-        min_lr: float = 1e-6,
-        momentum: float = 0.5,
-        final_momentum: float = 0.7,
-        momentum_epochs: int = 250,
+        lr: PositiveFloat = 0.1,
+        lr_decay: PositiveFloat = 1.00004,
+        min_lr: NonNegativeFloat = 1e-6,
+        momentum: Share = 0.5,
+        final_momentum: Share = 0.7,
+        momentum_epochs: NonNegativeInt = 250,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        if not 0 <= generator_dropout < 1:
-            raise InputError(f"generator_dropout is {generator_dropout}; expected a share from 0 up to, not with, 1")
         self.num_classes = num_classes
         self.generator = Generator(latent_dim, num_classes, math.prod(image_shape))
         self.discriminator = Discriminator(math.prod(image_shape), num_classes)
         self.loss = adversarial_loss(loss, ("non_saturating", "minimax"))
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        z = torch.rand(num, self.hparams.latent_dim, generator=generator, device=device)
+        z = self.drawn(torch.rand, num, self.hparams.latent_dim, generator=generator)
         keep = 1 - self.hparams.generator_dropout
-        masks = torch.rand(num, sum(self.generator.hidden), generator=generator, device=device) < keep
-        return torch.cat([z, masks / keep], 1)
+        masks = self.drawn(torch.rand, num, sum(self.generator.hidden), generator=generator) < keep
+        return torch.cat([z, masks.to(z) / keep], 1)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """Latents (B, Z + 2400) of ``prior`` and label rows (B, K) to images (B, C, H, W) in [-1, 1]."""

@@ -32,6 +32,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import check_choice
 from lightning_gans.models.dcgan import sizes, up5
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 
@@ -102,8 +103,7 @@ class Controlled(AdversarialModule):
     gamma: Tensor
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        return torch.randn(num, self.hparams.latent_dim, generator=generator, device=device)
+        return self.drawn(torch.randn, num, self.hparams.latent_dim, generator=generator)
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """Latents (B, Z) and label rows (B, K) to images (B, C, H, W) in [-1, 1]."""
@@ -169,22 +169,22 @@ class ControlGAN(Controlled):
 
     def __init__(
         self,
-        image_size: int = 64,
-        channels: int = 3,
-        num_classes: int = 40,
+        image_size: PositiveInt = 64,
+        channels: PositiveInt = 3,
+        num_classes: PositiveInt = 40,
         labels: Literal["class", "attributes"] = "attributes",
-        latent_dim: int = 128,
-        width: int = 64,
-        equilibrium: float = 1.0,
-        gamma_rate: float = 0.001,
-        gamma_max: float = 2.0,
-        diversity: float = 0.5,
-        balance_rate: float = 0.001,
-        patience: int = 5,
-        lr_g: float = 1e-4,
-        lr_d: float = 1e-4,
-        lr_c: float = 1e-4,
-        beta1: float = 0.5,
+        latent_dim: PositiveInt = 128,
+        width: PositiveInt = 64,
+        equilibrium: NonNegativeFloat = 1.0,
+        gamma_rate: NonNegativeFloat = 0.001,
+        gamma_max: NonNegativeFloat = 2.0,
+        diversity: NonNegativeFloat = 0.5,
+        balance_rate: NonNegativeFloat = 0.001,
+        patience: NonNegativeInt = 5,
+        lr_g: NonNegativeFloat = 1e-4,
+        lr_d: NonNegativeFloat = 1e-4,
+        lr_c: NonNegativeFloat = 1e-4,
+        beta1: Share = 0.5,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()

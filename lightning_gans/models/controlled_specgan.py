@@ -32,7 +32,6 @@ from torch.optim.lr_scheduler import LinearLR, LRScheduler, StepLR
 
 from lightning_gans.audio.stft import griffin_lim
 from lightning_gans.data.batches import AudioBatch
-from lightning_gans.errors import InputError
 from lightning_gans.losses.adversarial import cross_entropy_d, non_saturating_g
 from lightning_gans.losses.penalties import r1_penalty
 from lightning_gans.models.controlgan import Classifier
@@ -40,6 +39,7 @@ from lightning_gans.models.specgan import BINS, CLIP, KERNEL, LAYERS, N_FFT, STR
 from lightning_gans.models.wavegan import START
 from lightning_gans.networks.conditional_norm import ConditionalBatchNorm
 from lightning_gans.networks.tensorflow import SameConvTranspose2d, glorot
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.statistics import training_statistics
 
@@ -112,26 +112,24 @@ class ControlledSpecGAN(AdversarialModule):
 
     def __init__(
         self,
-        num_classes: int = 10,
-        sample_rate: int = 8000,
-        width: int = 64,
-        latent_dim: int = 100,
-        floor: float = 0.003,
-        class_weight: float = 0.5,
-        classifier_updates: int = 1000,
-        noise: float = 0.3,
-        max_shift: int = 16,
-        penalty_weight: float = 0.2,
-        penalty_every: int = 4,
-        lr: float = 2e-4,
-        lr_c: float = 1e-3,
-        lr_decay_steps: int = 10_000,
-        betas: tuple[float, float] = (0.0, 0.99),
+        num_classes: PositiveInt = 10,
+        sample_rate: PositiveInt = 8000,
+        width: PositiveInt = 64,
+        latent_dim: PositiveInt = 100,
+        floor: PositiveFloat = 0.003,
+        class_weight: NonNegativeFloat = 0.5,
+        classifier_updates: NonNegativeInt = 1000,
+        noise: NonNegativeFloat = 0.3,
+        max_shift: NonNegativeInt = 16,
+        penalty_weight: NonNegativeFloat = 0.2,
+        penalty_every: PositiveInt = 4,
+        lr: NonNegativeFloat = 2e-4,
+        lr_c: NonNegativeFloat = 1e-3,
+        lr_decay_steps: PositiveInt = 10_000,
+        betas: tuple[Share, Share] = (0.0, 0.99),
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
-        if floor <= 0:
-            raise InputError(f"floor is {floor}; expected more than 0, since silence has no logarithm")
         self.audio_shape, self.sample_rate, self.num_classes = (1, LENGTH), sample_rate, num_classes
         self.generator = Generator(width, latent_dim, num_classes)
         self.discriminator = Discriminator(width, num_classes)
@@ -149,7 +147,7 @@ class ControlledSpecGAN(AdversarialModule):
 
     def normalized(self, log: Tensor) -> Tensor:
         """Log magnitudes (..., F) to those of all frequencies but the highest, in [-1, 1]."""
-        return ((log - self.mean) / self.std / CLIP)[..., : BINS - 1].clamp(-1, 1)
+        return ((log - self.mean) / self.std / CLIP)[..., : BINS - 1].clamp(-1, 1).to(self.dtype)
 
     def invert(self, x: Tensor) -> Tensor:
         """Spectrograms (B, 1, 128, 128) to audio (B, 1, T); the highest frequency is at its mean."""
@@ -176,8 +174,7 @@ class ControlledSpecGAN(AdversarialModule):
     # ---- the GAN
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        return 2 * torch.rand(num, self.hparams.latent_dim, generator=generator, device=device) - 1
+        return 2 * self.drawn(torch.rand, num, self.hparams.latent_dim, generator=generator) - 1
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """Latents (B, Z) and label rows (B, K) to audio (B, 1, T)."""
@@ -193,7 +190,7 @@ class ControlledSpecGAN(AdversarialModule):
     def classification_loss(self, x: Tensor, label: Tensor) -> Tensor:
         """Cross-entropy of the classifier, for spectrograms (B, 1, 128, 128)."""
         x = avg_pool2d(x, 2)
-        strength = self.hparams.noise * torch.rand(len(x), 1, 1, 1, device=x.device)
+        strength = self.hparams.noise * self.drawn(torch.rand, len(x), 1, 1, 1)
         return cross_entropy(self.classifier(x + strength * torch.randn_like(x)), label)
 
     def training_step(self, batch: AudioBatch, batch_idx: int) -> None:

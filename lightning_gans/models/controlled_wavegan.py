@@ -31,6 +31,7 @@ from lightning_gans.models.wavegan import KERNEL, START, check_sizes
 from lightning_gans.networks.conditional_norm import ConditionalBatchNorm
 from lightning_gans.networks.phase_shuffle import PhaseShuffle
 from lightning_gans.networks.tensorflow import SameConvTranspose1d, glorot
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 FLOOR = 0.003
@@ -89,21 +90,21 @@ class ControlledWaveGAN(AdversarialModule):
 
     def __init__(
         self,
-        num_classes: int = 10,
-        sample_rate: int = 8000,
-        width: int = 64,
-        latent_dim: int = 100,
-        phase_shuffle: int = 2,
-        class_weight: float = 0.5,
-        classifier_updates: int = 1000,
-        noise: float = 0.3,
-        max_shift: int = 1024,
-        penalty_weight: float = 0.01,
-        penalty_every: int = 4,
-        lr: float = 2e-4,
-        lr_c: float = 1e-3,
-        lr_decay_steps: int = 10_000,
-        betas: tuple[float, float] = (0.0, 0.99),
+        num_classes: PositiveInt = 10,
+        sample_rate: PositiveInt = 8000,
+        width: PositiveInt = 64,
+        latent_dim: PositiveInt = 100,
+        phase_shuffle: NonNegativeInt = 2,
+        class_weight: NonNegativeFloat = 0.5,
+        classifier_updates: NonNegativeInt = 1000,
+        noise: NonNegativeFloat = 0.3,
+        max_shift: NonNegativeInt = 1024,
+        penalty_weight: NonNegativeFloat = 0.01,
+        penalty_every: PositiveInt = 4,
+        lr: NonNegativeFloat = 2e-4,
+        lr_c: NonNegativeFloat = 1e-3,
+        lr_decay_steps: PositiveInt = 10_000,
+        betas: tuple[Share, Share] = (0.0, 0.99),
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -116,8 +117,7 @@ class ControlledWaveGAN(AdversarialModule):
         glorot(self)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        return 2 * torch.rand(num, self.hparams.latent_dim, generator=generator, device=device) - 1
+        return 2 * self.drawn(torch.rand, num, self.hparams.latent_dim, generator=generator) - 1
 
     def forward(self, z: Tensor, label: Tensor) -> Tensor:
         """Latents (B, Z) and label rows (B, K) to audio (B, 1, T) in [-1, 1]."""
@@ -138,8 +138,8 @@ class ControlledWaveGAN(AdversarialModule):
 
     def classification_loss(self, audio: Tensor, label: Tensor) -> Tensor:
         """Cross-entropy of the classifier, for sounds (B, 1, T)."""
-        x = avg_pool2d(0.3 * log_magnitude(audio, FLOOR, HOP_LENGTH)[..., :SIDE] + 1, 2)
-        strength = self.hparams.noise * torch.rand(len(x), 1, 1, 1, device=x.device)
+        x = avg_pool2d(0.3 * log_magnitude(audio, FLOOR, HOP_LENGTH)[..., :SIDE] + 1, 2).to(self.dtype)
+        strength = self.hparams.noise * self.drawn(torch.rand, len(x), 1, 1, 1)
         return cross_entropy(self.classifier(x + strength * torch.randn_like(x)), label)
 
     def training_step(self, batch: AudioBatch, batch_idx: int) -> None:

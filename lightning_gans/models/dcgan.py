@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError, check_choice
 from lightning_gans.losses import adversarial_loss
+from lightning_gans.ranges import NonNegativeFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 LossName = Literal["non_saturating", "hinge", "least_squares"]
@@ -165,14 +166,14 @@ class DCGAN(AdversarialModule):
     def __init__(
         self,
         preset: Literal["paper", "torch"] = "paper",
-        image_size: int = 64,
-        channels: int = 3,
-        latent_dim: int = 100,
-        width: int | None = None,
-        lr: float = 2e-4,
-        lr_d: float | None = None,
-        beta1: float = 0.5,
-        weight_decay: float | None = None,
+        image_size: PositiveInt = 64,
+        channels: PositiveInt = 3,
+        latent_dim: PositiveInt = 100,
+        width: PositiveInt | None = None,
+        lr: NonNegativeFloat = 2e-4,
+        lr_d: NonNegativeFloat | None = None,
+        beta1: Share = 0.5,
+        weight_decay: NonNegativeFloat | None = None,
         loss: LossName = "non_saturating",
     ) -> None:
         super().__init__()
@@ -189,9 +190,7 @@ class DCGAN(AdversarialModule):
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
         draw = torch.rand if self.preset.uniform else torch.randn
-        z = draw(
-            num, self.hparams.latent_dim, generator=generator, device=generator.device if generator else self.device
-        )
+        z = self.drawn(draw, num, self.hparams.latent_dim, generator=generator)
         return 2 * z - 1 if self.preset.uniform else z
 
     def forward(self, z: Tensor) -> Tensor:

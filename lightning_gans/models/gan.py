@@ -23,6 +23,7 @@ from torch.optim.lr_scheduler import LambdaLR, LRScheduler
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.losses import adversarial_loss
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 
@@ -96,18 +97,18 @@ class GAN(AdversarialModule):
 
     def __init__(
         self,
-        image_shape: tuple[int, int, int] = (1, 28, 28),
-        latent_dim: int = 100,
-        hidden: int = 1200,
-        units: int = 240,
-        pieces: int = 5,
+        image_shape: tuple[PositiveInt, PositiveInt, PositiveInt] = (1, 28, 28),
+        latent_dim: PositiveInt = 100,
+        hidden: PositiveInt = 1200,
+        units: PositiveInt = 240,
+        pieces: PositiveInt = 5,
         loss: Literal["non_saturating", "minimax"] = "non_saturating",
-        lr: float = 0.1,
-        lr_decay: float = 1.000004,
-        min_lr: float = 1e-6,
-        momentum: float = 0.5,
-        final_momentum: float = 0.7,
-        momentum_epochs: int = 250,
+        lr: PositiveFloat = 0.1,
+        lr_decay: PositiveFloat = 1.000004,
+        min_lr: NonNegativeFloat = 1e-6,
+        momentum: Share = 0.5,
+        final_momentum: Share = 0.7,
+        momentum_epochs: NonNegativeInt = 250,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -116,8 +117,7 @@ class GAN(AdversarialModule):
         self.loss = adversarial_loss(loss, ("non_saturating", "minimax"))
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        z = torch.rand(num, self.hparams.latent_dim, generator=generator, device=device)
+        z = self.drawn(torch.rand, num, self.hparams.latent_dim, generator=generator)
         return (2 * z - 1) * math.sqrt(3)
 
     def forward(self, z: Tensor) -> Tensor:

@@ -35,6 +35,7 @@ from lightning_gans.networks.multi_period_discriminator import MultiPeriodDiscri
 from lightning_gans.networks.multi_scale_discriminator import STRIDES, MultiScaleDiscriminator
 from lightning_gans.networks.upsampling import check_ratios
 from lightning_gans.networks.waveform_discriminators import in_one_pass
+from lightning_gans.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from lightning_gans.training.vocoder import Vocoder
 
 SLOPE, LAST_SLOPE = 0.1, 0.01
@@ -186,7 +187,7 @@ def check_sizes(
     stages = len(rates)
     for wrong, message in (
         (
-            width < 1 or width % 2**stages,
+            width % 2**stages,
             f"width {width} cannot be halved {stages} times; use a multiple of {2**stages}",
         ),
         (
@@ -242,20 +243,20 @@ class HiFiGAN(Vocoder):
         preset: Literal["v1", "v2", "v3"] = "v1",
         mel: str | dict[str, Any] = "hifigan",
         loss_mel: str | dict[str, Any] | None = None,
-        width: int | None = None,
-        upsample_rates: tuple[int, ...] | None = None,
-        upsample_kernels: tuple[int, ...] | None = None,
+        width: PositiveInt | None = None,
+        upsample_rates: tuple[PositiveInt, ...] | None = None,
+        upsample_kernels: tuple[PositiveInt, ...] | None = None,
         resblock: Literal[1, 2] | None = None,
-        resblock_kernels: tuple[int, ...] | None = None,
-        resblock_dilations: tuple[tuple[int, ...], ...] | None = None,
-        periods: tuple[int, ...] = (2, 3, 5, 7, 11),
-        period_last_kernel: int = 3,
-        scale_strides: tuple[int, ...] = STRIDES,
-        discriminator_width: float = 1.0,
-        feature_weight: float = 2.0,
-        mel_weight: float = 45.0,
-        lr: float = 2e-4,
-        lr_decay: float = 0.999,
+        resblock_kernels: tuple[PositiveInt, ...] | None = None,
+        resblock_dilations: tuple[tuple[PositiveInt, ...], ...] | None = None,
+        periods: tuple[PositiveInt, ...] = (2, 3, 5, 7, 11),
+        period_last_kernel: PositiveInt = 3,
+        scale_strides: tuple[PositiveInt, ...] = STRIDES,
+        discriminator_width: PositiveFloat = 1.0,
+        feature_weight: NonNegativeFloat = 2.0,
+        mel_weight: NonNegativeFloat = 45.0,
+        lr: NonNegativeFloat = 2e-4,
+        lr_decay: PositiveFloat = 0.999,
     ) -> None:
         check_choice("preset", preset, PRESETS)
         values = PRESETS[preset]

@@ -22,6 +22,7 @@ from lightning_gans.errors import check_choice
 from lightning_gans.losses import adversarial_loss, gradient_penalty
 from lightning_gans.models.controlgan import Classifier, Controlled, Generator, stages
 from lightning_gans.models.dcgan import initialize
+from lightning_gans.ranges import NonNegativeFloat, PositiveInt, Share
 
 LossName = Literal["non_saturating", "hinge", "least_squares", "wasserstein"]
 
@@ -64,21 +65,21 @@ class LogitControlGAN(Controlled):
 
     def __init__(
         self,
-        image_size: int = 64,
-        channels: int = 3,
-        num_classes: int = 40,
+        image_size: PositiveInt = 64,
+        channels: PositiveInt = 3,
+        num_classes: PositiveInt = 40,
         labels: Literal["class", "attributes"] = "attributes",
-        latent_dim: int = 128,
-        width: int = 64,
-        equilibrium: float = 1.0,
-        gamma_rate: float = 0.001,
-        gamma_max: float = 2.0,
+        latent_dim: PositiveInt = 128,
+        width: PositiveInt = 64,
+        equilibrium: NonNegativeFloat = 1.0,
+        gamma_rate: NonNegativeFloat = 0.001,
+        gamma_max: NonNegativeFloat = 2.0,
         loss: LossName = "non_saturating",
-        penalty_weight: float = 0.0,
-        lr_g: float = 1e-4,
-        lr_d: float = 1e-4,
-        lr_c: float = 1e-4,
-        beta1: float = 0.5,
+        penalty_weight: NonNegativeFloat = 0.0,
+        lr_g: NonNegativeFloat = 1e-4,
+        lr_d: NonNegativeFloat = 1e-4,
+        lr_c: NonNegativeFloat = 1e-4,
+        beta1: Share = 0.5,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()

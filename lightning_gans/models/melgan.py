@@ -27,6 +27,7 @@ from lightning_gans.losses.adversarial import hinge_d, wasserstein_g
 from lightning_gans.losses.features import feature_matching
 from lightning_gans.networks.upsampling import check_ratios
 from lightning_gans.networks.waveform_discriminators import SLOPE, MultiScaleDiscriminator, in_one_pass
+from lightning_gans.ranges import NonNegativeFloat, PositiveInt
 from lightning_gans.training.vocoder import Vocoder
 
 PADDING = 3
@@ -114,12 +115,12 @@ class MelGAN(Vocoder):
     def __init__(
         self,
         mel: str | dict[str, Any] = "melgan",
-        ratios: tuple[int, ...] = (8, 8, 2, 2),
-        width: int = 32,
-        blocks: int = 3,
-        feature_weight: float = 10.0,
+        ratios: tuple[PositiveInt, ...] = (8, 8, 2, 2),
+        width: PositiveInt = 32,
+        blocks: PositiveInt = 3,
+        feature_weight: NonNegativeFloat = 10.0,
         fm_scale: Literal["official", "paper"] = "official",
-        lr: float = 1e-4,
+        lr: NonNegativeFloat = 1e-4,
     ) -> None:
         mel, ratios = MelConfig.of(mel).hparams(), tuple(ratios)  # a checkpoint names every field
         super().__init__(mel)

@@ -22,6 +22,7 @@ from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
 from lightning_gans.models.parallel_wavegan import Generator
 from lightning_gans.networks.upsampling import check_ratios
 from lightning_gans.networks.waveform_discriminators import MultiScaleDiscriminator, in_one_pass
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt
 from lightning_gans.training.vocoder import Vocoder
 
 
@@ -58,24 +59,24 @@ class MultiScaleParallelWaveGAN(Vocoder):
     def __init__(
         self,
         mel: str | dict[str, Any] = "parallel_wavegan",
-        upsample_scales: tuple[int, ...] = (4, 4, 4, 4),
-        layers: int = 30,
-        stacks: int = 3,
-        kernel: int = 5,
-        residual_channels: int = 64,
-        gate_channels: int = 128,
-        skip_channels: int = 64,
-        aux_context: int = 2,
-        feature_weight: float = 25.0,
-        adversarial_weight: float = 4.0,
+        upsample_scales: tuple[PositiveInt, ...] = (4, 4, 4, 4),
+        layers: PositiveInt = 30,
+        stacks: PositiveInt = 3,
+        kernel: PositiveInt = 5,
+        residual_channels: PositiveInt = 64,
+        gate_channels: PositiveInt = 128,
+        skip_channels: PositiveInt = 64,
+        aux_context: NonNegativeInt = 2,
+        feature_weight: NonNegativeFloat = 25.0,
+        adversarial_weight: NonNegativeFloat = 4.0,
         stft_reduction: Literal["batch", "example"] = "batch",
-        discriminator_start: int = 100_000,
+        discriminator_start: NonNegativeInt = 100_000,
         recompute_fake: bool = True,
-        lr_g: float = 1e-4,
-        lr_d: float = 5e-5,
-        lr_decay_steps: int = 3_000_000,
-        clip_norm_g: float = 10.0,
-        clip_norm_d: float = 1.0,
+        lr_g: NonNegativeFloat = 1e-4,
+        lr_d: NonNegativeFloat = 5e-5,
+        lr_decay_steps: PositiveInt = 3_000_000,
+        clip_norm_g: NonNegativeFloat = 10.0,
+        clip_norm_d: NonNegativeFloat = 1.0,
     ) -> None:
         mel, upsample_scales = MelConfig.of(mel).hparams(), tuple(upsample_scales)  # a checkpoint names every field
         super().__init__(mel, normalize=True)

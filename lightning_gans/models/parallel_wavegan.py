@@ -34,6 +34,7 @@ from lightning_gans.losses.adversarial import least_squares_d, least_squares_g
 from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
 from lightning_gans.networks.upsampling import Upsample, check_ratios
 from lightning_gans.networks.waveform_discriminators import SampleDiscriminator, kaiming
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt
 from lightning_gans.training.vocoder import Vocoder
 
 
@@ -185,23 +186,23 @@ class ParallelWaveGAN(Vocoder):
         self,
         preset: Literal["paper", "ljspeech"] = "paper",
         mel: str | dict[str, Any] | None = None,
-        upsample_scales: tuple[int, ...] | None = None,
-        layers: int = 30,
-        stacks: int = 3,
-        kernel: int = 3,
-        residual_channels: int = 64,
-        gate_channels: int = 128,
-        skip_channels: int = 64,
-        aux_context: int = 2,
-        adversarial_weight: float = 4.0,
+        upsample_scales: tuple[PositiveInt, ...] | None = None,
+        layers: PositiveInt = 30,
+        stacks: PositiveInt = 3,
+        kernel: PositiveInt = 3,
+        residual_channels: PositiveInt = 64,
+        gate_channels: PositiveInt = 128,
+        skip_channels: PositiveInt = 64,
+        aux_context: NonNegativeInt = 2,
+        adversarial_weight: NonNegativeFloat = 4.0,
         stft_reduction: Literal["batch", "example"] | None = None,
-        discriminator_start: int = 100_000,
+        discriminator_start: NonNegativeInt = 100_000,
         recompute_fake: bool = True,
-        lr_g: float = 1e-4,
-        lr_d: float = 5e-5,
-        lr_decay_steps: int = 200_000,
-        clip_norm_g: float | None = None,
-        clip_norm_d: float | None = None,
+        lr_g: NonNegativeFloat = 1e-4,
+        lr_d: NonNegativeFloat = 5e-5,
+        lr_decay_steps: PositiveInt = 200_000,
+        clip_norm_g: NonNegativeFloat | None = None,
+        clip_norm_d: NonNegativeFloat | None = None,
     ) -> None:
         check_choice("preset", preset, PRESETS)
         values = PRESETS[preset]

@@ -35,6 +35,7 @@ from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses.adversarial import relativistic_pairing_d, relativistic_pairing_g
 from lightning_gans.losses.penalties import judged
+from lightning_gans.ranges import NonNegativeFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 SLOPE = 0.2
@@ -191,17 +192,17 @@ class R3GAN(AdversarialModule):
 
     def __init__(
         self,
-        image_size: int = 32,
-        channels: int = 3,
-        num_classes: int | None = None,
-        latent_dim: int = 64,
-        widths: tuple[int, ...] = (768, 768, 768, 768),
-        blocks: int = 2,
-        group_size: int = 16,
-        burn_in: int = 20_000_000,
-        lr: tuple[float, float] = (2e-4, 5e-5),
-        gamma: tuple[float, float] = (0.05, 0.005),
-        beta2: tuple[float, float] = (0.9, 0.99),
+        image_size: PositiveInt = 32,
+        channels: PositiveInt = 3,
+        num_classes: PositiveInt | None = None,
+        latent_dim: PositiveInt = 64,
+        widths: tuple[PositiveInt, ...] = (768, 768, 768, 768),
+        blocks: PositiveInt = 2,
+        group_size: PositiveInt = 16,
+        burn_in: PositiveInt = 20_000_000,
+        lr: tuple[NonNegativeFloat, NonNegativeFloat] = (2e-4, 5e-5),
+        gamma: tuple[NonNegativeFloat, NonNegativeFloat] = (0.05, 0.005),
+        beta2: tuple[Share, Share] = (0.9, 0.99),
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -217,8 +218,7 @@ class R3GAN(AdversarialModule):
         self.discriminator = Discriminator(channels, num_classes or 0, widths, blocks, group_size)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        return torch.randn(num, self.hparams.latent_dim, generator=generator, device=device)
+        return self.drawn(torch.randn, num, self.hparams.latent_dim, generator=generator)
 
     def forward(self, z: Tensor, label: Tensor | None = None) -> Tensor:
         """Latents (B, Z), and label rows (B, K) if there are classes, to images (B, C, H, W).

@@ -27,10 +27,11 @@ from torch.nn.functional import leaky_relu, pad, relu
 
 from lightning_gans.audio.stft import griffin_lim, stft
 from lightning_gans.data.batches import AudioBatch
-from lightning_gans.errors import InputError, check_choice
+from lightning_gans.errors import check_choice
 from lightning_gans.losses.penalties import gradient_penalty
 from lightning_gans.models.wavegan import START, LossName, clip_weights, recipe
 from lightning_gans.networks.tensorflow import ResizeConv2d, SameConv2d, SameConvTranspose2d, glorot
+from lightning_gans.ranges import NonNegativeFloat, PositiveFloat, PositiveInt
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.statistics import training_statistics
 
@@ -124,25 +125,23 @@ class SpecGAN(AdversarialModule):
 
     def __init__(
         self,
-        sample_rate: int = 16000,
-        width: int = 64,
-        latent_dim: int = 100,
+        sample_rate: PositiveInt = 16000,
+        width: PositiveInt = 64,
+        latent_dim: PositiveInt = 100,
         upsampling: Literal["zeros", "nearest", "linear", "cubic"] = "zeros",
         batch_norm: bool = False,
         loss: LossName = "wgan_gp",
-        n_critic: int = 5,
-        penalty_weight: float = 10.0,
-        lr: float | None = None,
+        n_critic: PositiveInt = 5,
+        penalty_weight: NonNegativeFloat = 10.0,
+        lr: NonNegativeFloat | None = None,
         inversion: Literal["normalized", "official"] = "normalized",
-        floor: float = 1e-6,
+        floor: PositiveFloat = 1e-6,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
         self.recipe = recipe(loss)
         check_choice("upsampling", upsampling, ("zeros", *MODES))
         check_choice("inversion", inversion, ("normalized", "official"))
-        if floor <= 0:
-            raise InputError(f"floor is {floor}; expected more than 0, since silence has no logarithm")
         self.audio_shape, self.sample_rate, self.floor = (1, LENGTH), sample_rate, floor
         self.generator = Generator(width, latent_dim, upsampling, batch_norm)
         self.discriminator = Discriminator(width, batch_norm)
@@ -156,7 +155,7 @@ class SpecGAN(AdversarialModule):
     def features(self, audio: Tensor) -> Tensor:
         """Audio (B, 1, T) to normalized log magnitudes (B, 1, 128, 128) in [-1, 1], time before frequency."""
         x = (log_magnitude(audio, self.floor) - self.mean) / self.std / CLIP
-        return x[..., : BINS - 1].clamp(-1, 1)
+        return x[..., : BINS - 1].clamp(-1, 1).to(self.dtype)
 
     def invert(self, x: Tensor) -> Tensor:
         """Spectrograms (B, 1, 128, 128) to audio (B, 1, T) by 16 iterations; the highest frequency is at its mean."""
@@ -182,8 +181,7 @@ class SpecGAN(AdversarialModule):
             self.recipe.check(self.hparams.batch_norm)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        return 2 * torch.rand(num, self.hparams.latent_dim, generator=generator, device=device) - 1
+        return 2 * self.drawn(torch.rand, num, self.hparams.latent_dim, generator=generator) - 1
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (B, Z) to audio (B, 1, T)."""

@@ -25,6 +25,7 @@ from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
 from lightning_gans.models.melgan import Generator
 from lightning_gans.networks.upsampling import check_ratios
 from lightning_gans.networks.waveform_discriminators import MultiScaleDiscriminator, SampleDiscriminator, in_one_pass
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt
 from lightning_gans.training.vocoder import Vocoder
 
 
@@ -53,17 +54,17 @@ class STFTMelGAN(Vocoder):
     def __init__(
         self,
         mel: str | dict[str, Any] = "parallel_wavegan",
-        ratios: tuple[int, ...] = (8, 8, 2, 2),
-        width: int = 32,
-        blocks: int = 3,
+        ratios: tuple[PositiveInt, ...] = (8, 8, 2, 2),
+        width: PositiveInt = 32,
+        blocks: PositiveInt = 3,
         normalize: bool = True,
         multi_scale: bool = False,
         loss: Literal["least_squares", "hinge"] = "least_squares",
-        adversarial_weight: float = 4.0,
-        feature_weight: float = 0.0,
-        stft_weight: float = 1.0,
-        discriminator_start: int = 100_000,
-        lr: float = 1e-4,
+        adversarial_weight: NonNegativeFloat = 4.0,
+        feature_weight: NonNegativeFloat = 0.0,
+        stft_weight: NonNegativeFloat = 1.0,
+        discriminator_start: NonNegativeInt = 100_000,
+        lr: NonNegativeFloat = 1e-4,
     ) -> None:
         mel, ratios = MelConfig.of(mel).hparams(), tuple(ratios)  # a checkpoint names every field
         super().__init__(mel, normalize)

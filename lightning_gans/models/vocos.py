@@ -38,6 +38,7 @@ from lightning_gans.networks.inverse_stft import InverseSTFT, Padding
 from lightning_gans.networks.multi_band_stft_discriminator import MultiBandSTFTDiscriminator
 from lightning_gans.networks.multi_period_discriminator import MultiPeriodDiscriminator
 from lightning_gans.networks.waveform_discriminators import in_one_pass
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 from lightning_gans.training.vocoder import Vocoder
 
 PRESETS = {"mel_24khz": "vocos"}
@@ -184,20 +185,20 @@ class Vocos(Vocoder):
         self,
         preset: Literal["mel_24khz"] = "mel_24khz",
         mel: str | dict[str, Any] | None = None,
-        dim: int = 512,
-        intermediate_dim: int = 1536,
-        num_layers: int = 8,
+        dim: PositiveInt = 512,
+        intermediate_dim: PositiveInt = 1536,
+        num_layers: PositiveInt = 8,
         padding: Padding | None = None,
-        mel_weight: float = 45.0,
-        stft_weight: float = 0.0,
-        adversarial_weight: float = 1.0,
-        feature_weight: float = 1.0,
-        mrd_loss_coeff: float = 0.1,
-        pretrain_mel_steps: int = 0,
-        period_width: float = 1.0,
-        band_width: int = 32,
-        lr: float = 5e-4,
-        warmup_steps: int = 0,
+        mel_weight: NonNegativeFloat = 45.0,
+        stft_weight: NonNegativeFloat = 0.0,
+        adversarial_weight: NonNegativeFloat = 1.0,
+        feature_weight: NonNegativeFloat = 1.0,
+        mrd_loss_coeff: NonNegativeFloat = 0.1,
+        pretrain_mel_steps: NonNegativeInt = 0,
+        period_width: PositiveFloat = 1.0,
+        band_width: PositiveInt = 32,
+        lr: NonNegativeFloat = 5e-4,
+        warmup_steps: NonNegativeInt = 0,
     ) -> None:
         check_choice("preset", preset, PRESETS)
         config = MelConfig.of(PRESETS[preset] if mel is None else mel)
@@ -219,7 +220,7 @@ class Vocos(Vocoder):
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log-mel (B, M, L) to audio (B, 1, T)."""
-        return self.generator(self.normalized(mel))
+        return self.generator(self.normalized(mel)).to(self.mel_mean.dtype)
 
     def training_step(self, batch: MelBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()

@@ -38,6 +38,7 @@ from lightning_gans.losses.penalties import gradient_penalty
 from lightning_gans.networks.phase_shuffle import PhaseShuffle
 from lightning_gans.networks.tensorflow import ResizeConv1d, SameConv1d, SameConvTranspose1d, TensorFlowRMSprop, glorot
 from lightning_gans.networks.upsampling import strides_for
+from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 START = 16
@@ -224,21 +225,21 @@ class WaveGAN(AdversarialModule):
 
     def __init__(
         self,
-        length: int = 16384,
-        channels: int = 1,
-        sample_rate: int = 16000,
-        width: int = 64,
-        latent_dim: int = 100,
-        strides: tuple[int, ...] | None = None,
+        length: PositiveInt = 16384,
+        channels: PositiveInt = 1,
+        sample_rate: PositiveInt = 16000,
+        width: PositiveInt = 64,
+        latent_dim: PositiveInt = 100,
+        strides: tuple[PositiveInt, ...] | None = None,
         upsampling: Literal["zeros", "nearest"] = "zeros",
         batch_norm: bool = False,
         post_filter: bool = False,
-        phase_shuffle: int = 2,
+        phase_shuffle: NonNegativeInt = 2,
         phase_shuffle_per: Literal["batch", "example"] = "batch",
         loss: LossName = "wgan_gp",
-        n_critic: int = 5,
-        penalty_weight: float = 10.0,
-        lr: float | None = None,
+        n_critic: PositiveInt = 5,
+        penalty_weight: NonNegativeFloat = 10.0,
+        lr: NonNegativeFloat | None = None,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -256,8 +257,7 @@ class WaveGAN(AdversarialModule):
             self.recipe.check(self.hparams.batch_norm)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        return 2 * torch.rand(num, self.hparams.latent_dim, generator=generator, device=device) - 1
+        return 2 * self.drawn(torch.rand, num, self.hparams.latent_dim, generator=generator) - 1
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (B, Z) to audio (B, C, T) in [-1, 1]."""

@@ -23,6 +23,7 @@ from lightning_gans.data.batches import ImageBatch
 from lightning_gans.losses import gradient_penalty
 from lightning_gans.losses.adversarial import wasserstein_d, wasserstein_g
 from lightning_gans.models.dcgan import sizes, up5
+from lightning_gans.ranges import NonNegativeFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
 
@@ -90,14 +91,14 @@ class WGANGP(AdversarialModule):
 
     def __init__(
         self,
-        image_size: int = 32,
-        channels: int = 3,
-        latent_dim: int = 128,
-        width: int = 128,
-        n_critic: int = 5,
-        penalty_weight: float = 10.0,
-        lr: float = 1e-4,
-        betas: tuple[float, float] = (0.0, 0.9),
+        image_size: PositiveInt = 32,
+        channels: PositiveInt = 3,
+        latent_dim: PositiveInt = 128,
+        width: PositiveInt = 128,
+        n_critic: PositiveInt = 5,
+        penalty_weight: NonNegativeFloat = 10.0,
+        lr: NonNegativeFloat = 1e-4,
+        betas: tuple[Share, Share] = (0.0, 0.9),
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -106,8 +107,7 @@ class WGANGP(AdversarialModule):
         initialize(self)
 
     def prior(self, num: int, generator: torch.Generator | None = None) -> Tensor:
-        device = generator.device if generator else self.device
-        return torch.randn(num, self.hparams.latent_dim, generator=generator, device=device)
+        return self.drawn(torch.randn, num, self.hparams.latent_dim, generator=generator)
 
     def forward(self, z: Tensor) -> Tensor:
         """Latents (B, Z) to images (B, C, H, W) in [-1, 1]."""

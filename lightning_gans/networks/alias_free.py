@@ -64,7 +64,7 @@ class AliasFree(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         channels = x.shape[1]
-        taps = self.taps.expand(channels, 1, TAPS)
+        taps = self.taps.to(x.dtype).expand(channels, 1, TAPS)
         # zeros between the samples halve the signal, and so the filter is doubled
         y = conv_transpose1d(pad(x, (5, 5), mode="replicate"), 2 * taps, stride=2, groups=channels)[..., 15:-15]
         return conv1d(pad(self.act(y), (5, 6), mode="replicate"), taps, stride=2, groups=channels)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.amp import GradScaler
 
 from lightning_gans.errors import InputError
+from lightning_gans.ranges import PositiveFloat, PositiveInt, Ranged
 from lightning_gans.training.lightning_private import step_uncounted
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 NORM_WINDOW = 8
 """Batches up to a line of the log in which gradient norms are taken: not every batch updates every network."""
 
-SMALLEST = 5e-324
-"""Above 0."""
 Number = TypeVar("Number", int, float)
 
 
@@ -84,7 +83,7 @@ class GradientAccumulation:
         """Clip and log the norm; between fp16's unscaling and the update."""
         trainer = module.trainer
         window = NORM_WINDOW * max(one.batches for one in module.accumulation.values())
-        if self._limit is None and (module.batches_seen + window) % trainer.log_every_n_steps >= window:
+        if self._limit is None and not module.log_is_due(window):
             return
         scaler = scaler_of(trainer)
         if scaler is not None and getattr(optimizer, "_step_supports_amp_scaling", False):
@@ -138,7 +137,7 @@ def scale_of(trainer: Trainer) -> Tensor | None:
     return None if scaler is None else scaler.scale(torch.ones((), device=trainer.strategy.root_device))
 
 
-class AccumulateGradients(Callback):
+class AccumulateGradients(Ranged, Callback):
     """Updates a network with the mean gradient of several batches, as if of one large batch.
 
     Each network counts its own, so that with ``n_critic`` the ratio of updates stays. A network that is updated after
@@ -150,44 +149,39 @@ class AccumulateGradients(Callback):
         batches: For all networks, or for some: ``{"g": 2, "d": 4}``.
 
     Raises:
-        InputError: below 1, or for a network that a paper does not have.
+        InputError: for a network that a paper does not have.
     """
 
-    def __init__(self, batches: int | dict[str, int]) -> None:
+    def __init__(self, batches: PositiveInt | dict[str, PositiveInt]) -> None:
         self.batches = batches
 
     def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
-        for key, batches in of_networks(module, "accumulate", self.batches, 1, "at least 1 batch").items():
+        for key, batches in of_networks(module, "accumulate", self.batches).items():
             module.accumulation[key].batches = batches
 
 
-class ClipGradients(Callback):
+class ClipGradients(Ranged, Callback):
     """Scales the gradients of a network down to a total norm, where it is above; in place of what its paper does.
 
     Args:
         norm: For all networks, or for some: ``{"g": 10.0, "d": 1.0}``.
 
     Raises:
-        InputError: for 0 and below, or for a network that a paper does not have.
+        InputError: for a network that a paper does not have.
     """
 
-    def __init__(self, norm: float | dict[str, float]) -> None:
+    def __init__(self, norm: PositiveFloat | dict[str, PositiveFloat]) -> None:
         self.norm = norm
 
     def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
-        for key, norm in of_networks(module, "clip_norm", self.norm, SMALLEST, "a norm above 0, such as 10").items():
+        for key, norm in of_networks(module, "clip_norm", self.norm).items():
             module.accumulation[key].clip_norm = norm
 
 
-def of_networks(
-    module: AdversarialModule, option: str, value: Number | dict[str, Number], least: Number, expected: str
-) -> dict[str, Number]:
+def of_networks(module: AdversarialModule, option: str, value: Number | dict[str, Number]) -> dict[str, Number]:
     """The value of each key that it is for."""
     values = value if isinstance(value, dict) else dict.fromkeys(module.networks, value)
     if wrong := [key for key in values if key not in module.networks]:
         known = ", ".join(f"{key} ({network})" for key, network in module.networks.items())
         raise InputError(f"{option} names {', '.join(wrong)}; {type(module).__name__} has {known}")
-    for number in values.values():
-        if not number >= least:
-            raise InputError(f"{option} is {number}; expected {expected}")
     return values

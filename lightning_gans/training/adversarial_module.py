@@ -9,6 +9,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from torch.optim import Optimizer
 
+from lightning_gans.ranges import Ranged
 from lightning_gans.training import resume
 from lightning_gans.training.accumulation import GradientAccumulation
 from lightning_gans.training.compatibility import check_data
@@ -21,7 +22,7 @@ from lightning_gans.training.nonfinite import NonFiniteLosses
 from lightning_gans.training.sampling import Samples
 
 
-class AdversarialModule(Samples):
+class AdversarialModule(Ranged, Samples):
     """Base of all papers: manual optimization in which **a step is a generator update**.
 
     A paper writes its networks, ``prior``, ``forward``, ``generate``, ``training_step`` and ``configure_optimizers``,
@@ -70,6 +71,11 @@ class AdversarialModule(Samples):
     def batches_seen(self) -> int:
         """Training batches so far on this rank, contiguous across epochs and resumes: the counter for ``n_critic``."""
         return self.trainer.fit_loop.total_batch_idx
+
+    def log_is_due(self, batches: int = 1) -> bool:
+        """Whether this batch or one of the next is one of ``log_every_n_steps``; none is where that is 0."""
+        every = self.trainer.log_every_n_steps
+        return every > 0 and (self.batches_seen + batches) % every < batches
 
     def update(self, optimizer: LightningOptimizer, loss: Tensor, clip_norm: float | None = None) -> bool:
         """One update: zero, backward, clip to ``clip_norm`` (of the optimizer's total gradient norm), step.
@@ -123,7 +129,7 @@ class AdversarialModule(Samples):
     on_predict_batch_start = on_validation_batch_start
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        if (self.batches_seen + 1) % self.trainer.log_every_n_steps == 0:
+        if self.log_is_due():
             self.on_validation_epoch_end()
 
     def on_validation_epoch_end(self) -> None:

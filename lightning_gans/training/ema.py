@@ -8,11 +8,11 @@ from lightning import Callback, Trainer
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from lightning_gans.errors import InputError
+from lightning_gans.ranges import OpenUnitInterval, Ranged
 from lightning_gans.training.resume import AVERAGED_STATISTICS, CURRENT_NETWORKS, of_rank, of_ranks, statistics
 
 
-class AverageGenerator(Callback):
+class AverageGenerator(Ranged, Callback):
     """Evaluates, samples and releases an average of what a model releases; training does not see it.
 
     The average is updated after each generator update: average <- decay * average + (1 - decay) * weights, batch
@@ -22,16 +22,11 @@ class AverageGenerator(Callback):
 
     Args:
         decay: Above 0 and below 1; 0.999 remembers about 1,000 updates.
-
-    Raises:
-        InputError: for another decay.
     """
 
     keeps_current_networks = True
 
-    def __init__(self, decay: float) -> None:
-        if not 0 < decay < 1:
-            raise InputError(f"ema is {decay}; expected a decay above 0 and below 1, such as 0.999")
+    def __init__(self, decay: OpenUnitInterval) -> None:
         self.decay = decay
         self.average: AveragedModel | None = None
         self.loaded: dict[str, Tensor] = {}

@@ -17,7 +17,8 @@ from lightning.pytorch.profilers import Profiler
 from lightning.pytorch.strategies import DDPStrategy
 from lightning.pytorch.trainer.connectors.accelerator_connector import _AcceleratorConnector
 from lightning.pytorch.trainer.connectors.checkpoint_connector import _CheckpointConnector
-from torch import nn
+from lightning_utilities.core.apply_func import apply_to_collection
+from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lightning_gans.training.typed_module import TypedModule
@@ -105,3 +106,8 @@ class SeesBatchesOnHost(TypedModule):
     def _on_before_batch_transfer(self, batch: Any, dataloader_idx: int = 0) -> Any:
         self.check_batch(batch)
         return super()._on_before_batch_transfer(batch, dataloader_idx)
+
+    def _apply_batch_transfer_handler(self, *args: Any, **kwargs: Any) -> Any:
+        """Move a batch, and bring it to the module's precision, which Lightning does before integers are scaled."""
+        batch = super()._apply_batch_transfer_handler(*args, **kwargs)
+        return apply_to_collection(batch, Tensor, lambda x: x.to(self.dtype) if x.is_floating_point() else x)

@@ -16,6 +16,16 @@ WORDS = slice(24, 24 + 8 * 624)
 """Where the state of torch's CPU generator has the 624 words of the Mersenne twister."""
 
 
+def seeded(seed: int | None) -> torch.Generator:
+    """A generator on the CPU, where a seed means the same everywhere; None is a seed by chance."""
+    generator = torch.Generator()
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(int(seed))  # numpy's numbers, too
+    return generator
+
+
 class NoiseStream:
     """Sets torch's global generators anew for each batch, differently on each rank.
 

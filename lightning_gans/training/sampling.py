@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 import torch
@@ -12,6 +12,7 @@ from torch.nn.functional import one_hot
 
 from lightning_gans.errors import InputError
 from lightning_gans.training.lightning_private import SeesBatchesOnHost
+from lightning_gans.training.noise import seeded
 
 SAMPLE_CHUNK = 256
 
@@ -48,11 +49,20 @@ class Samples(SeesBatchesOnHost):
             raise InputError(f"num is {num}; expected at least 1")
         return self.sample_from(self.latents(num, seed), self.label_rows(num, label))
 
+    def drawn(self, draw: Callable[..., Tensor], *shape: int, generator: torch.Generator | None = None) -> Tensor:
+        """Random numbers in the module's precision, which are the same in any but for rounding.
+
+        Args:
+            draw: ``torch.rand`` or ``torch.randn``.
+            shape: Of the result.
+            generator: On whose device they are drawn; torch's own, on the module's device, when not given.
+        """
+        device = generator.device if generator else self.device
+        return draw(*shape, generator=generator, device=device, dtype=torch.float32).to(self.dtype)
+
     def latents(self, num: int, seed: int | None = None) -> Tensor:
         """(num, Z) latents, drawn on the CPU so that a seed means the same everywhere."""
-        generator = torch.Generator()
-        generator.seed() if seed is None else generator.manual_seed(seed)
-        return self.prior(num, generator).to(self.device, self.dtype)
+        return self.prior(num, seeded(seed)).to(self.device, self.dtype)
 
     @torch.no_grad()
     def sample_from(self, z: Tensor, label: Tensor | None = None) -> Tensor:
@@ -88,8 +98,8 @@ class Samples(SeesBatchesOnHost):
         return self.conditions(label).to(self.device, self.dtype)
 
     def conditions(self, label: Tensor) -> Tensor:
-        """Class indices (B,) to one-hot rows (B, K); rows of attributes (B, K) pass through. Both as float."""
-        return label.float() if label.dim() == 2 else one_hot(label.long(), self.num_classes or -1).float()
+        """Class indices (B,) to one-hot rows (B, K); rows of attributes (B, K) pass through. In the module's dtype."""
+        return (label if label.dim() == 2 else one_hot(label.long(), self.num_classes or -1)).to(self.dtype)
 
     def check_labels(self, label: Tensor) -> None:
         """Refuse what is no class. On an accelerator this waits for the device."""

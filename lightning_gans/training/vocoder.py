@@ -17,6 +17,7 @@ from lightning_gans.audio import MelConfig, difference, log_mel, unlikely
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
 from lightning_gans.training.adversarial_module import AdversarialModule
+from lightning_gans.training.noise import seeded
 from lightning_gans.training.statistics import training_statistics
 
 EVALUATION_SEED = 0
@@ -176,13 +177,11 @@ class Vocoder(AdversarialModule):
         """
         if not self.takes_noise:
             return None
-        generator = torch.Generator()
-        generator.seed() if seed is None else generator.manual_seed(seed)
-        return torch.randn(num, 1, samples, generator=generator).to(self.mel_mean)
+        return self.drawn(torch.randn, num, 1, samples, generator=seeded(seed)).to(self.mel_mean)
 
     def fresh_noise(self, mel: Tensor) -> Tensor:
         """Noise (B, 1, T) for mels (B, M, L + 2 * context), of the generator and the device that a run draws from."""
-        return torch.randn(len(mel), 1, self._samples(mel), device=mel.device, dtype=self.mel_mean.dtype)
+        return self.drawn(torch.randn, len(mel), 1, self._samples(mel))
 
     def _samples(self, mel: Tensor) -> int:
         """T of the audio of mels with context."""

@@ -13,11 +13,12 @@ from torch import Tensor
 from lightning_gans.data.audio.decoding import INT16_STEPS
 from lightning_gans.data.audio.slicing import AudioClips, Slicing, choose_slicing
 from lightning_gans.data.audio.sounds import SUFFIXES, Sounds, decoded_sounds, too_short
-from lightning_gans.data.base import SplitDataModule, require_choice, require_positive, seed
+from lightning_gans.data.base import SplitDataModule, require_choice, seed
 from lightning_gans.data.batches import AudioBatch
 from lightning_gans.data.files import Stamps, class_indices, files_below, first_names, folder_classes
 from lightning_gans.data.splits import Patterns, only_split, require_pattern
 from lightning_gans.errors import InputError
+from lightning_gans.ranges import NonNegativeInt, PositiveInt, Share
 
 
 class AudioFolder(SplitDataModule):
@@ -71,30 +72,29 @@ class AudioFolder(SplitDataModule):
         root: str | None = None,
         *,
         folder: str = ".",
-        length: int = 16384,
-        sample_rate: int = 16000,
-        channels: int = 1,
+        length: PositiveInt = 16384,
+        sample_rate: PositiveInt = 16000,
+        channels: PositiveInt = 1,
         slicing: Literal["auto"] | Slicing = "auto",
-        overlap: float = 0.0,
+        overlap: Share = 0.0,
         pad_end: bool = False,
         normalize: Literal["none", "peak_file", "peak_slice"] = "none",
         label_pattern: str | None = None,
         train_pattern: str | None = None,
         val_pattern: str | None = None,
         test_pattern: str | None = None,
-        validation: float = 0.1,
+        validation: Share = 0.1,
         on_bad_file: Literal["error", "skip"] = "error",
-        batch_size: int = 64,
-        eval_batch_size: int = 100,
-        num_workers: int = 0,
+        batch_size: PositiveInt = 64,
+        eval_batch_size: PositiveInt = 100,
+        num_workers: NonNegativeInt = 0,
     ) -> None:
         super().__init__(root, batch_size, eval_batch_size, num_workers)
-        require_positive(length=length, sample_rate=sample_rate)
         if channels not in (1, 2):
             raise InputError(f"channels is {channels}; expected 1 (mono) or 2 (stereo)")
         require_choice("slicing", slicing, "auto", "first", "random", "consecutive")
-        if not 0 <= overlap < 1 or round(length * (1 - overlap)) < 1:
-            raise InputError(f"overlap is {overlap}; expected a share of at least 0 and below 1")
+        if round(length * (1 - overlap)) < 1:
+            raise InputError(f"overlap is {overlap}, which leaves no hop of clips of {length} samples; lower it")
         require_choice("normalize", normalize, "none", "peak_file", "peak_slice")
         require_pattern("label_pattern", label_pattern, groups=True)
         self.patterns = Patterns(train_pattern, val_pattern, test_pattern, validation)

@@ -9,9 +9,10 @@ import torch
 from lightning import Trainer
 from torch import Tensor
 
-from lightning_gans.data.base import SplitDataModule, require_positive, seed
+from lightning_gans.data.base import SplitDataModule, seed
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.data.loading import ImagesInMemory
+from lightning_gans.ranges import NonNegativeInt, PositiveInt
 
 
 class ImageDataModule(SplitDataModule):
@@ -41,14 +42,13 @@ class ImageDataModule(SplitDataModule):
         self,
         root: str | None = None,
         *,
-        image_size: int = 64,
+        image_size: PositiveInt = 64,
         flip: bool = False,
-        batch_size: int = 64,
-        eval_batch_size: int = 500,
-        num_workers: int = 0,
+        batch_size: PositiveInt = 64,
+        eval_batch_size: PositiveInt = 500,
+        num_workers: NonNegativeInt = 0,
     ) -> None:
         super().__init__(root, batch_size, eval_batch_size, num_workers)
-        require_positive(image_size=image_size)
         self.image_shape, self.flip = (3, image_size, image_size), flip
 
     def on_after_batch_transfer(self, batch: ImageBatch, dataloader_idx: int) -> ImageBatch:

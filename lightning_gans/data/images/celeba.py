@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from annotated_types import Ge, Le
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lightning_gans.data.files import missing
@@ -19,6 +20,7 @@ from lightning_gans.data.images.lists import read_attributes, read_partition
 from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError
+from lightning_gans.ranges import PositiveInt
 
 OFFICIAL = {"train": 162_770, "val": 19_867, "test": 19_962}
 """Images of each split; in the order of their numbers."""
@@ -53,14 +55,12 @@ class CelebA(ImageDataModule):
         self,
         root: str | None = None,
         *,
-        crop: int = 148,
+        crop: Annotated[int, Ge(1), Le(178)] = 148,
         attributes: list[str] | None = None,
-        batch_size: int = 128,
+        batch_size: PositiveInt = 128,
         **options: Any,
     ) -> None:
         super().__init__(root, batch_size=batch_size, **options)
-        if not 1 <= crop <= 178:
-            raise InputError(f"crop is {crop}; CelebA's images are 178 wide, expected 1 to 178 (148 and 108 are usual)")
         self.save_hyperparameters(logger=False)
         self.crop, self.attributes = crop, attributes
         if attributes != []:

@@ -5,11 +5,14 @@ The test part of Alpaydin & Kaynak, Optical Recognition of Handwritten Digits, 1
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from annotated_types import Ge
 
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.errors import InputError
+from lightning_gans.ranges import NonNegativeInt, PositiveInt
 
 HELD_OUT = 360
 SIDE, LEVELS = 8, 16
@@ -32,13 +35,15 @@ class Digits(ImageDataModule):
     class_names = [str(digit) for digit in range(10)]
 
     def __init__(
-        self, batch_size: int = 64, eval_batch_size: int = 360, image_size: int = 32, num_workers: int = 0
+        self,
+        batch_size: PositiveInt = 64,
+        eval_batch_size: PositiveInt = 360,
+        image_size: Annotated[int, Ge(SIDE)] = 32,
+        num_workers: NonNegativeInt = 0,
     ) -> None:
         super().__init__(
             image_size=image_size, batch_size=batch_size, eval_batch_size=eval_batch_size, num_workers=num_workers
         )
-        if image_size < SIDE:
-            raise InputError(f"image_size is {image_size}; the digits are {SIDE}x{SIDE}, expected at least {SIDE}")
         self.save_hyperparameters(logger=False)
         self.image_shape = (1, image_size, image_size)
 

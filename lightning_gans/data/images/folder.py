@@ -13,8 +13,8 @@ from lightning_gans.data.images.files import SUFFIXES, ImageFiles
 from lightning_gans.data.images.lists import Box, read_attributes, read_boxes
 from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.data.loading import ImagesInMemory
-from lightning_gans.data.splits import require_share
 from lightning_gans.errors import InputError
+from lightning_gans.ranges import NonNegativeFloat, PositiveInt, Share
 
 
 class ImageFolder(ImageDataModule):
@@ -46,23 +46,21 @@ class ImageFolder(ImageDataModule):
         root: str | None = None,
         *,
         folder: str = ".",
-        channels: int = 3,
-        crop: int | None = None,
+        channels: PositiveInt = 3,
+        crop: PositiveInt | None = None,
         boxes: str | None = None,
-        boxes_margin: float = 0.25,
+        boxes_margin: NonNegativeFloat = 0.25,
         boxes_where: str | None = None,
         attribute_file: str | None = None,
         attributes: list[str] | None = None,
-        validation: float = 0.1,
+        validation: Share = 0.1,
         **options: Any,
     ) -> None:
         super().__init__(root, **options)
         if channels not in (1, 3):
             raise InputError(f"channels is {channels}; expected 3 (RGB) or 1 (gray)")
-        if crop is not None and (crop < 1 or boxes is not None):
-            clash = "" if boxes is None else ", with boxes"
-            raise InputError(f"crop is {crop}{clash}; expected at least 1, and no boxes")
-        require_share(validation)
+        if crop is not None and boxes is not None:
+            raise InputError(f"crop is {crop}, with boxes, which are crops themselves; leave one of them out")
         if attributes and attribute_file is None:
             raise InputError(f"attributes {', '.join(attributes)} without an attribute_file that lists them")
         self.save_hyperparameters(logger=False)

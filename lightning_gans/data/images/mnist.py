@@ -17,6 +17,7 @@ from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.errors import InputError
 from lightning_gans.files import reading, there
 from lightning_gans.files.archives import gunzipped
+from lightning_gans.ranges import PositiveInt
 
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
@@ -51,9 +52,9 @@ class MNIST(ImageDataModule):
         self,
         root: str | None = None,
         *,
-        image_size: int = SIDE,
+        image_size: PositiveInt = SIDE,
         validation: bool = True,
-        batch_size: int = 100,
+        batch_size: PositiveInt = 100,
         **options: Any,
     ) -> None:
         super().__init__(root, image_size=image_size, batch_size=batch_size, **options)

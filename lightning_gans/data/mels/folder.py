@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import re
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
+from annotated_types import Gt, Le
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_gans.audio import MelConfig, unlikely
 from lightning_gans.data.audio.decoding import INT16_STEPS
 from lightning_gans.data.audio.sounds import SUFFIXES, Sounds, decoded_sounds, too_short
-from lightning_gans.data.base import SplitDataModule, require_choice, require_positive, seed
+from lightning_gans.data.base import SplitDataModule, require_choice, seed
 from lightning_gans.data.batches import MelBatch, MelSource
 from lightning_gans.data.files import Stamps, files_below, first_names, walk
 from lightning_gans.data.mels.crops import MelCrops, MelExamples, Utterances, to_batch
 from lightning_gans.data.mels.files import Mels, read_mels
 from lightning_gans.data.splits import Patterns, only_split, require_pattern
 from lightning_gans.errors import InputError
+from lightning_gans.ranges import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt, Share
 
 LEAST_FRAMES = 16
 """Held-out files of fewer frames are left out: networks that reflect their input cannot take them."""
@@ -90,38 +92,33 @@ class MelFolder(SplitDataModule):
         *,
         folder: str = ".",
         mel: str | dict[str, Any] | None = None,
-        crop: int = 25600,
-        context: int | None = None,
+        crop: PositiveInt = 25600,
+        context: NonNegativeInt | None = None,
         normalize: Literal["none", "peak_file"] = "none",
-        peak: float = 0.95,
-        gain: tuple[float, float] | None = None,
+        peak: Annotated[float, Gt(0), Le(1)] = 0.95,
+        gain: tuple[PositiveFloat, ClosedUnitInterval] | None = None,
         trim_silence: bool = False,
         mel_suffix: str | None = None,
         train_pattern: str | None = None,
         val_pattern: str | None = None,
         test_pattern: str | None = None,
-        validation: float = 0.1,
+        validation: Share = 0.1,
         short: Literal["pad", "skip"] = "pad",
         on_bad_file: Literal["error", "skip"] = "error",
-        crops_per_file: int = 1,
-        repeat: dict[str, int] | None = None,
-        batch_size: int = 6,
-        num_workers: int = 0,
+        crops_per_file: PositiveInt = 1,
+        repeat: dict[str, PositiveInt] | None = None,
+        batch_size: PositiveInt = 6,
+        num_workers: NonNegativeInt = 0,
     ) -> None:
         super().__init__(root, batch_size, 1, num_workers)
-        require_positive(crop=crop, crops_per_file=crops_per_file)
         self.mel = MelConfig.of("parallel_wavegan" if mel is None else mel)
         hop = self.mel.hop_length
         if crop % hop:
             near = " or ".join(f"{n * hop} ({n} frames)" for n in (crop // hop, crop // hop + 1) if n)
             reason = f"is no whole number of frames of {hop} samples (mel {self.mel.name})"
             raise InputError(f"crop is {crop} samples, which {reason}; use {near}")
-        if context is not None and context < 0:
-            raise InputError(f"context is {context}; expected 0 or more")
         require_choice("normalize", normalize, "none", "peak_file")
-        if not 0 < peak <= 1:
-            raise InputError(f"peak is {peak}; expected a number above 0, up to 1")
-        if gain is not None and not (len(gain) == 2 and 0 < gain[0] <= gain[1] <= 1):
+        if gain is not None and gain[0] > gain[1]:
             raise InputError(f"gain is {gain}; expected two numbers, 0 < low <= high <= 1, such as [0.3, 1.0]")
         require_choice("short", short, "pad", "skip")
         require_choice("on_bad_file", on_bad_file, "error", "skip")
@@ -134,9 +131,8 @@ class MelFolder(SplitDataModule):
                     f"{' and '.join(clash)} would change the sound and not its mel file; leave it out, or leave out"
                     " mel_suffix to make the mels from the sound"
                 )
-        for pattern, times in (repeat or {}).items():
+        for pattern in repeat or {}:
             require_pattern("repeat", pattern)
-            require_positive(**{f"repeat of {pattern!r}": times})
         self.patterns = Patterns(train_pattern, val_pattern, test_pattern, validation)
         self.save_hyperparameters(logger=False)
         self.folder, self.path, self.mel_suffix = folder, self.root / folder, mel_suffix
