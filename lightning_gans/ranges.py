@@ -39,10 +39,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def described(bounds: str) -> str:
-    """The bounds of a type in words, of how Python shows them: ``Ge(ge=0), Lt(lt=1)``."""
-    words = {name: text for name, text, _ in BOUNDS.values()}
+    """The bounds of a type for a help, of how Python shows them: ``Ge(ge=0), Lt(lt=1)``."""
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     shown = [(name, value) for name, value in re.findall(r"(\w+)=([-\w.]+)", bounds) if "inf" not in value]
-    return " and ".join(f"{words[name]} {value}" for name, value in shown)
+    return " and ".join(f"{signs[name]} {value}" for name, value in shown)
 
 
 class Ranged:

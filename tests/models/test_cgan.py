@@ -20,7 +20,7 @@ def test_priors():
     assert masks.mean().item() == pytest.approx(1, abs=0.005)
     assert CGAN((1, 4, 4), generator_dropout=0.2).prior(100)[:, 100:].unique().tolist() == [0, 1.25]
     assert CGAN((1, 4, 4), generator_dropout=0.0).prior(100)[:, 100:].unique().tolist() == [1]
-    with pytest.raises(InputError, match="generator_dropout is 1; expected a share from 0 up to, not with, 1"):
+    with pytest.raises(InputError, match="generator_dropout is 1; expected a number below 1"):
         CGAN((1, 4, 4), generator_dropout=1)
 
 

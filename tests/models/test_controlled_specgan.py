@@ -60,7 +60,7 @@ def test_features_by_hand_and_back():
     assert again.shape == tone.shape
     loud = x > 0.2
     assert loud.any() and (model.features(again) - x)[loud].abs().mean() < 0.02
-    with pytest.raises(InputError, match="floor is 0; expected more than 0"):
+    with pytest.raises(InputError, match="floor is 0; expected a number above 0"):
         tiny(floor=0)
 
 

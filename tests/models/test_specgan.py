@@ -83,7 +83,7 @@ def test_a_floor_is_added_and_taken_away():
     with torch.no_grad():
         model.mean[-1] = np.log(0.5)  # which stands in for the highest frequency
     assert model.invert(silence).abs().max() < 1e-6
-    with pytest.raises(InputError, match="floor is 0; expected more than 0"):
+    with pytest.raises(InputError, match="floor is 0; expected a number above 0"):
         SpecGAN(floor=0)
 
 

@@ -69,7 +69,7 @@ def test_shapes(length, options):
         (dict(length=16384, strides=(4, 4)), "strides 4,4 make 16 x 16 = 256; give the length that they make"),
         (dict(length=16, strides=(1,)), "strides of 2 to 25"),
         (dict(length=16 * 26, strides=(26,)), "strides of 2 to 25"),
-        (dict(phase_shuffle=-1), "phase_shuffle is -1; expected 0 to"),
+        (dict(phase_shuffle=-1), "phase_shuffle is -1; expected a whole number of at least 0"),
         (dict(loss="hinge"), "unknown loss 'hinge'; expected wgan_gp or wgan or lsgan or dcgan"),
         (dict(upsampling="cubic"), "unknown upsampling 'cubic'; expected zeros or nearest"),
         (dict(phase_shuffle_per="channel"), "unknown phase_shuffle_per 'channel'; expected batch or example"),

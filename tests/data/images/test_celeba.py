@@ -161,5 +161,5 @@ def test_no_data_and_a_refused_download(tmp_path, monkeypatch):
 
 
 def test_crops_that_the_images_do_not_hold():
-    with pytest.raises(InputError, match="crop is 200; CelebA's images are 178 wide"):
+    with pytest.raises(InputError, match="crop is 200; expected a whole number of at most 178"):
         CelebA(crop=200)

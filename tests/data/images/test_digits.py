@@ -31,5 +31,5 @@ def test_enlarged():
 
 
 def test_too_small():
-    with pytest.raises(InputError, match="image_size is 7; the digits are 8x8"):
+    with pytest.raises(InputError, match="image_size is 7; expected a whole number of at least 8"):
         Digits(image_size=7)

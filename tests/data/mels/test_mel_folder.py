@@ -78,7 +78,7 @@ def test_some_files_come_more_often(talk):
     assert len(evaluated(data, "reference")) == 5  # each once
     with pytest.raises(InputError, match="repeat '0' finds none of 5 training files, such as talk/2"):
         ready(talk, val_pattern="[01]", repeat={"0": 2})
-    with pytest.raises(InputError, match="repeat of '3' is 0; expected at least 1"):
+    with pytest.raises(InputError, match="repeat is {'3': 0}; expected a whole number of at least 1"):
         MelFolder(mel=MEL, crop=CROP, repeat={"3": 0})
     with pytest.raises(InputError, match=r"repeat '\(' is not a regular expression"):
         MelFolder(mel=MEL, crop=CROP, repeat={"(": 2})
@@ -199,7 +199,7 @@ def test_trimmed(tmp_path, sound):
         ({"context": -1}, "context is -1"),
         ({"normalize": "peak_slice"}, "normalize is peak_slice; expected none or peak_file"),
         ({"peak": 1.5}, "peak is 1.5"),
-        ({"gain": (0.0, 1.0)}, "gain is .* expected two numbers"),
+        ({"gain": (0.0, 1.0)}, "gain is .* expected numbers, each a number above 0"),
         ({"gain": (0.9, 0.3)}, "gain is .* expected two numbers"),
         ({"short": "cut"}, "short is cut; expected pad or skip"),
         ({"on_bad_file": "cry"}, "on_bad_file is cry"),
