@@ -47,13 +47,13 @@ def options(
     """Options of the commands that LightningCLI runs; see ``cli.train`` for what is made of them.
 
     Args:
-        init_from: Start from the weights of a zoo model, or of a checkpoint.
-        ema: Evaluate and save an average of G's weights with this decay, such as 0.999.
+        init_from: Model or checkpoint to start from.
+        ema: Average G's weights with this decay.
         accumulate: Batches of an update, for all or as {g: 2, d: 4}.
         clip_norm: Largest norm of gradients, as {g: 10.0, d: 1.0}.
         compile: Train with torch.compile.
-        validate_at_end: Validate at the end of a fit, if it has trained since the last time.
-        global_batch_size: Examples of an update on all processes.
+        validate_at_end: Validate at the end.
+        global_batch_size: Examples of all processes.
     """
 
 

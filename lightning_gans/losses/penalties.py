@@ -10,19 +10,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 Critic = Callable[[Tensor], Tensor]
 
 
 def judged(critic: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
     """What the critic says of ``x``, and the gradient of its sum with respect to ``x``, kept in the graph."""
-    mixed = torch.is_autocast_enabled(x.device.type)
+    dtype = precision(critic, x)
     with torch.autocast(x.device.type, enabled=False):
-        x = (x.detach().float() if mixed else x.detach()).requires_grad_(True)
+        x = x.detach().to(dtype).requires_grad_(True)
         logits = critic(x)
         (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return logits, gradient.to(torch.promote_types(gradient.dtype, torch.float32))
+
+
+def precision(critic: Critic, x: Tensor) -> torch.dtype:
+    """That of a network's weights; of another function that of ``x``, which is float32 where autocast is on."""
+    if isinstance(critic, nn.Module) and (weight := next(critic.parameters(), None)) is not None:
+        return weight.dtype
+    return torch.float32 if torch.is_autocast_enabled(x.device.type) else x.dtype
 
 
 def input_gradient(critic: Critic, x: Tensor) -> Tensor:

@@ -320,7 +320,7 @@ def test_the_clips_of_two_calls_do_not_mix():
         (["wavegan_noise", "--num", "0"], "--num is 0; expected at least 1"),
         (["wavegan_noise", "--latents", "x.safetensors", "--num", "3"], "leave out --num and --seed"),
         (["wavegan_noise", "--latents", "x.safetensors", "--seed", "0"], "leave out --num and --seed"),
-        (["wavegan_noise", "--latents", "x.safetensors"], "--latents x.safetensors cannot be read"),
+        (["wavegan_noise", "--latents", "x.safetensors"], "there is no file x.safetensors; give --latents"),
         (
             ["wavegan_noise", "--latents", "x.safetensors", "--interpolate", "3"],
             "--interpolate and --latents are not allowed",
@@ -343,7 +343,7 @@ def test_latents_that_do_not_fit_the_model(here):
         ("long", r"z of shape \(2, 5\); ConditionalWaveGAN takes latents z of shape \(N, 3\)"),
         ("classes", r"the label has shape \(2, 4\)"),
         ("other", "holds tensors x"),
-        ("text", "cannot be read"),
+        ("text", "not a safetensors file"),
     ):
         with pytest.raises(InputError, match=message) as caught:
             sample("wavegan_classes", "--latents", f"{name}.safetensors")

@@ -5,7 +5,7 @@ import re
 import pytest
 import yaml
 from helpers import browser
-from helpers.tiny_mels import sounds, tiny_parallel_wavegan
+from helpers.tiny_mels import small_discriminators, sounds, tiny_parallel_wavegan
 from helpers.tiny_zoo import entry
 
 from lightning_gans.__main__ import main
@@ -20,6 +20,12 @@ SCRIPT = """<script>onload = async () => {
   await Promise.all(sounds.map(ready))
   document.title = `${pictures} pictures, ${sounds.filter(x => x.duration > 0 && !x.error).length} sounds`
 }</script>"""
+
+
+@pytest.fixture(autouse=True)
+def models_are_built_anew():
+    with small_discriminators():
+        yield
 
 
 @pytest.fixture
