@@ -39,7 +39,7 @@ from lightning_gans.training.ema import AverageGenerator
 STEPS, JOINED_BATCH = 3, 8
 
 
-def half(*shape: int, device: torch.device | None = None) -> Tensor:
+def half(*shape: int, device: torch.device | None = None, **_: Any) -> Tensor:
     return torch.full(shape, 0.5, device=device)
 
 

@@ -78,7 +78,7 @@ def test_some_files_come_more_often(talk):
     assert len(evaluated(data, "reference")) == 5  # each once
     with pytest.raises(InputError, match="repeat '0' finds none of 5 training files, such as talk/2"):
         ready(talk, val_pattern="[01]", repeat={"0": 2})
-    with pytest.raises(InputError, match="repeat is {'3': 0}; expected a whole number of at least 1"):
+    with pytest.raises(InputError, match=r"repeat is \{'3': 0\}; expected a whole number of at least 1"):
         MelFolder(mel=MEL, crop=CROP, repeat={"3": 0})
     with pytest.raises(InputError, match=r"repeat '\(' is not a regular expression"):
         MelFolder(mel=MEL, crop=CROP, repeat={"(": 2})
