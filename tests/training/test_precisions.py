@@ -13,7 +13,6 @@ from lightning_gans.audio import MelConfig
 from lightning_gans.audio.mel import bank
 from lightning_gans.data.batches import ImageBatch
 
-
 SOME = ["gan", "cgan", "dcgan_paper", "r3gan", "specgan_controlled", "parallel_wavegan", "bigvgan"]
 
 
