@@ -37,6 +37,7 @@ class _Formatter(DefaultHelpFormatter):
     def _expand_help(self, action: argparse.Action) -> str:
         text = re.sub(r"<class '(\w+)'>", r"\1", super()._expand_help(action))
         text = re.sub(r"Annotated\[(\w+), (.*?\))\]", lambda match: f"{match[1]} {described(match[2])}", text)
+        text = re.sub(r"Optional\[([^\[\]]*)\]", r"\1 | null", text)
         return text.replace(" (default: null)", "").replace(", default: null", "")
 
 

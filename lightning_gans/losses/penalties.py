@@ -1,8 +1,8 @@
 """Penalties on the gradient of a critic with respect to its input.
 
-All run in float32 whatever the autocast setting, since a squared norm overflows float16, or in the precision of a
-critic whose weights are in another. They return the bare mean without a weight: a paper writes its own coefficient in
-its sum of losses.
+All run in torch's default type whatever the autocast setting, since a squared norm overflows float16: that is float32,
+but where all weights are in another precision, which a Trainer then makes the default. They return the bare mean
+without a weight: a paper writes its own coefficient in its sum of losses.
 """
 
 from __future__ import annotations
@@ -10,26 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 Critic = Callable[[Tensor], Tensor]
 
 
 def judged(critic: Critic, x: Tensor) -> tuple[Tensor, Tensor]:
     """What the critic says of ``x``, and the gradient of its sum with respect to ``x``, kept in the graph."""
-    dtype = precision(critic, x)
     with torch.autocast(x.device.type, enabled=False):
-        x = x.detach().to(dtype).requires_grad_(True)
+        x = x.detach().to(torch.get_default_dtype()).requires_grad_(True)
         logits = critic(x)
         (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
     return logits, gradient.to(torch.promote_types(gradient.dtype, torch.float32))
-
-
-def precision(critic: Critic, x: Tensor) -> torch.dtype:
-    """That of a network's weights; of another function that of ``x``, which is float32 where autocast is on."""
-    if isinstance(critic, nn.Module) and (weight := next(critic.parameters(), None)) is not None:
-        return weight.dtype
-    return torch.float32 if torch.is_autocast_enabled(x.device.type) else x.dtype
 
 
 def input_gradient(critic: Critic, x: Tensor) -> Tensor:
@@ -47,8 +39,8 @@ def gradient_penalty(critic: Critic, real: Tensor, fake: Tensor) -> Tensor:
         real: (B, ...).
         fake: (B, ...), need not carry a graph.
     """
-    mix = torch.rand(len(real), *(1,) * (real.dim() - 1), device=real.device, dtype=real.dtype)
-    gradient = input_gradient(critic, torch.lerp(fake.detach().to(real), real, mix))
+    mix = torch.rand(len(real), *(1,) * (real.dim() - 1), device=real.device)
+    gradient = input_gradient(critic, torch.lerp(fake.detach().to(mix), real.to(mix), mix))
     return (gradient.flatten(1).norm(dim=1) - 1).square().mean()
 
 

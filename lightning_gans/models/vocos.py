@@ -220,7 +220,7 @@ class Vocos(Vocoder):
 
     def forward(self, mel: Tensor) -> Tensor:
         """Log-mel (B, M, L) to audio (B, 1, T)."""
-        return self.generator(self.normalized(mel)).to(self.mel_mean.dtype)
+        return self.generator(self.normalized(mel))
 
     def training_step(self, batch: MelBatch, batch_idx: int) -> None:
         optimizer_g, optimizer_d = self.optimizers()

@@ -50,7 +50,7 @@ class BandSTFTDiscriminator(nn.Module):
 
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Audio (B, 1, T) to logits (B, 1, L, about F / 8) and, band by band, the maps of all layers but the first."""
-        spectrum, maps, last = self.spectrum(audio), [], []
+        spectrum, maps, last = self.spectrum(audio).to(self.conv_post.bias.dtype), [], []
         for (low, high), convs in zip(self.bands, self.band_convs, strict=True):
             first, *others = cast(nn.ModuleList, convs)
             h = leaky_relu(first(spectrum[..., low:high]), SLOPE)

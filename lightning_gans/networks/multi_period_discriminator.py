@@ -41,7 +41,7 @@ class PeriodDiscriminator(nn.Module):
 
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Audio (B, 1, T) to logits (B, 1, T / period / 81, period) and the maps of the layers before them."""
-        audio = pad(audio, (0, -audio.shape[-1] % self.period), mode="reflect")
+        audio = pad(audio, (0, -audio.shape[-1] % self.period), mode="reflect").to(self.conv_post.bias.dtype)
         h, maps = audio.unflatten(-1, (-1, self.period)), []
         for conv in self.convs:
             h = leaky_relu(conv(h), SLOPE)

@@ -15,6 +15,12 @@ class TypedModule(LightningModule):
     if TYPE_CHECKING:
         trainer: Any  # several of its attributes are set from outside, where a type checker does not see them
         dtype: torch.dtype
+    else:
+
+        @property
+        def dtype(self) -> torch.dtype:
+            """That of the parameters; Lightning's own misses ``bfloat16()``."""
+            return next((p.dtype for p in self.parameters() if p.is_floating_point()), super().dtype)
 
     @property
     def hparams(self) -> AttributeDict:

@@ -39,13 +39,8 @@ from lightning_gans.training.ema import AverageGenerator
 STEPS, JOINED_BATCH = 3, 8
 
 
-def half(
-    *shape: int,
-    generator: torch.Generator | None = None,
-    device: torch.device | None = None,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
-    return torch.full(shape, 0.5, device=device, dtype=dtype)
+def half(*shape: int, device: torch.device | None = None, **_: Any) -> Tensor:
+    return torch.full(shape, 0.5, device=device)
 
 
 def plain(parameters: Any, lr: float, betas: Any, fused: bool) -> torch.optim.Optimizer:

@@ -30,6 +30,8 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 from torch import nn
 
+from lightning_gans.callbacks.nonfinite import StopAtNonFiniteLoss
+from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.errors import InputError
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.cpu_forms import use_cpu_forms
@@ -169,6 +171,12 @@ def test_norms_are_taken_shortly_before_a_line_only(monkeypatch):
     module = build("gan")
     fit(module, log_every_n_steps=5, max_steps=12)
     assert sorted(set(taken)) == [3, 4, 8, 9]
+
+
+def test_no_line_is_due_where_log_every_n_steps_is_0():
+    log = Log()
+    fit(build("gan"), callbacks=[Throughput(), StopAtNonFiniteLoss()], logger=log, log_every_n_steps=0, max_steps=3)
+    assert log.lines == []
 
 
 @every_paper
