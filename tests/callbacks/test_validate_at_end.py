@@ -49,11 +49,9 @@ def test_not_twice_and_not_unasked(options, expected, here):
     assert validated(run_folder(here)) == expected
 
 
-@pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("options", [[], ["--ema=0.9"]], ids=["", "ema"])
-def test_a_longer_run_is_the_one_that_was_never_stopped(processes, options, here):
-    """Batch norm's statistics are each process's own in training, and averaged by a validation."""
-    options = [*OPTIONS, *options, f"--trainer.devices={processes}", "--trainer.check_val_every_n_epoch=2"]
+def test_a_longer_run_is_the_one_that_was_never_stopped(options, here):
+    options = [*OPTIONS, *options, "--trainer.check_val_every_n_epoch=2"]
     for name, steps in (("straight", [11]), ("parts", [6, 11])):
         for number in steps:
             fit(*options, f"--run.id={name}", "--ckpt_path=last", f"--trainer.max_steps={number}")

@@ -45,7 +45,9 @@ def start(folder: Path) -> multiprocessing.Process:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    last = torch.load(folder / FOLDER / "last.ckpt", weights_only=True)
+    """Of where the run stands: one that is stopped in its last validation has nothing left to do when it goes on."""
+    kept = [torch.load(path, weights_only=True) for path in (folder / FOLDER).glob("[li]*.ckpt")]
+    last = max(kept, key=lambda checkpoint: checkpoint["global_step"])
     assert last["global_step"] == STEPS
     return last["state_dict"]
 
