@@ -5,8 +5,13 @@ from helpers.tiny_runs import PAPERS, build, data_for, fit, state
 from lightning_gans.training.compilation import CompileNetworks
 from lightning_gans.training.vocoder import Vocoder
 
+SLOW = {"bigvgan", "bigvgan_v2", "hifigan", "vocos"}
+"""Whose discriminators take the compiler ten seconds and more."""
 
-@pytest.mark.parametrize("name", PAPERS)
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in PAPERS]
+)
 def test_every_paper_trains_alike_with_compiled_networks(name):
     graphs = []
 

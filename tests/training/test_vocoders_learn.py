@@ -40,7 +40,7 @@ def held_out(module: Vocoder, data: LJSpeech) -> float:
     return metric.compute().item()
 
 
-@pytest.mark.parametrize("build", [melgan, parallel_wavegan])
+@pytest.mark.parametrize("build", [melgan, pytest.param(parallel_wavegan, marks=pytest.mark.slow)])
 def test_held_out_speech_comes_nearer(build, data_root):
     torch.manual_seed(0)
     module, judged = build(), Judged()

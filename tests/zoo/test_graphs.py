@@ -203,8 +203,9 @@ def tiny(name):
         ("WaveGAN", ".onnx", "latents (batch, 3) -> audio (batch, 1, 256)"),
         ("ConditionalWaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 256)"),
         ("ControlledWaveGAN", ".onnx", "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 8192)"),
-        ("SpecGAN", ".pt2", "latents (batch, 3) -> audio (batch, 1, 16384)"),
-        pytest.param(  # torch.export takes a minute for Griffin and Lim's iterations
+        # torch.export takes long for Griffin and Lim's iterations
+        pytest.param("SpecGAN", ".pt2", "latents (batch, 3) -> audio (batch, 1, 16384)", marks=pytest.mark.slow),
+        pytest.param(
             "ControlledSpecGAN",
             ".pt2",
             "latents (batch, 3), label (batch, 4) -> audio (batch, 1, 8192)",
