@@ -1,5 +1,6 @@
 """Execute the notebooks and keep their outputs in them: python notebooks/execute.py."""
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -25,6 +26,9 @@ def executed(path: Path, folder: Path) -> nbformat.NotebookNode:
     for cell in notebook.cells:
         if cell.cell_type == "code":  # logs and warnings tell of the machine, and are shown when it is run
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            for output in cell.outputs:
+                if html := output.get("data", {}).get("text/html"):  # speech made of a recording is not kept here
+                    output.data["text/html"] = re.sub(r"data:audio/ogg;base64,[\w+/=]+", "", html)
     return notebook
 
 
