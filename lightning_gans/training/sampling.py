@@ -12,7 +12,9 @@ from torch.nn.functional import one_hot
 
 from lightning_gans.errors import InputError
 from lightning_gans.training.lightning_private import SeesBatchesOnHost
+from lightning_gans.training.modes import evaluating
 from lightning_gans.training.noise import seeded
+from lightning_gans.training.nonfinite import require_finite
 
 SAMPLE_CHUNK = 256
 
@@ -69,15 +71,14 @@ class Samples(SeesBatchesOnHost):
         """Generate from given latents (B, Z) and label rows (B, K), in evaluation mode and in chunks.
 
         They are turned into the module's precision, and what comes out is float32 in any.
+
+        Raises:
+            InputError: for samples that are not finite, as damaged weights make them.
         """
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             inputs = [part.to(self.dtype) for part in ([z] if label is None else [z, label])]
             chunks = zip(*(tensor.split(SAMPLE_CHUNK) for tensor in inputs), strict=True)
-            return torch.cat([self(*chunk) for chunk in chunks]).float()
-        finally:
-            self.train(was_training)
+            return require_finite(torch.cat([self(*chunk) for chunk in chunks]).float(), self)
 
     def label_rows(self, num: int, label: int | Sequence[int] | Tensor | None = None) -> Tensor | None:
         """Turn what ``sample`` takes as a label into (num, K) rows; None for papers without labels."""

@@ -34,6 +34,8 @@ def fetch(name_or_path: str | Path, discriminators: bool = False) -> Weights:
     Raises:
         InputError: for an unknown name, a file that is not there, damaged, of a wrong hash, or not one of ours.
     """
+    if not name_or_path or not isinstance(name_or_path, str | Path):
+        raise InputError(f"a model was given as {shown(name_or_path)}; expected a name, a path, or an address")
     given, path = str(name_or_path), Path(name_or_path)
     if "://" in given:
         return _ours_or_foreign(sources.fetch_address(given, discriminators))

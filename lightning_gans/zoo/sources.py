@@ -63,7 +63,7 @@ def card(name: str) -> Card:
     """
     files = card_files()
     if name not in files:
-        raise InputError(f"there is no model {name} in the zoo; {closest(name, list(files))}")
+        raise InputError(f"there is no such file, and no model {name} in the zoo; {closest(name, list(files))}")
     return Card.read(files[name])
 
 

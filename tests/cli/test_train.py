@@ -119,7 +119,7 @@ def test_a_name_that_is_not_known(args, message, refused):
         ("--ckpt_path=last", "--ckpt_path is last.*give a file"),
         ("--ckpt_path=dcgan_digits", "--ckpt_path is dcgan_digits; expected a .ckpt file: .*--init_from"),
         ("--ckpt_path=nowhere.ckpt", "there is no file nowhere.ckpt"),
-        ("--init_from=nowhere", "there is no model nowhere in the zoo"),
+        ("--init_from=nowhere", "no model nowhere in the zoo"),
     ],
 )
 def test_an_option_that_cannot_be_used(option, message, refused):

@@ -13,10 +13,10 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_gans.audio import MelConfig, unlikely
 from lightning_gans.data.audio.decoding import INT16_STEPS
-from lightning_gans.data.audio.sounds import SUFFIXES, Sounds, decoded_sounds, too_short
+from lightning_gans.data.audio.sounds import SUFFIXES, UNREAD, Sounds, decoded_sounds, too_short
 from lightning_gans.data.base import SplitDataModule, require_choice, seed
 from lightning_gans.data.batches import MelBatch, MelSource
-from lightning_gans.data.files import Stamps, files_below, first_names, walk
+from lightning_gans.data.files import Stamps, files_below, walk
 from lightning_gans.data.mels.crops import MelCrops, MelExamples, Utterances, to_batch
 from lightning_gans.data.mels.files import Mels, read_mels
 from lightning_gans.data.splits import Patterns, only_split, require_pattern
@@ -155,12 +155,6 @@ class MelFolder(SplitDataModule):
     def _load(self) -> dict[str, MelExamples]:
         sounds, mels = self._sounds()
         sounds.report(self.on_bad_file)
-        clipped = [f"{name} ({count} samples)" for name, count in sounds.clipped.items() if name not in sounds.broken]
-        if clipped:
-            rank_zero_warn(
-                f"{len(clipped)} sound file(s) in {sounds.root} reach full scale often and may be clipped:"
-                f" {first_names(clipped)}; they are used, remove them if they sound distorted"
-            )
         if mels and mels.names and (reason := unlikely(torch.from_numpy(mels.some()).mT, self.mel)):
             rank_zero_warn(f"{sounds.root}: {reason}")
         return self._split(sounds, mels, self._rows(sounds.names))
@@ -251,7 +245,7 @@ class MelFolder(SplitDataModule):
 
     def _files(self) -> tuple[Path, Stamps]:
         """The folder, and the size and time of change of its files."""
-        return self.path, files_below(self.root, self.folder, SUFFIXES, "sound file")
+        return self.path, files_below(self.root, self.folder, SUFFIXES, "sound file", UNREAD)
 
     def _rows(self, names: list[str]) -> dict[str, np.ndarray]:
         """The rows of each split's files."""
