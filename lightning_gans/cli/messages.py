@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import traceback
 from collections.abc import Iterator
 from typing import Any, ClassVar, NoReturn, get_args, get_origin
 
@@ -72,6 +73,12 @@ class GroupHelp(argparse._HelpAction):
         formatter.add_arguments(parser.groups[self.dest.partition(".")[0]]._group_actions)  # type: ignore[attr-defined]
         print(formatter.format_help(), end="")
         parser.exit()
+
+
+def raised_in(error: BaseException, package: str) -> bool:
+    """Whether a package's own code has raised an error, which then has looked at something and found it wrong."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == package
 
 
 def raised(error: BaseException) -> BaseException:

@@ -105,9 +105,9 @@ class Mapped(np.memmap):
     """
 
     def __reduce__(self) -> Any:
-        if not self.flags.c_contiguous or self._mmap is None:
+        if not self.flags.c_contiguous or self.filename is None:
             return super().__reduce__()
-        begin = address(self) - address(np.frombuffer(self._mmap, np.uint8))
+        begin = address(self) - address(np.frombuffer(self._mmap, np.uint8))  # type: ignore[attr-defined]
         begin += self.offset - self.offset % ALLOCATIONGRANULARITY  # where the mapping begins
         return type(self), (self.filename, self.dtype, self.mode, begin, self.shape)
 

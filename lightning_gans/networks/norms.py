@@ -10,7 +10,7 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils.parametrize import register_parametrization
 
 
-def weight_norm(module: nn.Module) -> nn.Module:
+def weight_norm(module: nn.Module) -> Any:
     """PyTorch's weight norm of a layer's ``weight``, in place; pickled as it is."""
     parametrizations.weight_norm(module)
     # A function inside of PyTorch's, which is not pickled; it translates older checkpoints, as our importers do.
@@ -18,12 +18,12 @@ def weight_norm(module: nn.Module) -> nn.Module:
     return _picklable(module)
 
 
-def spectral_norm(module: nn.Module) -> nn.Module:
+def spectral_norm(module: nn.Module) -> Any:
     """PyTorch's spectral norm of a layer's ``weight``, in place; pickled as it is."""
     return _picklable(parametrizations.spectral_norm(module))
 
 
-def _picklable(module: nn.Module) -> nn.Module:
+def _picklable(module: nn.Module) -> Any:
     """PyTorch gives each parametrized module a class of its own, with a ``__getstate__`` that raises."""
     type(module).__reduce_ex__ = _reduce  # type: ignore[assignment, method-assign]
     return module

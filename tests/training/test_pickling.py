@@ -11,6 +11,7 @@ from helpers.tiny_mels import tiny_hifigan
 from helpers.tiny_runs import PAPERS, build
 from torch import nn
 
+from lightning_gans.errors import InputError
 from lightning_gans.models import DCGAN
 from lightning_gans.networks.norms import spectral_norm, weight_norm
 from lightning_gans.training.modes import evaluating
@@ -75,3 +76,11 @@ def test_the_last_one_out_restores_the_mode():
     assert not layer.training and not layer[0].training
     second.__exit__(None, None, None)
     assert layer.training and layer[0].training and not layer[1].training
+
+
+def test_a_script_is_refused_and_a_trace_is_not():
+    model = DCGAN(image_size=16, channels=1, width=4).eval()
+    with pytest.raises(InputError, match=r"zoo export.*trace"):
+        model.to_torchscript()
+    z = model.latents(2, seed=0)
+    assert torch.equal(model.to_torchscript(method="trace", example_inputs=z)(z), model(z))
