@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ class Sounds:
         silent: Files of zeros only.
         loud: What is to be said of files that reach full scale often, see ``Loudness``.
         root: Where the files lie.
+        copies: Of names that are files at another speed, the file and the speed.
     """
 
     names: list[str]
@@ -60,6 +61,7 @@ class Sounds:
     silent: list[str] = field(default_factory=list)
     loud: dict[str, str] = field(default_factory=dict)
     root: Path = Path()
+    copies: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     def __getitem__(self, row: int) -> np.ndarray:
         """(C, T) of one file."""
@@ -113,6 +115,7 @@ def decoded_sounds(
     channels: int,
     peak: float | None = None,
     trim: bool = False,
+    copies: Mapping[str, tuple[str, float]] | None = None,
 ) -> Sounds:
     """Decode sound files, or take the result of an earlier time from the cache.
 
@@ -126,6 +129,7 @@ def decoded_sounds(
         channels: Of the result. Mono is doubled for stereo, anything is averaged for mono.
         peak: Scale each file so that its loudest sample is this; silence stays silence.
         trim: Cut off both ends as far as they are 60 dB below the loudest frame.
+        copies: Further names, for files at another speed, as a tape plays them: twice the speed is an octave higher.
 
     Returns:
         The files in the order given, those that are no sound or cut short apart, with the reason.
@@ -134,15 +138,19 @@ def decoded_sounds(
         InputError: for channels that cannot be made from a file's; for a cache that cannot be written.
     """
     listed = [(name, *stamp) for name, stamp in stamps.items()]
-    path = cache_path("audio", ".int16", FORMAT, str(root.resolve()), listed, sample_rate, channels, peak, trim)
+    sources = {name: (name, 1.0) for name in stamps} | dict(copies or {})
+    key = [*sources.items()] if copies else []
+    path = cache_path("audio", ".int16", FORMAT, str(root.resolve()), listed, sample_rate, channels, peak, trim, *key)
     length: dict[str, int] = {}
     rates: dict[str, int] = {}
     silent: list[str] = []
     loud: dict[str, str] = {}
 
     def read(name: str) -> np.ndarray:
-        header = measure(root / name)
-        audio, loudness = decode(root / name, header, sample_rate, channels, peak, trim)
+        file, speed = sources[name]
+        header = measure(root / file)
+        played = header._replace(rate=round(header.rate * speed))
+        audio, loudness = decode(root / file, played, sample_rate, channels, peak, trim)
         length[name], rates[name] = audio.shape[1], header.rate
         if not audio.any():
             silent.append(name)
@@ -154,10 +162,10 @@ def decoded_sounds(
         said = {"silent": sorted(silent), "loud": dict(sorted(loud.items()))}
         return {"length": [length[name] for name in names], "source_rates": Counter(rates.values()), **said}
 
-    samples, index = packed(path, "decoded sounds", np.int16, list(stamps), read, facts)
+    samples, index = packed(path, "decoded sounds", np.int16, list(sources), read, facts)
     index |= {key: np.array(index[key], np.int64) for key in ("start", "length")}
     index["source_rates"] = {int(rate): count for rate, count in index["source_rates"].items()}
-    return Sounds(samples=samples, channels=channels, sample_rate=sample_rate, root=root, **index)
+    return Sounds(samples=samples, channels=channels, sample_rate=sample_rate, root=root, copies=copies or {}, **index)
 
 
 def too_short(split: str, what: str, length: np.ndarray, needed: int, sample_rate: int, fix: str) -> str:
