@@ -128,8 +128,8 @@ class MelFolder(SplitDataModule):
         if mel_suffix is not None:
             if not mel_suffix.endswith(".npy"):
                 raise InputError(f"mel_suffix is {mel_suffix!r}; expected an ending such as .npy or _mel.npy")
-            changes = {"normalize peak_file": normalize == "peak_file", "gain": gain, "trim_silence": trim_silence}
-            changes |= {"speeds": speeds}
+            changes: dict[str, Any] = {"normalize peak_file": normalize == "peak_file", "gain": gain, "speeds": speeds}
+            changes |= {"trim_silence": trim_silence}
             if clash := [name for name, value in changes.items() if value]:
                 raise InputError(
                     f"{' and '.join(clash)} would change the sound and not its mel file; leave it out, or leave out"
