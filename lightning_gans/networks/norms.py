@@ -2,45 +2,45 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn.utils import parametrizations
-from torch.nn.utils.parametrize import register_parametrization
 
 
 def weight_norm(module: nn.Module) -> Any:
     """PyTorch's weight norm of a layer's ``weight``, in place; pickled as it is."""
-    parametrizations.weight_norm(module)
-    # A function inside of PyTorch's, which is not pickled; it translates older checkpoints, as our importers do.
-    module._load_state_dict_pre_hooks.clear()
-    return _picklable(module)
+    return _picklable(parametrizations.weight_norm(module), weight_norm)
 
 
 def spectral_norm(module: nn.Module) -> Any:
     """PyTorch's spectral norm of a layer's ``weight``, in place; pickled as it is."""
-    return _picklable(parametrizations.spectral_norm(module))
+    return _picklable(parametrizations.spectral_norm(module), spectral_norm)
 
 
-def _picklable(module: nn.Module) -> Any:
+def _picklable(module: nn.Module, norm: Callable[[nn.Module], Any]) -> nn.Module:
     """PyTorch gives each parametrized module a class of its own, with a ``__getstate__`` that raises."""
-    type(module).__reduce_ex__ = _reduce  # type: ignore[assignment, method-assign]
+    type(module).__reduce_ex__ = lambda self, protocol: _reduce(self, norm)  # type: ignore[assignment, method-assign]
     return module
 
 
-def _reduce(module: nn.Module, protocol: Any) -> tuple[Any, ...]:
+def _reduce(module: nn.Module, norm: Callable[[nn.Module], Any]) -> tuple[Any, ...]:
     plain = type(module).__bases__[0]
-    return plain.__new__, (plain,), {**vars(module)}, None, None, _restore
+    # The norm's own hook, which reads weights of older versions, is a function inside of another: the norm adds it.
+    state = vars(module) | {"_load_state_dict_pre_hooks": OrderedDict()}
+    return plain.__new__, (plain,), state, None, None, partial(_restore, norm)
 
 
-def _restore(module: nn.Module, state: dict[str, Any]) -> None:
-    """Parametrize anew, and put what was trained in its place."""
+def _restore(norm: Callable[[nn.Module], Any], module: nn.Module, state: dict[str, Any]) -> None:
+    """Put the norm around the layer anew, and what was trained in its place."""
     modules = dict(state["_modules"])
     trained = modules.pop("parametrizations")
-    vars(module).update(state, _modules=modules, _parameters=dict(state["_parameters"]))
-    for name in trained:
-        module.register_parameter(name, nn.Parameter(torch.empty(0)))
-        register_parametrization(module, name, nn.Identity())
+    originals = dict(trained.weight.named_parameters())
+    weight = nn.Parameter(torch.zeros_like(originals.get("original1", originals.get("original"))))
+    vars(module).update(state, _modules=modules, _parameters={**state["_parameters"], "weight": weight})
+    norm(module)
     module.parametrizations = trained
-    _picklable(module)

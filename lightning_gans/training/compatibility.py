@@ -70,18 +70,26 @@ def check_batch(module: AdversarialModule, batch: Any) -> None:
         )
     if shape is not None and tuple(made.shape[1:]) != tuple(shape):
         raise InputError(f"a batch has the shape {tuple(made.shape)}; {expected} of (B, {size})")
+    if kind == "mel":
+        _check_frames(module, batch, expected)
+    if module.trainer.training and len(made) == 1 and any(isinstance(m, nn.BatchNorm1d) for m in module.modules()):
+        raise InputError(f"a batch has one example, and the batch norm of {name} takes two; raise --data.batch_size")
+    _check_values(module, kind, batch, expected)
+
+
+def _check_values(module: Any, kind: Kind, batch: Any, expected: str) -> None:
+    """The range; this waits for the device."""
+    made = batch.audio if kind == "mel" else batch[0]
     low, high = made.min().item(), made.max().item()
     if not (-LARGEST <= low and high <= LARGEST):  # nor of NaN
         raise InputError(f"a batch has values from {low:g} to {high:g}; {expected} of values in [-1, 1]: scale them")
     if kind == "image" and low >= 0 and module.trainer.training:
         rank_zero_warn(f"all pixels of a batch are in [{low:g}, {high:g}]; {expected} of [-1, 1], where black is -1")
-    if kind == "mel":
-        _check_mel_batch(module, batch, expected)
-    if module.trainer.training and len(made) == 1 and any(isinstance(m, nn.BatchNorm1d) for m in module.modules()):
-        raise InputError(f"a batch has one example, and the batch norm of {name} takes two; raise --data.batch_size")
+    if kind == "mel" and (warning := unlikely(batch.mel, module.mel_config)):
+        rank_zero_warn(warning)
 
 
-def _check_mel_batch(module: Any, batch: MelBatch, expected: str) -> None:
+def _check_frames(module: Any, batch: MelBatch, expected: str) -> None:
     """The mel, and that the sound is as long."""
     config, context = module.mel_config, module.context
     mel, frames = batch.mel, batch.mel.shape[-1] - 2 * context
@@ -96,8 +104,6 @@ def _check_mel_batch(module: Any, batch: MelBatch, expected: str) -> None:
             f"the crops have {frames} frames; {expected} of at least {module.min_frames}: raise --data.crop to"
             f" {config.samples(module.min_frames)}"
         )
-    if warning := unlikely(mel, config):
-        rank_zero_warn(warning)
 
 
 def _image_shape(module: AdversarialModule) -> tuple[int, int, int] | None:
