@@ -39,8 +39,8 @@ def _restore(norm: Callable[[nn.Module], Any], module: nn.Module, state: dict[st
     """Put the norm around the layer anew, and what was trained in its place."""
     modules = dict(state["_modules"])
     trained = modules.pop("parametrizations")
-    originals = dict(trained.weight.named_parameters())
-    weight = nn.Parameter(torch.zeros_like(originals.get("original1", originals.get("original"))))
+    *_, original = trained.weight.parameters()  # of the weight's shape
+    weight = nn.Parameter(torch.zeros_like(original))
     vars(module).update(state, _modules=modules, _parameters={**state["_parameters"], "weight": weight})
     norm(module)
     module.parametrizations = trained
