@@ -30,7 +30,7 @@ class WriteMetrics(Callback):
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, MetricsFile):
+            if isinstance(logger, MetricsFile) and module.samples_seen:  # some checkpoints do not tell
                 logger.cut(module.samples_seen)
 
 
