@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lightning_gans.errors import InputError, closest, one_line
 from lightning_gans.files import sha256, share, there
+from lightning_gans.files.fetching import fetching_errors
 from lightning_gans.zoo import addresses, assets, packages
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.limits import LARGEST, seconds_for, within
@@ -125,7 +126,7 @@ def fetch_address(address: str, discriminators: bool = False) -> Path:
             return within(seconds_for(LARGEST), work)
         except InputError:
             raise
-        except Exception as error:  # as in _download
+        except fetching_errors() as error:
             reason = one_line(error)
             raise InputError(
                 f"{address} could not be fetched ({reason}); get the file elsewhere and name it"
@@ -159,8 +160,7 @@ def _download(card: Card, url: str, target: Path) -> None:
     try:
         pooch.retrieve(url, f"sha256:{card.sha256}", target.name, target.parent, downloader=download)
         share(target)
-    # Four libraries with unlike families of errors; whatever went wrong, the way out is the same.
-    except Exception as error:
+    except fetching_errors() as error:  # whatever went wrong, the way out is the same
         reason = one_line(error)
         raise InputError(
             f"{card.weights} of {card.name} is not on this machine and could not be fetched from {url} ({reason});"
