@@ -24,7 +24,8 @@ def spectral_norm(module: nn.Module) -> Any:
 
 def _picklable(module: nn.Module, norm: Callable[[nn.Module], Any]) -> nn.Module:
     """PyTorch gives each parametrized module a class of its own, with a ``__getstate__`` that raises."""
-    type(module).__reduce_ex__ = lambda self, protocol: _reduce(self, norm)  # type: ignore[assignment, method-assign]
+    own_class: Any = type(module)
+    own_class.__reduce_ex__ = lambda self, protocol: _reduce(self, norm)
     return module
 
 
