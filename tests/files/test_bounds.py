@@ -22,7 +22,7 @@ from lightning_gans.files import Damaged, content, documents, sha256
 from lightning_gans.files.archives import gunzipped
 from lightning_gans.files.arrays import mapped, named
 from lightning_gans.files.records import like, tuples, typed
-from lightning_gans.zoo import limits
+from lightning_gans.files import limits
 
 
 def test_packed_zeros_are_not_unpacked(tmp_path):
