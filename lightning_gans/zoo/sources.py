@@ -10,10 +10,10 @@ from pathlib import Path
 from lightning_gans.errors import InputError, closest, one_line
 from lightning_gans.files import sha256, there
 from lightning_gans.files.fetching import fetching_errors
+from lightning_gans.files.limits import LARGEST, seconds_for, within
 from lightning_gans.writing import written
 from lightning_gans.zoo import addresses, assets, packages
 from lightning_gans.zoo.cards import Card
-from lightning_gans.files.limits import LARGEST, seconds_for, within
 
 FOLDERS = "LIGHTNING_GANS_ZOO"
 CACHE = "LIGHTNING_GANS_CACHE"
