@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
-from lightning_gans.writing import write_whole, written
+from lightning_gans.files.writing import write_whole, written
 
 if TYPE_CHECKING:
     from torch import Tensor

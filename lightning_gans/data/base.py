@@ -94,7 +94,7 @@ class SplitDataModule(Ranged, LightningDataModule):
                 self.root.mkdir(parents=True, exist_ok=True)
                 with FileLock(self.root / ".lightning_gans_download.lock"):
                     within(seconds_for(self.download_size), self._download)
-            except (InputError, *fetching_errors()) as error:  # no network, quota, no disk space, too slow
+            except fetching_errors() as error:  # no network, quota, no disk space, too slow
                 raise InputError(f"{self._missing()} (the download failed: {one_line(error)})") from error
             folder = self._find()
         if folder is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_gans.errors import InputError
 from lightning_gans.files.documents import read_yaml
-from lightning_gans.writing import write_whole
+from lightning_gans.files.writing import write_whole
 from lightning_gans.zoo import assets, sources
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.loading import load

@@ -11,7 +11,7 @@ from lightning_gans.errors import InputError, closest, one_line
 from lightning_gans.files import sha256, there
 from lightning_gans.files.fetching import fetching_errors
 from lightning_gans.files.limits import LARGEST, seconds_for, within
-from lightning_gans.writing import written
+from lightning_gans.files.writing import written
 from lightning_gans.zoo import addresses, assets, packages
 from lightning_gans.zoo.cards import Card
 
