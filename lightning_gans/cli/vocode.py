@@ -62,7 +62,7 @@ def vocode(
     with its last whole frame.
 
     Examples:
-        lightning-gans vocode melgan_ljspeech in.wav out.wav
+        lightning-gans vocode hifigan_ljspeech in.wav out.wav
         lightning-gans vocode NAME mel.npy out.wav
         lightning-gans vocode last.ckpt recordings/ vocoded/ --chunk-seconds 10
 
