@@ -25,7 +25,7 @@ def data_of(config: str | os.PathLike[str], module: Any) -> Any:
     path = assets.config(config)
     content = read_yaml(path)
     given = content.get("data") if isinstance(content, dict) else None
-    named = {"class_path": given} if isinstance(given, str) else given or {}
+    named: dict[str, Any] = {"class_path": given} if isinstance(given, str) else given or {}
     name = str(named.get("class_path")).rpartition(".")[2]
     if name not in data.__all__:
         raise InputError(f"{path} names no data set of lightning_gans.data; give one that does")
