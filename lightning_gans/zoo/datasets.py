@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from lightning_gans.errors import InputError
+from lightning_gans.files import reading
 from lightning_gans.files.documents import read_yaml
 from lightning_gans.zoo import assets
 
@@ -23,13 +23,11 @@ def data_of(config: str | os.PathLike[str], module: Any) -> Any:
     from lightning_gans import data
 
     path = assets.config(config)
-    content = read_yaml(path)
-    given = content.get("data") if isinstance(content, dict) else None
-    named: dict[str, Any] = {"class_path": given} if isinstance(given, str) else given or {}
-    name = str(named.get("class_path")).rpartition(".")[2]
-    if name not in data.__all__:
-        raise InputError(f"{path} names no data set of lightning_gans.data; give one that does")
     options = type(module).data_options(module.hparams) if hasattr(module, "data_options") else {}
-    found = getattr(data, name)(**options | (named.get("init_args") or {}))
+    with reading(path, "the config of a data set of lightning_gans.data", "give one that is"):
+        given = read_yaml(path)["data"]
+        named: dict[str, Any] = {"class_path": given} if isinstance(given, str) else given
+        kinds = {name: getattr(data, name) for name in data.__all__}
+        found = kinds[named["class_path"].rpartition(".")[2]](**options | named.get("init_args", {}))
     found.setup("test")
     return found

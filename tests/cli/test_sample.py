@@ -154,7 +154,14 @@ def test_below_each_row_are_the_nearest_training_images(here, monkeypatch):
     shown = grid("gan_noise.png", 4, 3)
     assert np.array_equal(shown[[0, 1, 2, 6, 7]], made) and np.array_equal(shown[[3, 4, 5, 9, 10]], made)
     assert shown[[8, 11]].min() == 255
-    for content, message in {"data: os.system": "no data set", "data: Digits": "Digits has image_size 32"}.items():
+    wrong = {
+        "data: os.system": "not the config of a data set",
+        "data: Digits": "Digits has image_size 32",
+        "data: {class_path: Digits, init_args: {nope: 1}}": "mine.yaml: not the config .*'nope'",
+        "data: [1]": "mine.yaml: not the config",
+        "- 1": "mine.yaml: not the config",
+    }
+    for content, message in wrong.items():
         Path("mine.yaml").write_text(content)
         with pytest.raises(InputError, match=message):
             sample("gan_noise", "--nearest", "mine.yaml")
