@@ -99,9 +99,9 @@ class Resample(nn.Module):
         self.register_buffer("kernel", torch.outer(taps, taps)[None, None] * (4 if up else 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        resample = conv_transpose2d if self.up else conv2d
-        planes = x.flatten(0, 1)[:, None]
-        return resample(planes, self.kernel.to(x.dtype), stride=2, padding=1)[:, 0].unflatten(0, x.shape[:2])
+        resample, channels = conv_transpose2d if self.up else conv2d, x.shape[1]
+        kernel = self.kernel.to(x.dtype).expand(channels, -1, -1, -1)
+        return resample(x, kernel, stride=2, padding=1, groups=channels)
 
 
 def stage(channels: int, blocks: int, group_size: int, gain: float) -> list[nn.Module]:
