@@ -6,13 +6,17 @@ whose head names the papers: a classifier C that has learnt from recordings firs
 
 Departures, beside those of ``controlled_specgan.py``:
 
-- C hears samples as SpecGAN's spectrograms of log magnitudes, brought into [-1, 2] in the same way at all frequencies.
-- D and C are shown samples that are moved in time, by any number of samples.
-- The penalty's weight is smaller, as the norms of sounds are smaller than those of spectrograms.
+- SpecGAN's D judges beside WaveGAN's, as HiFi-GAN and others judge sounds by several discriminators: alone, WaveGAN's
+  learns too slowly to keep G from bursts of noise that please C.
+- It and C are shown samples as SpecGAN's spectrograms of log magnitudes, brought into [-1, 2] in the same way at all
+  frequencies.
+- All three are shown samples that are moved in time, by any number of samples.
+- The penalty's weight is smaller for sounds, whose norms are smaller than those of spectrograms.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar, cast
 
 import torch
@@ -26,6 +30,7 @@ from lightning_gans.losses.penalties import r1_penalty
 from lightning_gans.models.conditional_wavegan import Discriminator
 from lightning_gans.models.controlgan import Classifier
 from lightning_gans.models.controlled_specgan import HOP_LENGTH, LENGTH, SIDE
+from lightning_gans.models.controlled_specgan import Discriminator as SpectrogramDiscriminator
 from lightning_gans.models.specgan import log_magnitude
 from lightning_gans.models.wavegan import KERNEL, START, check_sizes
 from lightning_gans.networks.conditional_norm import ConditionalBatchNorm
@@ -66,15 +71,15 @@ class ControlledWaveGAN(AdversarialModule):
     Args:
         num_classes: K.
         sample_rate: In Hz; says how to play what is generated.
-        width: d, the model dimension; channels of the layers nearest to the samples, and of C's nearest to the
-            spectrogram.
+        width: d, the model dimension; channels of the layers nearest to the samples or the spectrogram, of all
+            networks.
         latent_dim: Z, uniform on (-1, 1).
         phase_shuffle: n; 0 leaves it out.
         class_weight: gamma, of C's cross-entropy in G's loss.
         classifier_updates: Of C, before G and D begin; its rate falls to 0 over them.
         noise: Largest deviation of the noise that C's spectrograms get.
         max_shift: Samples by which sounds are delayed at most.
-        penalty_weight: Of R1, which is half of its gamma.
+        penalty_weight: Of R1, which is half of its gamma, for sounds and for spectrograms.
         penalty_every: Batches of which one has R1.
         lr: Learning rate of G's and D's Adam.
         lr_c: That of C's, at first.
@@ -99,7 +104,7 @@ class ControlledWaveGAN(AdversarialModule):
         classifier_updates: NonNegativeInt = 1000,
         noise: NonNegativeFloat = 0.3,
         max_shift: NonNegativeInt = 1024,
-        penalty_weight: NonNegativeFloat = 0.01,
+        penalty_weight: tuple[NonNegativeFloat, NonNegativeFloat] = (0.01, 0.2),
         penalty_every: PositiveInt = 4,
         lr: NonNegativeFloat = 2e-4,
         lr_c: NonNegativeFloat = 1e-3,
@@ -112,7 +117,12 @@ class ControlledWaveGAN(AdversarialModule):
         self.audio_shape, self.sample_rate, self.num_classes = (1, LENGTH), sample_rate, num_classes
         self.generator = Generator(strides, width, latent_dim, num_classes)
         shuffle = PhaseShuffle(phase_shuffle, "batch")
-        self.discriminator = Discriminator(strides, 1, width, False, shuffle, num_classes, projection=True)
+        self.discriminator = nn.ModuleDict(
+            {
+                "sound": Discriminator(strides, 1, width, False, shuffle, num_classes, projection=True),
+                "spectrogram": SpectrogramDiscriminator(width, num_classes),
+            }
+        )
         self.classifier = Classifier(SIDE // 2, 1, num_classes, width)
         glorot(self)
 
@@ -136,9 +146,13 @@ class ControlledWaveGAN(AdversarialModule):
         sample = torch.arange(LENGTH, device=audio.device) - shift
         return torch.where(sample < 0, 0, audio.gather(2, sample.clamp(min=0).expand_as(audio)))
 
-    def classification_loss(self, audio: Tensor, label: Tensor) -> Tensor:
-        """Cross-entropy of the classifier, for sounds (B, 1, T)."""
-        x = avg_pool2d(0.3 * log_magnitude(audio, FLOOR, HOP_LENGTH)[..., :SIDE] + 1, 2).to(self.dtype)
+    def spectrogram(self, audio: Tensor) -> Tensor:
+        """Sounds (B, 1, T) to log magnitudes (B, 1, 128, 128) in about [-1, 2], time before frequency."""
+        return (0.3 * log_magnitude(audio, FLOOR, HOP_LENGTH)[..., :SIDE] + 1).to(self.dtype)
+
+    def classification_loss(self, spectrogram: Tensor, label: Tensor) -> Tensor:
+        """Cross-entropy of the classifier, for spectrograms (B, 1, 128, 128)."""
+        x = avg_pool2d(spectrogram, 2)
         strength = self.hparams.noise * self.drawn(torch.rand, len(x), 1, 1, 1)
         return cross_entropy(self.classifier(x + strength * torch.randn_like(x)), label)
 
@@ -149,7 +163,7 @@ class ControlledWaveGAN(AdversarialModule):
 
         if scheduler_c.last_epoch < h.classifier_updates:
             with self.toggled_optimizer(optimizer_c):
-                loss_c = self.classification_loss(real, label)
+                loss_c = self.classification_loss(self.spectrogram(real), label)
                 if self.update(optimizer_c, loss_c):
                     scheduler_c.step()
             self.log("train/loss_c", loss_c, prog_bar=True)
@@ -158,21 +172,29 @@ class ControlledWaveGAN(AdversarialModule):
         self.classifier.eval()
         losses: dict[str, Tensor] = {}
         fake = self.moved(self.generate(batch))
+        reals, fakes = (real, self.spectrogram(real)), (fake, self.spectrogram(fake))
+        critics = [partial(discriminator, label=label) for discriminator in self.discriminator.values()]
 
         with self.toggled_optimizer(optimizer_d):
-            loss_d = total = cross_entropy_d(self.discriminator(real, label), self.discriminator(fake.detach(), label))
+            pairs = zip(critics, reals, fakes, strict=True)
+            terms = [cross_entropy_d(critic(x), critic(y.detach())) for critic, x, y in pairs]
+            loss_d = total = torch.stack(terms).sum()
             if self.batches_seen % h.penalty_every == 0:
-                losses["train/penalty"] = r1_penalty(lambda x: self.discriminator(x, label), real)
-                total = loss_d + h.penalty_every * h.penalty_weight * losses["train/penalty"]
+                penalties = [r1_penalty(critic, x) for critic, x in zip(critics, reals, strict=True)]
+                losses |= zip(("train/penalty", "train/penalty_spectrogram"), penalties, strict=True)
+                weighted = sum(w * penalty for w, penalty in zip(h.penalty_weight, penalties, strict=True))
+                total = loss_d + h.penalty_every * weighted
             if self.update(optimizer_d, total):
                 scheduler_d.step()
 
         with self.toggled_optimizer(optimizer_g):
-            loss_g_adversarial = losses["train/loss_g_adversarial"] = non_saturating_g(self.discriminator(fake, label))
-            loss_g_classes = losses["train/loss_g_classes"] = self.classification_loss(fake, label)
+            terms = [non_saturating_g(critic(y)) for critic, y in zip(critics, fakes, strict=True)]
+            loss_g_adversarial = torch.stack(terms).sum()
+            loss_g_classes = self.classification_loss(fakes[1], label)
             loss_g = loss_g_adversarial + h.class_weight * loss_g_classes
             if self.update(optimizer_g, loss_g):
                 scheduler_g.step()
+        losses |= {"train/loss_g_adversarial": loss_g_adversarial, "train/loss_g_classes": loss_g_classes}
         self.log_dict({"train/loss_d": loss_d, "train/loss_g": loss_g}, prog_bar=True)
         self.log_dict(losses)
 
