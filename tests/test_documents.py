@@ -46,6 +46,7 @@ MODEL = {  # what makes a paper's model small; the vocoders' hop stays
     "controlled_specgan": {"width": 1, "latent_dim": 3},
     "melgan": {"width": 2, "blocks": 1},
     "hifigan": dict(width=16, discriminator_width=1 / 32),
+    "vocos": dict(dim=8, intermediate_dim=12, num_layers=2, period_width=1 / 32, band_width=2),
     "parallel_wavegan": dict(layers=3, stacks=1, residual_channels=4, gate_channels=8, skip_channels=4),
 }
 DATA = {  # of a config whose data are not all there
