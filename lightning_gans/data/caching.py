@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -84,7 +85,8 @@ def decode_into(
     broken: dict[str, str] = {}
     end = 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    bar = tqdm(total=len(names), desc=what, unit="", delay=2, leave=False)
+    often = 0.1 if sys.stderr.isatty() else 30.0  # seconds; a log keeps every line
+    bar = tqdm(total=len(names), desc=what, unit="", delay=2, leave=False, mininterval=often)
     with bar, ThreadPoolExecutor(min(16, cores)) as pool:
         for first in range(0, len(names), CHUNK):
             chunk = names[first : first + CHUNK]
