@@ -108,11 +108,13 @@ def unmet(value: Any, hint: Any) -> str | None:
         found = [unmet(item, parts[1]) for item in value.values()] if isinstance(value, Mapping) else [""]
         return next((text for text in found if text is not None), None)
     if origin is tuple and any(get_origin(part) in (Annotated, tuple) for part in parts):
-        return _unmet_tuple(value, parts)
+        return _unmet_numbers(value, parts)
+    if origin is list and get_origin(parts[0]) is Annotated:
+        return _unmet_numbers(value, (*parts, Ellipsis))
     return None
 
 
-def _unmet_tuple(value: Any, parts: tuple[Any, ...]) -> str | None:
+def _unmet_numbers(value: Any, parts: tuple[Any, ...]) -> str | None:
     many = parts[-1] is Ellipsis
     if isinstance(value, str) or not hasattr(value, "__len__"):
         return "several numbers" if many else f"{len(parts)} numbers"

@@ -6,6 +6,7 @@ import errno
 import os
 import secrets
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
@@ -24,6 +25,9 @@ HOST = socket.gethostname()[:24]
 """In the names of parts, since not every network file system knows of locks that another machine holds."""
 NAME = 48
 """Characters of a file's name that its part's begins with, as names are at most 255 bytes."""
+OLD_PARTS = (f".*.{'[0-9a-f]' * 16}.part", ".*.ckpt.part", f"tmp{'?' * 8}.part")
+"""Of other machines; a checkpoint's and a cache's of version 0.1."""
+WEEK = 7 * 24 * 3600
 WAY_OUT = "make room, or choose another place"
 
 
@@ -77,11 +81,23 @@ def write_whole(path: str | Path, content: str | bytes, way_out: str = WAY_OUT) 
 
 @cache
 def remove_dead(folder: Path) -> None:
-    """Remove the parts that processes of this machine have left in a folder; once for each folder."""
+    """Remove the parts that processes of this machine have left in a folder; once for each folder.
+
+    Those of other machines and of older versions, which held no locks, go when nobody has written to them for a week,
+    longer than any file takes; they are known by names that nobody chooses.
+    """
     for part in folder.glob(f".*.{escape(HOST)}.*.part") if fcntl else ():
-        with suppress(OSError), part.open("r+b") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the one that writes it lives
-            part.unlink()
+        _remove_unlocked(part)
+    for part in (part for name in OLD_PARTS for part in folder.glob(name)) if fcntl else ():
+        with suppress(OSError):
+            if time.time() - part.stat().st_mtime > WEEK:
+                _remove_unlocked(part)
+
+
+def _remove_unlocked(part: Path) -> None:
+    with suppress(OSError), part.open("r+b") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # fails while the one that writes it lives
+        part.unlink()
 
 
 def _part(path: Path) -> IO[bytes]:

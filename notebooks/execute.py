@@ -27,6 +27,8 @@ def executed(path: Path, folder: Path) -> nbformat.NotebookNode:
         if cell.cell_type == "code":  # logs and warnings tell of the machine, and are shown when it is run
             cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
             for output in cell.outputs:
+                if "image/png" in output.get("data", {}):  # Pillow gives the same picture as JPEG, too
+                    output.data.pop("image/jpeg", None)
                 if html := output.get("data", {}).get("text/html"):  # speech made of a recording is not kept here
                     output.data["text/html"] = re.sub(r"data:audio/ogg;base64,[\w+/=]+", "", html)
     return notebook

@@ -43,6 +43,7 @@ MODEL = {  # what makes a paper's model small; the vocoders' hop stays
     "controlgan": {"width": 2},
     "wavegan": {"width": 1, "latent_dim": 3},
     "specgan": {"width": 1, "latent_dim": 3},
+    "controlled_specgan": {"width": 1, "latent_dim": 3},
     "melgan": {"width": 2, "blocks": 1},
     "hifigan": dict(width=16, discriminator_width=1 / 32),
     "parallel_wavegan": dict(layers=3, stacks=1, residual_channels=4, gate_channels=8, skip_channels=4),

@@ -34,6 +34,9 @@ def test_it_is_committed_with_small_outputs(path):
     speech = "data_root(" in path.read_text()  # read from the data sets: neither it nor what is made of it is kept
     assert not speech or "data:audio/" not in path.read_text()
     for cell in code:
+        assert not any({"image/png", "image/jpeg"} <= set(output.get("data", {})) for output in cell.outputs), (
+            cell.source
+        )
         if re.search(r"^ *(show|display|source|listen)\(", cell.source, re.MULTILINE):
             kinds = {kind for output in cell.outputs if output.output_type != "stream" for kind in output.data}
             assert kinds & {"image/png", "text/markdown", "text/html"}, cell.source

@@ -171,6 +171,20 @@ def test_what_a_living_process_writes_is_left_alone(tmp_path):
     assert parts(tmp_path) == [foreign]
 
 
+def test_parts_of_older_versions_and_other_machines_go_after_a_week(tmp_path):
+    names = [".last.ckpt.part", "tmpab3_x9yz.part", ".a.another-machine.0123456789abcdef.part"]
+    kept = ["tmp.part", ".a.part", "film.part"]  # which may be somebody's
+    for name in (*names, *kept):
+        (tmp_path / name).touch()
+    write_whole(tmp_path / "a", b"")
+    assert len(parts(tmp_path)) == 6
+    for path in parts(tmp_path):
+        os.utime(path, (time.time() - 8 * 24 * 3600,) * 2)
+    remove_dead.cache_clear()
+    write_whole(tmp_path / "a", b"")
+    assert {path.name for path in parts(tmp_path)} == {*kept}
+
+
 def test_what_is_written_here_is_not_taken_for_a_dead_ones(tmp_path):
     with written(tmp_path / "a") as file:
         file.write(b"1")

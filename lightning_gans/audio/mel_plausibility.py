@@ -11,6 +11,8 @@ from lightning_gans.audio.mel_config import CONVENTIONS, MelConfig
 LOUDEST = {"slaney": 100.0, None: 2000.0}
 """Above what a band reaches before the logarithm, by the norm of the bands; sound in [-1, 1] stays well below."""
 
+LOWEST_OF_BASE_10 = -10 - 1e-2
+
 
 def unlikely(mel: Tensor, config: MelConfig) -> str:
     """Why features (..., M, L) hardly follow a convention, with the likely one named; "" if nothing speaks against it.
@@ -22,6 +24,8 @@ def unlikely(mel: Tensor, config: MelConfig) -> str:
     touched = (mel < low + 1e-3).sum().item() > 1
     fits = low > config.lowest - 1e-2 and high < highest(config)
     known = {name: MelConfig.of(name) for name in CONVENTIONS}
+    bands = [name for name, other in known.items() if other.n_mels == mel.shape[-2]]
+    known = {name: known[name] for name in bands or known}
     floors = [name for name, other in known.items() if touched and abs(low - other.lowest) < 1e-2]
     if fits and (not floors or abs(low - config.lowest) < 1e-2):
         return ""
@@ -30,6 +34,8 @@ def unlikely(mel: Tensor, config: MelConfig) -> str:
         guess = "they look normalized by the mean and deviation of each band, which has to be undone"
     elif likely:
         guess = f"they look like {' or '.join(likely)}"
+    elif low < LOWEST_OF_BASE_10:
+        guess = "no known convention has them, but natural logarithms with another floor do"
     else:
         guess = "no known convention has such values"
     return (

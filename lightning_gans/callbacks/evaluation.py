@@ -122,6 +122,9 @@ class Evaluate(Ranged, Callback):
         self.metrics, self.baselines = {name: new(name, module) for name in self.names}, {}
         for name, metric in self.metrics.items():
             for baseline in baselines_of(metric, module):
+                if baseline == "real_train" and not hasattr(trainer.datamodule, LOADERS["train"]):
+                    rank_zero_info(f"test/{name}_{baseline} is left out: nothing hands out the training examples")
+                    continue
                 self.baselines.setdefault(baseline, {})[name] = new(name, module)
         for split in LOADERS:
             self._calibrate(trainer, module, split)
@@ -221,8 +224,9 @@ def batches(trainer: Any, module: Any, split: str) -> Iterator[Any]:
     data = trainer.datamodule
     loader = getattr(data, LOADERS[split], None)
     if loader is None:
+        source = "loaders alone do" if data is None else f"{type(data).__name__} does"
         raise InputError(
-            f"the metrics ask for the {split} examples in order, which {type(data).__name__} does not hand out; use a"
+            f"the metrics ask for the {split} examples in order, which {source} not hand out; use a"
             " DataModule of lightning_gans.data, or leave out those metrics"
         )
     for batch in loader():

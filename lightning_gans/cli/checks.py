@@ -13,9 +13,15 @@ from lightning_gans.training.checkpoints import require_writable
 LIGHTNINGS = {"gradient_clip_val": (None, "clip_norm"), "accumulate_grad_batches": (1, "accumulate")}
 """Options of the Trainer for models with one optimizer: the value that does nothing, and ours."""
 
+LEAST = {"check_val_every_n_epoch": 1, "log_every_n_steps": 0, "num_sanity_val_steps": -1}
+"""Of options that Lightning does not look at."""
 
-def require_neutral(trainer: dict[str, Any]) -> None:
-    """Refuse the Trainer's options that networks which are trained in turns cannot share."""
+
+def require_usable(trainer: dict[str, Any]) -> None:
+    """Refuse the Trainer's options that networks which are trained in turns cannot share, and impossible values."""
+    for option, least in LEAST.items():
+        if trainer[option] is not None and trainer[option] < least:
+            raise InputError(f"trainer.{option} is {trainer[option]}; expected a number of at least {least}")
     for option, (neutral, ours) in LIGHTNINGS.items():
         if trainer[option] != neutral:
             raise InputError(

@@ -62,6 +62,8 @@ def main(args: Sequence[str]) -> None:
     if words[:1] == ["--version"]:
         print(f"lightning-gans {__version__}")
         return
+    if words[:1] == ["help"] or (words[1:] == ["help"] and words[0] in TRAINING | COMMANDS):
+        words = [*(word for word in words if word != "help"), "--help"]
     if words and words[0] in TRAINING:
         if {"-h", "--help"} & set(words):
             from lightning_gans.cli.options import print_help

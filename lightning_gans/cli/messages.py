@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import re
+import traceback
 from collections.abc import Iterator
 from typing import Any, ClassVar, NoReturn, get_args, get_origin
 
@@ -74,6 +75,17 @@ class GroupHelp(argparse._HelpAction):
         parser.exit()
 
 
+def _command(parser: ArgumentParser) -> str:
+    """As it is typed; jsonargparse puts the options that may stand before a subcommand between its words."""
+    return " ".join(parser.prog.replace("[options]", "").split())
+
+
+def raised_in(error: BaseException, package: str) -> bool:
+    """Whether a package's own code has raised an error, which then has looked at something and found it wrong."""
+    *_, (frame, _) = traceback.walk_tb(error.__traceback__)
+    return str(frame.f_globals.get("__name__")).partition(".")[0] == package
+
+
 def raised(error: BaseException) -> BaseException:
     """What a constructor raised, without jsonargparse's exceptions around it."""
     while (cause := error.__cause__) is not None:
@@ -108,11 +120,11 @@ def _readable(message: str, error: BaseException | None, parser: OneLine) -> str
                 listed = ", ".join(classes[name])
                 return f"no {name} given; give --{name} NAME with one of {listed}, or --config NAME"
         names = [f"--{name}" if f"--{name}" in options else name.upper() for name in names]
-        return f"{' and '.join(names)} not given; {parser.prog} --help tells more"
+        return f"{' and '.join(names)} not given; {_command(parser)} --help tells more"
     if match := re.search(r"unrecognized arguments: (-[^\s=]+)", message):
         return f"unknown option {match[1]}; {_closest_option(match[1], options, parser.prog)}"
     if match := re.search(r"unrecognized arguments: (.*)", message):
-        return f"{match[1]} stands without an option before it; {parser.prog} --help tells more"
+        return f"{match[1]} stands without an option before it; {_command(parser)} --help tells more"
     if match := re.search(r"(?:Option|does not accept option) '([^']+)'", message):
         return (
             f"unknown option {match[1]}; {_closest_option(f'--{match[1]}', options, parser.prog).replace(' --', ' ')}"

@@ -33,7 +33,7 @@ from lightning_gans.callbacks.throughput import Throughput
 from lightning_gans.callbacks.validate_at_end import ValidateAtEnd
 from lightning_gans.cli import checks, resume
 from lightning_gans.cli.arguments import resolve
-from lightning_gans.cli.messages import GroupHelp, OneLine, raised
+from lightning_gans.cli.messages import GroupHelp, OneLine, raised, raised_in
 from lightning_gans.cli.options import GROUPS, options
 from lightning_gans.errors import InputError, LostProcess
 from lightning_gans.tracking.config import SaveConfigToRun
@@ -112,7 +112,7 @@ class Command(LightningCLI):
             raise cause from None
 
     def _instantiate_trainer(self, config: dict[str, Any], callbacks: list[Callback]) -> Trainer:
-        checks.require_neutral(config)
+        checks.require_usable(config)
         config["logger"] = self._logger(config)
         config["plugins"] = self._plugins(config["plugins"])
         try:
@@ -218,8 +218,10 @@ def run(args: list[str]) -> None:
     try:
         command(args)
         failed = 0
-    except MisconfigurationException as error:
-        raise InputError(str(error)) from error
+    except (MisconfigurationException, ValueError) as error:
+        if not raised_in(error, "lightning"):
+            raise
+        raise InputError(str(error)) from error  # an option that it cannot use, as it finds when it begins
     except torch.OutOfMemoryError as error:
         raise InputError(f"the device has too little memory ({error}); lower --data.batch_size") from error
     except RuntimeError as error:

@@ -153,7 +153,7 @@ def _jobs(source: Path, output: Path) -> list[Job]:
     Raises:
         InputError: for files that are not there or of no use, and outputs that would mix or replace the input.
     """
-    from lightning_gans.data.audio.sounds import SUFFIXES
+    from lightning_gans.data.audio.sounds import SUFFIXES, UNREAD
     from lightning_gans.data.files import walk
 
     if not os.path.lexists(source):
@@ -171,7 +171,7 @@ def _jobs(source: Path, output: Path) -> list[Job]:
             f"{output} holds sounds already, and those of two calls must not mix; move them away, or choose another"
             " folder"
         )
-    names = sorted(walk(source, (*SUFFIXES, MELS)))
+    names = sorted(walk(source, (*SUFFIXES, MELS), UNREAD))
     if not names:
         raise InputError(f"{source} holds no sound files and no features ({MELS}); give another folder")
     sources: dict[Path, Path] = {}
@@ -235,11 +235,10 @@ def _sound(path: Path, header: Header, model: Vocoder) -> Tensor:
     import torch
 
     from lightning_gans.data.audio.decoding import INT16_STEPS, decode
-    from lightning_gans.data.audio.sounds import CLIPPED
 
-    audio, full_scale = decode(path, header, model.sample_rate, 1, None, False)
-    if full_scale > CLIPPED:
-        print(f"{path} reaches full scale {full_scale} times and may be clipped")
+    audio, loudness = decode(path, header, model.sample_rate, 1, None, False)
+    if remark := loudness.remark():
+        print(f"{path}: {remark}")
     return torch.from_numpy(audio).float() / INT16_STEPS
 
 

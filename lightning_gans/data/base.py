@@ -20,6 +20,7 @@ from lightning_gans.data.loading import (
     position,
 )
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.files.fetching import fetching_errors
 from lightning_gans.ranges import NonNegativeInt, PositiveInt, Ranged
 
 
@@ -90,7 +91,7 @@ class SplitDataModule(Ranged, LightningDataModule):
                 self.root.mkdir(parents=True, exist_ok=True)
                 with FileLock(self.root / ".lightning_gans_download.lock"):
                     self._download()
-            except Exception as error:  # whatever the downloader's libraries raise: no network, quota, no disk space
+            except fetching_errors() as error:  # no network, quota, no disk space
                 raise InputError(f"{self._missing()} (the download failed: {one_line(error)})") from error
             folder = self._find()
         if folder is None:

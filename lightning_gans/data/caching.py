@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from mmap import ALLOCATIONGRANULARITY
 from pathlib import Path
 from typing import IO, Any
 
@@ -97,6 +98,26 @@ def decode_into(
     return list(start), list(start.values()), broken
 
 
+class Mapped(np.memmap):
+    """A file, mapped, and any part of it: its pickle says where it lies, and holds no values.
+
+    Workers that are spawned map it again.
+    """
+
+    def __reduce__(self) -> Any:
+        if not self.flags.c_contiguous or self.filename is None:
+            return super().__reduce__()
+        begin = address(self) - address(np.frombuffer(self._mmap, np.uint8))  # type: ignore[attr-defined]
+        begin += self.offset - self.offset % ALLOCATIONGRANULARITY  # where the mapping begins
+        return type(self), (self.filename, self.dtype, self.mode, begin, self.shape)
+
+
+def address(array: np.ndarray) -> int:
+    """Where its first value lies in memory."""
+    begin: int = array.__array_interface__["data"][0]
+    return begin
+
+
 @dataclass(frozen=True)
 class Index:
     """What lies beside a cache file.
@@ -134,8 +155,8 @@ def packed(
             others; asked for when all are. What it raises leaves no cache.
 
     Returns:
-        All values in one row, mapped, and the entries of the index: ``names``, where each begins (``start``),
-        ``broken``, the facts.
+        All values in one row, mapped, where what is written stays in memory; and the entries of the index: ``names``,
+        where each begins (``start``), ``broken``, the facts.
 
     Raises:
         InputError: for a cache that cannot be written, or not be read.
@@ -152,7 +173,7 @@ def packed(
         entries = json.loads(json.dumps(entries))  # as the next time reads it
     read_ahead(path)
     size = os.stat(path).st_size
-    values = np.memmap(path, dtype, "r") if size else np.zeros(0, dtype)  # which cannot be mapped
+    values = Mapped(path, dtype, "c") if size else np.zeros(0, dtype)  # which cannot be mapped
     return values, entries
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
+from functools import cache
 from pathlib import Path, PurePosixPath
 
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
 from lightning_gans.errors import InputError
@@ -21,17 +24,18 @@ NAMED = 10
 """How many files a message names."""
 
 
-def walk(root: Path, suffixes: tuple[str, ...]) -> Stamps:
+def walk(root: Path, suffixes: tuple[str, ...], unread: tuple[str, ...] = ()) -> Stamps:
     """Size and time of change of each file below a folder that ends so, by its path inside, sorted.
 
     Follows links to folders, but enters none twice; hidden files and folders are left out. What is no file, or cannot
-    be read, is found too, since whoever reads it says so.
+    be read, is found too, since whoever reads it says so. How many others end in one of ``unread`` is told.
 
     Raises:
         InputError: for a folder that cannot be read.
     """
     found: Stamps = {}
     entered = {os.path.realpath(root)}
+    others = list[str]()
     try:
         for folder, subfolders, names in os.walk(root, onerror=_fail, followlinks=True):
             for name in list(subfolders):
@@ -43,9 +47,25 @@ def walk(root: Path, suffixes: tuple[str, ...]) -> Stamps:
                 if has_suffix(name, suffixes):
                     path = Path(folder, name)
                     found[path.relative_to(root).as_posix()] = _stamp(path)
+                elif has_suffix(name, unread):
+                    others.append(name)
     except OSError as error:
         raise InputError(f"cannot read {error.filename} ({error.strerror}); remove it, or allow reading") from error
+    tell_unread(root, others)
     return dict(sorted(found.items()))
+
+
+def tell_unread(root: Path, names: Iterable[str]) -> None:
+    """Say that files are passed over, which somebody who put them there would not expect."""
+    kinds = Counter(PurePosixPath(name).suffix.lower() for name in names)
+    if kinds:
+        _tell(root, ", ".join(f"{count} *{suffix}" for suffix, count in sorted(kinds.items())))
+
+
+@cache
+def _tell(root: Path, what: str) -> None:
+    """Once: a data set looks for its files before training, and again in it."""
+    rank_zero_info(f"{root}: {what} passed over, since such files are not read; convert them if they shall be used")
 
 
 def _fail(error: OSError) -> None:
@@ -68,7 +88,7 @@ def has_suffix(name: str, suffixes: tuple[str, ...]) -> bool:
     return path.suffix.lower() in suffixes and not hidden
 
 
-def files_below(root: Path, folder: str, suffixes: tuple[str, ...], what: str) -> Stamps:
+def files_below(root: Path, folder: str, suffixes: tuple[str, ...], what: str, unread: tuple[str, ...] = ()) -> Stamps:
     """As ``walk`` of ``root/folder``, where there must be such files.
 
     Args:
@@ -76,12 +96,13 @@ def files_below(root: Path, folder: str, suffixes: tuple[str, ...], what: str) -
         folder: Relative to it.
         suffixes: Of the files.
         what: What they are, for the message.
+        unread: As in ``walk``.
 
     Raises:
         InputError: where there is no such folder or file, and as ``walk``.
     """
     path = root / folder
-    stamps = walk(path, suffixes) if os.path.isdir(path) else {}
+    stamps = walk(path, suffixes, unread) if os.path.isdir(path) else {}
     if not stamps:
         kinds = ", ".join(f"*{suffix}" for suffix in suffixes)
         what = what if os.path.isdir(path) else f"folder {folder}"

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from lightning import Trainer
 from torch import Tensor
@@ -18,12 +19,18 @@ Batch = ImageBatch | AudioBatch | MelBatch | MelSource
 
 
 class ImagesInMemory(Dataset):
-    """Images (N, C, H, W) uint8 with labels (N,) or (N, K); hands out whole batches by one indexing operation."""
+    """Images (N, C, H, W) uint8 with labels (N,) or (N, K); hands out whole batches by one indexing operation.
 
-    def __init__(self, image: Tensor, label: Tensor) -> None:
+    Of an array that is mapped from a file, its pickle holds the place.
+    """
+
+    def __init__(self, image: Tensor | np.ndarray, label: Tensor) -> None:
         if len(image) != len(label):
             raise InputError(f"{len(image)} images with {len(label)} labels; expected one label per image")
-        self.image, self.label = image, label
+        self.source, self.image, self.label = image, torch.as_tensor(image), label
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.source, self.label)
 
     def __len__(self) -> int:
         return len(self.image)
@@ -43,7 +50,7 @@ class ImagesInMemory(Dataset):
 
     def part(self, start: int, stop: int) -> ImagesInMemory:
         """Images ``start`` to ``stop`` (exclusive) as a data set that shares this one's memory."""
-        return ImagesInMemory(self.image[start:stop], self.label[start:stop])
+        return ImagesInMemory(self.source[start:stop], self.label[start:stop])
 
 
 def evenly(count: int, most: int = 1000) -> list[int]:

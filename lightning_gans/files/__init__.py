@@ -1,5 +1,5 @@
 """Files from outside: the one door through which they are opened, and what is made of their bytes."""
 
-from lightning_gans.files.reading import Damaged, content, opened, reading, regular, sha256, share, there
+from lightning_gans.files.reading import Damaged, content, opened, reading, regular, sha256, there
 
-__all__ = ["Damaged", "content", "opened", "reading", "regular", "sha256", "share", "there"]
+__all__ = ["Damaged", "content", "opened", "reading", "regular", "sha256", "there"]

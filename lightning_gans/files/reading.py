@@ -147,13 +147,6 @@ def content(path: Path, limit: int, way_out: str = AGAIN) -> bytes:
             return file.read(limit)
 
 
-def share(path: Path) -> None:
-    """Give a file that was made for its owner alone, as temporary files are, the mode that any new file has."""
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(path, 0o666 & ~umask)
-
-
 def sha256(path: Path, way_out: str = "give an existing one") -> str:
     """The SHA-256 of a file, 64 hexadecimal digits.
 

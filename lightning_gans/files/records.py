@@ -99,7 +99,7 @@ def like(value: Any, own: Any, where: str) -> None:
     """Compare a nested value with one of this program's, in kind: counts with counts, mappings key by key.
 
     Args:
-        value: From a file; what it lacks is not looked at.
+        value: From a file; what it lacks is not looked at, unless it is one of several counts.
         own: What this program would write in its place.
         where: Its name, for the message.
 
@@ -109,7 +109,10 @@ def like(value: Any, own: Any, where: str) -> None:
     if isinstance(own, Mapping):
         if not isinstance(value, Mapping):
             raise ValueError(f"{where} is {shown(value)}; expected a mapping")
+        counts = all(type(item) is int for item in own.values())
         for key, item in own.items():
+            if counts and key not in value:
+                raise ValueError(f"{where} lacks {key}")
             if key in value:
                 like(value[key], item, f"{where}.{key}")
     elif isinstance(own, list | tuple):
@@ -125,8 +128,8 @@ def like(value: Any, own: Any, where: str) -> None:
             raise ValueError(f"{where} is {shown(value)}; expected a count")
     elif isinstance(own, float):
         number = float(value) if not isinstance(value, bool | str) else math.nan
-        if not math.isfinite(number):
-            raise ValueError(f"{where} is {shown(value)}; expected a finite number")
+        if not 0 <= number < math.inf:
+            raise ValueError(f"{where} is {shown(value)}; expected a finite number of at least 0")
 
 
 def finite(where: str, value: Any) -> None:

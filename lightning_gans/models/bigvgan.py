@@ -27,7 +27,6 @@ from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.lr_scheduler import ExponentialLR, LRScheduler
 
 from lightning_gans.audio import MelConfig
@@ -41,6 +40,7 @@ from lightning_gans.networks import alias_free
 from lightning_gans.networks.alias_free import AliasFree, Snake
 from lightning_gans.networks.multi_period_discriminator import MultiPeriodDiscriminator
 from lightning_gans.networks.multi_resolution_discriminator import MultiResolutionDiscriminator
+from lightning_gans.networks.norms import weight_norm
 from lightning_gans.networks.sub_band_cqt_discriminator import MultiScaleSubBandCQTDiscriminator
 from lightning_gans.networks.upsampling import check_ratios
 from lightning_gans.networks.waveform_discriminators import in_one_pass

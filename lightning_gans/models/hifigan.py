@@ -24,7 +24,6 @@ import torch
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn.functional import l1_loss, leaky_relu
-from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data.batches import MelBatch
@@ -33,6 +32,7 @@ from lightning_gans.losses.adversarial import least_squares_d, least_squares_g
 from lightning_gans.losses.features import Outputs, feature_matching
 from lightning_gans.networks.multi_period_discriminator import MultiPeriodDiscriminator
 from lightning_gans.networks.multi_scale_discriminator import STRIDES, MultiScaleDiscriminator
+from lightning_gans.networks.norms import weight_norm
 from lightning_gans.networks.upsampling import check_ratios
 from lightning_gans.networks.waveform_discriminators import in_one_pass
 from lightning_gans.ranges import NonNegativeFloat, PositiveFloat, PositiveInt

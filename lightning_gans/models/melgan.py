@@ -18,13 +18,13 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gans.audio import MelConfig
 from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import check_choice
 from lightning_gans.losses.adversarial import hinge_d, wasserstein_g
 from lightning_gans.losses.features import feature_matching
+from lightning_gans.networks.norms import weight_norm
 from lightning_gans.networks.upsampling import check_ratios
 from lightning_gans.networks.waveform_discriminators import SLOPE, MultiScaleDiscriminator, in_one_pass
 from lightning_gans.ranges import NonNegativeFloat, PositiveInt

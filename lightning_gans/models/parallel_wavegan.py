@@ -24,7 +24,6 @@ from typing import Any, Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 from torch.optim.lr_scheduler import LRScheduler, StepLR
 
 from lightning_gans.audio import MelConfig
@@ -32,6 +31,7 @@ from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError, check_choice
 from lightning_gans.losses.adversarial import least_squares_d, least_squares_g
 from lightning_gans.losses.spectral import MultiResolutionSTFTLoss
+from lightning_gans.networks.norms import weight_norm
 from lightning_gans.networks.upsampling import Upsample, check_ratios
 from lightning_gans.networks.waveform_discriminators import SampleDiscriminator, kaiming
 from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveInt

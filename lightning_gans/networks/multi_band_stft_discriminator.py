@@ -12,10 +12,10 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu
-from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gans.audio.stft import hann
 from lightning_gans.losses.features import Outputs
+from lightning_gans.networks.norms import weight_norm
 
 SLOPE = 0.1
 """Of the leaky rectifiers."""

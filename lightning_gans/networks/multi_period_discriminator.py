@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
-from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gans.losses.features import Outputs
+from lightning_gans.networks.norms import weight_norm
 
 SLOPE = 0.1
 """Of the leaky rectifiers."""

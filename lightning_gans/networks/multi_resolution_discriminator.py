@@ -5,10 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import leaky_relu, pad
-from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gans.losses.features import Outputs
 from lightning_gans.losses.spectral import RESOLUTIONS
+from lightning_gans.networks.norms import weight_norm
 
 SLOPE = 0.1
 """Of the leaky rectifiers."""

@@ -11,9 +11,9 @@ from math import gcd
 
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, leaky_relu
-from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from lightning_gans.losses.features import Outputs
+from lightning_gans.networks.norms import spectral_norm, weight_norm
 
 SLOPE = 0.1
 """Of the leaky rectifiers."""

@@ -6,10 +6,10 @@ import math
 from itertools import count, islice
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gans.audio import MelConfig
 from lightning_gans.errors import InputError
+from lightning_gans.networks.norms import weight_norm
 
 
 def check_ratios(name: str, ratios: tuple[int, ...], mel: MelConfig) -> None:

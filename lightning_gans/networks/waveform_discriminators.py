@@ -10,9 +10,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d
-from torch.nn.utils.parametrizations import weight_norm
 
 from lightning_gans.losses.features import Outputs
+from lightning_gans.networks.norms import weight_norm
 
 SLOPE = 0.2
 """Of every leaky rectifier, here and in the generators."""

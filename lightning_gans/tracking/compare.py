@@ -31,7 +31,7 @@ def compare(runs: list[Path], output: Path = Path("compare.html")) -> None:
         lightning-gans compare runs/lightning_gans/* --output compare.html
 
     Args:
-        runs: Folders of runs, such as runs/lightning_gans/NAME.
+        runs: Folders of runs, such as runs/lightning_gans/NAME, and logs, such as zoo/specgan_fsdd.csv.
         output: The page, a .html file, which is replaced.
 
     Raises:

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from lightning_gans.errors import InputError
+from lightning_gans.files.fetching import fetching_errors
 from lightning_gans.tracking.recorded import AXIS
 
 NAME = "GANs side by side"
@@ -47,7 +48,7 @@ def dashboard(*, entity: str, project: str = "lightning_gans", dry_run: bool = F
         raise InputError("a dashboard lies in W&B, and there is no key; run wandb login, or look with --dry-run")
     try:
         made.save()
-    except Exception as error:  # of whatever kind wandb-workspaces lets through
+    except fetching_errors() as error:
         reason = str(error).partition("\n")[0]
         raise InputError(
             f"W&B did not save the dashboard of {entity}/{project} ({reason}); check --entity and"

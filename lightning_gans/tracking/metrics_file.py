@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from lightning import Callback
 from lightning.pytorch.loggers import CSVLogger, Logger
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from lightning_gans.callbacks.run_folder import run_folder
+from lightning_gans.errors import one_line
 from lightning_gans.tracking.recorded import NAME, read_rows
 from lightning_gans.writing import Unwritable, write_whole
 
@@ -30,7 +32,7 @@ class WriteMetrics(Callback):
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, MetricsFile):
+            if isinstance(logger, MetricsFile) and module.samples_seen:  # some checkpoints do not tell
                 logger.cut(module.samples_seen)
 
 
@@ -38,7 +40,7 @@ class MetricsFile(Logger):
     """Written by rank 0 alone, line by line, so that a kill loses nothing; a resumed run goes on in its file.
 
     Raises:
-        InputError: where it cannot be written.
+        InputError: where it cannot be written from the beginning.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -46,6 +48,7 @@ class MetricsFile(Logger):
         self.path = folder / NAME
         self.columns: list[str] = []
         self.file: Any = None
+        self.begun = self.warned = False
 
     @property
     def name(self) -> str:
@@ -61,9 +64,19 @@ class MetricsFile(Logger):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        if self.file is None or not metrics.keys() <= {*self.columns}:
-            self._rewrite(metrics, lambda row: True)
-        self._write(lambda: csv.DictWriter(self.file, self.columns).writerow(metrics))
+        """Add a row; on a full disk training goes on without it, and the next one that fits is behind whole rows."""
+        try:
+            if self.file is None or not metrics.keys() <= {*self.columns}:
+                self._rewrite(metrics, lambda row: True)
+            self._write(lambda: csv.DictWriter(self.file, self.columns).writerow(metrics))
+            self.begun = True
+        except Unwritable as error:
+            if not self.begun:
+                raise
+            if not self.warned:
+                rank_zero_warn(f"training goes on without its newest metrics: {one_line(error)}")
+            self.warned = True
+            self.finalize("")
 
     def log_hyperparams(self, *_: Any, **__: Any) -> None:
         """They are in ``config.yaml``."""
@@ -91,5 +104,6 @@ class MetricsFile(Logger):
 
     def finalize(self, status: str) -> None:
         if self.file is not None:
-            self.file.close()
+            with suppress(OSError):  # what a full disk has not taken
+                self.file.close()
             self.file = None

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lightning_gans.errors import InputError
-from lightning_gans.files import reading
+from lightning_gans.files import reading, there
 from lightning_gans.files.documents import read_text, read_yaml
 
 AXIS, NAME = "generator_updates", "metrics.csv"
@@ -39,19 +39,23 @@ class Run(NamedTuple):
 
 
 def read_run(folder: str | Path) -> Run:
-    """Read a folder ``runs/PROJECT/RUN``, or that of a CSVLogger.
+    """Read a folder ``runs/PROJECT/RUN``, or that of a CSVLogger; or a log alone, a .csv file as beside a card.
 
     Raises:
         InputError: if there is nothing recorded.
     """
     folder = Path(folder)
-    if not os.path.isdir(folder):
+    alone = folder.suffix == ".csv" and there(folder)
+    if not (alone or os.path.isdir(folder)):
         raise InputError(f"there is no run {folder}; give folders of runs, such as runs/lightning_gans/NAME")
-    rows = [row for row in read_rows(folder / NAME) if math.isfinite(row.get(AXIS, math.nan))]
+    log = folder if alone else folder / NAME
+    rows = [row for row in read_rows(log) if math.isfinite(row.get(AXIS, math.nan))]
     if not rows:
         raise InputError(
             f"{folder} has no {NAME} with {AXIS} in it; give folders of runs, such as runs/lightning_gans/NAME"
         )
+    if alone:
+        return Run(folder.stem, rows, {}, [], [], [])
     options = {key: value for name in ("config.yaml", "facts.yaml") for key, value in flat(_described(folder / name))}
     pictures = _inside(folder, "samples/*.png")
     sounds = _inside(folder, f"samples/{pictures[-1].stem}/*.wav") if pictures else []

@@ -13,6 +13,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lightning_gans.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.files.fetching import fetching_errors
 from lightning_gans.metrics import METRICS
 from lightning_gans.tracking.recorded import AXIS
 from lightning_gans.tracking.run_ids import new_run_id, require_run_id
@@ -71,6 +72,8 @@ class RunLogger(WandbLogger):
         settings = wandb.Settings(silent=chosen != "online", console="off" if chosen != "online" else "auto")
         if "WANDB_FINISH_TIMEOUT" not in os.environ:
             settings.finish_timeout = PATIENCE[log_model != "no"]
+        if "WANDB_DISABLE_GIT" not in os.environ:
+            settings.disable_git = True  # git would run the fsmonitor of whatever repository the current folder is in
         root = Path(folder).expanduser().resolve()  # W&B's service may have another current folder
         require_writable(root, "--run.folder")
         super().__init__(
@@ -96,7 +99,7 @@ class RunLogger(WandbLogger):
         created = self._experiment is None  # private too; test_wandb.py sees that both are there
         try:
             run = super().experiment
-        except Exception as error:  # of whatever kind W&B lets through
+        except fetching_errors() as error:
             self._go_offline(error)
             run = super().experiment
         if created:
@@ -155,6 +158,6 @@ def has_account() -> bool:
 
     try:
         return wandb.login(prompt=False)
-    except Exception as error:  # of whatever kind W&B lets through
+    except fetching_errors() as error:
         rank_zero_info(UNREACHABLE.format(one_line(error)))
         return False

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 from lightning_gans.ranges import Ranged
 from lightning_gans.training import resume
 from lightning_gans.training.accumulation import GradientAccumulation
-from lightning_gans.training.compatibility import check_data
+from lightning_gans.training.compatibility import check_batch, check_data
 from lightning_gans.training.cpu_forms import use_cpu_forms
 from lightning_gans.training.ddp import prepare
 from lightning_gans.training.lightning_private import count_step
@@ -106,6 +106,7 @@ class AdversarialModule(Ranged, Samples):
 
     def setup(self, stage: str) -> None:
         """Compare sizes with the data, and see whether the strategy can train networks in turns."""
+        super().setup(stage)
         check_data(self, self.trainer.datamodule)
         resume.guard(self.trainer)
         prepare(self.trainer.strategy)
@@ -142,6 +143,7 @@ class AdversarialModule(Ranged, Samples):
         if not any(accumulation.pending for accumulation in self.accumulation.values()):
             super().on_validation_model_zero_grad()
 
+    check_first = check_batch
     on_validation_epoch_start = resume.average_statistics
     on_save_checkpoint = resume.save
     on_load_checkpoint = resume.load

@@ -93,15 +93,21 @@ def trainer_of(module: LightningModule) -> Trainer | None:
     return module._trainer
 
 
-class SeesBatchesOnHost(TypedModule):
-    """Has ``check_batch`` called with each batch before it is moved to the device.
+class SeesBatches(TypedModule):
+    """Has ``check_batch`` called with each batch on the host, ``check_first`` with each stage's first on the device.
 
-    The public hook, ``on_before_batch_transfer``, warns in a module where there is a DataModule, and is passed over
-    where the DataModule has it too (10603).
+    The public hook of the former, ``on_before_batch_transfer``, warns in a module where there is a DataModule, and is
+    passed over where the DataModule has it too (10603).
     """
 
     def check_batch(self, batch: Any) -> None:
         """Raise for a batch that cannot be used."""
+
+    def check_first(self, batch: Any) -> None:
+        """Raise for a batch that the model was not made for."""
+
+    def setup(self, stage: str) -> None:
+        self.checked_stages: set[Any] = set()  # validation and training have loaders of their own
 
     def _on_before_batch_transfer(self, batch: Any, dataloader_idx: int = 0) -> Any:
         self.check_batch(batch)
@@ -110,4 +116,9 @@ class SeesBatchesOnHost(TypedModule):
     def _apply_batch_transfer_handler(self, *args: Any, **kwargs: Any) -> Any:
         """Move a batch, and bring it to the module's precision, which Lightning does before integers are scaled."""
         batch = super()._apply_batch_transfer_handler(*args, **kwargs)
-        return apply_to_collection(batch, Tensor, lambda x: x.to(self.dtype) if x.is_floating_point() else x)
+        batch = apply_to_collection(batch, Tensor, lambda x: x.to(self.dtype) if x.is_floating_point() else x)
+        stage = self._trainer and self._trainer.state.stage
+        if stage and stage not in self.checked_stages:
+            self.checked_stages.add(stage)
+            self.check_first(batch)
+        return batch

@@ -1,9 +1,25 @@
-"""Which loss was the first that is not finite."""
+"""Losses and results that are not finite."""
 
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from lightning_gans.errors import InputError
+
+
+def require_finite(made: Tensor, module: nn.Module) -> Tensor:
+    """What a model has made, after waiting for the device.
+
+    Raises:
+        InputError: if anything in it is not finite, as damaged weights make it.
+    """
+    if not made.isfinite().all():
+        raise InputError(
+            f"what this {type(module).__name__} makes is not finite: its weights are damaged, or its precision too low"
+            " for them; take an earlier checkpoint, or float32"
+        )
+    return made
 
 
 class NonFiniteLosses:

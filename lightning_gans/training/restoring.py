@@ -44,7 +44,7 @@ PARTS: dict[str, Any] = {
     "global_step": int,
     "state_dict": dict[str, Tensor],
     "loops": dict[str, dict[str, Any]],
-    "callbacks": dict[str, Any],
+    "callbacks": dict[str, dict[str, Any]],
     "optimizer_states": list[dict[str, Any]],
     "lr_schedulers": list[dict[str, Any]],
     "hyper_parameters": dict[str, Any],
@@ -58,6 +58,18 @@ PARTS: dict[str, Any] = {
     "averaged_statistics_of_ranks": dict[str, Tensor],
 }
 """Of a checkpoint, where it has them."""
+SCORE = Tensor | float
+OF_CALLBACKS: dict[str, Any] = {
+    "best_k_models": dict[str, SCORE],
+    "best_model_path": str,
+    "best_model_score": SCORE | None,
+    "current_score": SCORE | None,
+    "dirpath": str | None,
+    "kth_best_model_path": str,
+    "kth_value": SCORE,
+    "last_model_path": str,
+}
+"""What a ModelCheckpoint keeps: it would stop at another type when it saves the next file."""
 
 
 @contextmanager
@@ -82,7 +94,7 @@ class _Passed(Exception):
 
 
 def require_parts(checkpoint: Mapping[str, Any]) -> None:
-    """Compare the types of a checkpoint's parts with ``PARTS``.
+    """Compare the types of a checkpoint's parts with ``PARTS``, and those of what its callbacks keep.
 
     Raises:
         ValueError: for the first of another type, and for a count below 0.
@@ -90,6 +102,9 @@ def require_parts(checkpoint: Mapping[str, Any]) -> None:
     for name, kind in PARTS.items():
         if name in checkpoint:
             typed(kind, checkpoint[name], name)
+    for callback, state in checkpoint.get("callbacks", {}).items():
+        for name in OF_CALLBACKS.keys() & state.keys():
+            typed(OF_CALLBACKS[name], state[name], f"callbacks.{callback.partition('{')[0]}.{name}")
     for name in ("epoch", "global_step", "noise_seed", "samples_seen"):
         if not 0 <= checkpoint.get(name, 0) < 2**63:
             raise ValueError(f"{name} is {checkpoint[name]}; expected a count")
@@ -114,6 +129,10 @@ def require_steps(optimizers: list[Optimizer]) -> None:
         where = f"optimizer_states[{number}]"
         for group in optimizer.param_groups:
             usual = {key: float(value) if type(value) is int else value for key, value in optimizer.defaults.items()}
+            if lacking := [
+                key for key, value in usual.items() if key not in group and isinstance(value, float | tuple)
+            ]:
+                raise ValueError(f"{where} lacks {lacking[0]}")
             like(group, usual, where)
         states = [(p, optimizer.state.get(p, {})) for group in optimizer.param_groups for p in group["params"]]
         known = [set(state) for _, state in states if state]
@@ -122,5 +141,5 @@ def require_steps(optimizers: list[Optimizer]) -> None:
                 raise ValueError(f"{where} has {sorted(state)} of one parameter, and {sorted(known[0])} of another")
             for key, value in state.items():
                 fits = isinstance(value, Tensor) and (value.numel() == 1 or value.shape == parameter.shape)
-                if not fits and not isinstance(value, int | float):
+                if not fits and not (key == "step" and isinstance(value, int | float)):  # as torch once had it
                     raise ValueError(f"{where}: {key} of a parameter of shape {tuple(parameter.shape)} does not fit")

@@ -11,13 +11,15 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from lightning_gans.errors import InputError
-from lightning_gans.training.lightning_private import SeesBatchesOnHost
+from lightning_gans.training.lightning_private import SeesBatches
+from lightning_gans.training.modes import evaluating
 from lightning_gans.training.noise import seeded
+from lightning_gans.training.nonfinite import require_finite
 
 SAMPLE_CHUNK = 256
 
 
-class Samples(SeesBatchesOnHost):
+class Samples(SeesBatches):
     """A module that makes samples of latents, and of labels where it has classes."""
 
     linear_labels: ClassVar[bool] = False
@@ -69,15 +71,14 @@ class Samples(SeesBatchesOnHost):
         """Generate from given latents (B, Z) and label rows (B, K), in evaluation mode and in chunks.
 
         They are turned into the module's precision, and what comes out is float32 in any.
+
+        Raises:
+            InputError: for samples that are not finite, as damaged weights make them.
         """
-        was_training = self.training
-        self.eval()
-        try:
+        with evaluating(self):
             inputs = [part.to(self.dtype) for part in ([z] if label is None else [z, label])]
             chunks = zip(*(tensor.split(SAMPLE_CHUNK) for tensor in inputs), strict=True)
-            return torch.cat([self(*chunk) for chunk in chunks]).float()
-        finally:
-            self.train(was_training)
+            return require_finite(torch.cat([self(*chunk) for chunk in chunks]).float(), self)
 
     def label_rows(self, num: int, label: int | Sequence[int] | Tensor | None = None) -> Tensor | None:
         """Turn what ``sample`` takes as a label into (num, K) rows; None for papers without labels."""
@@ -96,6 +97,19 @@ class Samples(SeesBatchesOnHost):
             )
         self.check_labels(label)
         return self.conditions(label).to(self.device, self.dtype)
+
+    def to_torchscript(self, file_path: Any = None, method: str | None = "script", *args: Any, **kwargs: Any) -> Any:
+        """As Lightning's, for ``method="trace"``; scripts know less Python than these models use.
+
+        Raises:
+            InputError: for another method.
+        """
+        if method != "trace":
+            raise InputError(
+                f"a {type(self).__name__} is not scripted: TorchScript is deprecated in PyTorch; write a graph with"
+                " lightning-gans zoo export FILE --format torch, or give method='trace' and example_inputs"
+            )
+        return super().to_torchscript(file_path, method, *args, **kwargs)
 
     def conditions(self, label: Tensor) -> Tensor:
         """Class indices (B,) to one-hot rows (B, K); rows of attributes (B, K) pass through. In the module's dtype."""

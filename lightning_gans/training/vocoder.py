@@ -18,11 +18,16 @@ from lightning_gans.data.batches import MelBatch
 from lightning_gans.errors import InputError
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.noise import seeded
+from lightning_gans.training.nonfinite import require_finite
 from lightning_gans.training.statistics import training_statistics
 
 EVALUATION_SEED = 0
 CPU_SECONDS = 10
 """Of sound that a CPU works on at a time: more would be no faster, and take more memory with each second."""
+MOST_CHANNELS = 32
+"""Of a recording; no sound has so few samples."""
+SHORTEST_SOUND = 1000
+"""Samples; a single frame has fewer bands."""
 Mel = Tensor | np.ndarray
 
 
@@ -99,6 +104,11 @@ class Vocoder(AdversarialModule):
             InputError: for another shape, or fewer samples than a frame takes.
         """
         audio = torch.as_tensor(audio, device=self.device)
+        if audio.dim() == 2 and audio.shape[1] <= MOST_CHANNELS < audio.shape[0]:
+            raise InputError(
+                f"the audio has shape {tuple(audio.shape)}, (T, C) as of soundfile; give the mean of its channels,"
+                " audio.mean(1)"
+            )
         if audio.dim() > 3 or audio.dim() == 0 or (audio.dim() == 3 and audio.shape[1] != 1):
             raise InputError(f"the audio has shape {tuple(audio.shape)}; expected mono: (B, 1, T), (B, T) or (T,)")
         if audio.dim() == 3:
@@ -132,7 +142,8 @@ class Vocoder(AdversarialModule):
             would give alone, for a list.
 
         Raises:
-            InputError: for another number of bands, axes in another order, values that are not finite, too few frames.
+            InputError: for another number of bands, axes in another order, values that are not finite, too few frames;
+                for sound that is not finite, as damaged weights make it.
         """
         if isinstance(mel, list | tuple):
             return [self.vocode(one, seed, chunk_frames) for one in mel]
@@ -149,7 +160,7 @@ class Vocoder(AdversarialModule):
             chunk_frames: As ``vocode``.
 
         Raises:
-            InputError: as ``vocode``, before the first chunk.
+            InputError: as ``vocode``; for what is wrong with the mel, before the first chunk.
         """
         mel = self._checked(mel)
         frames, hop, margin = mel.shape[-1], self.mel_config.hop_length, self.receptive_frames
@@ -163,7 +174,7 @@ class Vocoder(AdversarialModule):
             inputs = [mel[..., first : last + 2 * self.context]]
             with cached():
                 audio = self(*inputs, *([] if noise is None else [noise[..., first * hop : last * hop]]))
-            yield audio[..., (start - first) * hop :][..., : step * hop].float()
+            yield require_finite(audio[..., (start - first) * hop :][..., : step * hop].float(), self)
 
     def _chunk(self, frames: int) -> int:
         """Frames to work on at a time, where that was not said."""
@@ -200,6 +211,8 @@ class Vocoder(AdversarialModule):
         """
         bands, name = self.mel_config.n_mels, type(self).__name__
         expected = f"(L, {bands}) as numpy" if is_array else f"(B, {bands}, L) or ({bands}, L)"
+        if math.prod(given) == max(given, default=0) >= SHORTEST_SOUND:
+            raise InputError(f"the mel has shape {given}, which is sound; {name} takes {expected}: use mel(audio)")
         if len(given) not in ((2,) if is_array else (2, 3)):
             raise InputError(f"the mel has shape {given}; {name} takes {expected}")
         axes = given if is_array else given[-2:][::-1]  # frames, bands
@@ -210,13 +223,17 @@ class Vocoder(AdversarialModule):
                 f" {self.mel_config.name}{swapped}"
             )
         if axes[0] < self.min_frames:
+            least = self.mel_config.samples(self.min_frames) / self.sample_rate
             raise InputError(
-                f"the mel has {axes[0]} frames; {name} takes at least {self.min_frames}: repeat the first and the last"
+                f"the mel has {axes[0]} frames; {name} takes at least {self.min_frames}, {1000 * least:.0f} ms: give a"
+                " longer sound, or repeat the outermost frames"
             )
 
     def _checked(self, mel: Mel) -> Tensor:
         """What ``vocode`` takes, as (B, M, L) on the module's device."""
         is_array = isinstance(mel, np.ndarray)
+        if not is_array and not isinstance(mel, Tensor):
+            raise InputError(f"the mel is a {type(mel).__name__}; expected a tensor, a numpy array, or a list of these")
         self.check_shape(tuple(np.shape(mel)), is_array)
         mel = torch.as_tensor(mel, dtype=torch.float32, device=self.device)
         mel = mel.T if is_array else mel

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from lightning_gans.errors import InputError, one_line
 from lightning_gans.files import opened, reading, sha256, there
 from lightning_gans.files.documents import read_json
+from lightning_gans.files.fetching import fetching_errors
 from lightning_gans.files.records import typed
 from lightning_gans.writing import write_whole
 from lightning_gans.zoo.limits import LARGEST, TIMEOUT
@@ -78,7 +79,7 @@ def fetch(address: str, folder: Path, discriminators: bool = False, limit: int =
     sizes: dict[str, int] = {}
     try:
         commit, hashes, sizes = _listed(api, where)
-    except Exception as error:  # of the libraries below, whose families differ from version to version
+    except fetching_errors() as error:
         if before is None or not _unreachable(error):
             raise explained(error, address) from error
         commit, hashes = before.commit, before.hashes
@@ -90,7 +91,7 @@ def fetch(address: str, folder: Path, discriminators: bool = False, limit: int =
         paths = [
             Path(api.hf_hub_download(where.repository, name, revision=commit, etag_timeout=TIMEOUT)) for name in names
         ]
-    except Exception as error:
+    except fetching_errors() as error:
         raise explained(error, address) from error
     for name, path in zip(names, paths, strict=True):
         if not _has(path, hashes[name]):

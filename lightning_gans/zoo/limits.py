@@ -37,7 +37,7 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
     def run() -> None:
         try:
             done.append(work())
-        except BaseException as error:  # handed on, whatever it is
+        except BaseException as error:  # noqa: BLE001  # handed on, whatever it is
             failed.append(error)
 
     thread = Thread(target=run, daemon=True)

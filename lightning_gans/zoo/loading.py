@@ -6,7 +6,7 @@ import inspect
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import lightning_gans
 from lightning_gans.errors import InputError, closest, one_line
@@ -34,6 +34,8 @@ def fetch(name_or_path: str | Path, discriminators: bool = False) -> Weights:
     Raises:
         InputError: for an unknown name, a file that is not there, damaged, of a wrong hash, or not one of ours.
     """
+    if not name_or_path or not isinstance(name_or_path, str | Path):
+        raise InputError(f"a model was given as {shown(name_or_path)}; expected a name, a path, or an address")
     given, path = str(name_or_path), Path(name_or_path)
     if "://" in given:
         return _ours_or_foreign(sources.fetch_address(given, discriminators))
@@ -56,16 +58,13 @@ def _ours_or_foreign(path: Path) -> Weights:
 
 
 def build(weights: Weights) -> AdversarialModule:
-    """Make the module that the weights are for, with them inside; the class comes from ``models.__all__`` only."""
+    """Make the module that the weights are for, with them inside; no class is imported because a file names it."""
     import torch
 
-    from lightning_gans import models
     from lightning_gans.training.cpu_forms import use_cpu_forms
     from lightning_gans.training.memory_format import channels_last
 
-    if weights.model not in models.__all__:
-        raise InputError(f"{weights.source} holds a {weights.model}; {closest(weights.model, models.__all__)}")
-    model_class = getattr(models, weights.model)
+    model_class = _class_of(weights)
     accepted = inspect.signature(model_class).parameters
     unknown = [key for key in weights.hparams if key not in accepted]
     if unknown:
@@ -88,6 +87,36 @@ def build(weights: Weights) -> AdversarialModule:
     channels_last(module)
     use_cpu_forms(module)
     return module
+
+
+def _class_of(weights: Weights) -> Any:
+    """One of this package, or one that the user has made of these and imported."""
+    from lightning_gans import models
+    from lightning_gans.training.adversarial_module import AdversarialModule
+
+    known = _subclasses(AdversarialModule) | {name: getattr(models, name) for name in models.__all__}
+    if weights.model not in known:
+        raise InputError(
+            f"{weights.source} holds a {weights.model}; {closest(weights.model, models.__all__)}; a class of your own"
+            " has to be imported before"
+        )
+    return known[weights.model]
+
+
+def _paper_of(model_class: type) -> str | None:
+    """The class of this package that one is, or was made of."""
+    from lightning_gans import models
+
+    return next((ancestor.__name__ for ancestor in model_class.__mro__ if ancestor.__name__ in models.__all__), None)
+
+
+def _subclasses(model_class: type) -> dict[str, type]:
+    """By name, at any depth."""
+    found: dict[str, type] = {}
+    made_of_it: type
+    for made_of_it in model_class.__subclasses__():
+        found |= _subclasses(made_of_it) | {made_of_it.__name__: made_of_it}
+    return found
 
 
 def put(weights: Weights, module: AdversarialModule) -> list[str]:
@@ -182,10 +211,11 @@ def init_from(module: AdversarialModule, name_or_path: str | Path) -> list[str]:
         Networks that were not in the file and keep their fresh weights.
 
     Raises:
-        InputError: if the file holds another class, or networks of other sizes; it lists what differs.
+        InputError: if the file holds another class than the module's, or the one that this was made of, or networks of
+            other sizes; it lists what differs.
     """
     weights = fetch(name_or_path, discriminators=True)
     name = type(module).__name__
-    if weights.model != name:
+    if weights.model not in (name, _paper_of(type(module))):
         raise InputError(f"{weights.source} holds a {weights.model}, and the run has a {name}; choose another of them")
     return put(weights, module)

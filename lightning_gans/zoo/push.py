@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lightning_gans import __version__
 from lightning_gans.errors import InputError
+from lightning_gans.files.fetching import fetching_errors
 from lightning_gans.writing import write_whole, written
 from lightning_gans.zoo import assets, hub, sources
 from lightning_gans.zoo.cards import Card
@@ -68,7 +69,7 @@ def push(name: str, address: str, *, dry_run: bool = False) -> str:
                 folder_path=folder,
                 commit_message=f"{name}, written by lightning_gans {__version__}",
             )
-        except Exception as error:  # as in hub.fetch
+        except fetching_errors() as error:
             raise hub.explained(error, address) from error
         sent = ", ".join(sorted(path.name for path in folder.iterdir()))
     return f"{sent}\nsent; load it with zoo.load({f'{address}@{done.oid}'!r})"

@@ -85,7 +85,7 @@ def write_entry(weights: Weights, module: Any, output_dir: str | Path, name: str
     file, card_file = (Path(output_dir, f"{name}{suffix}") for suffix in (".safetensors", ".md"))
     with written(file) as output:
         digest = write(replace(weights, hparams=arguments(module), version=lightning_gans.__version__), output)
-        fields, text = split(card_file) if card_file.exists() else (_skeleton(module, name, digest), "")
+        fields, text = split(card_file) if card_file.exists() else (_skeleton(module, name, digest, output.tell()), "")
         if fields.get("sha256") != digest:
             raise InputError(
                 f"{card_file} exists and its results belong to other weights; move it away, or give another --name"
@@ -135,7 +135,7 @@ def arguments(module: Any) -> dict[str, Any]:
     return {key: value for key, value in module.hparams.items() if key in accepted}
 
 
-def _skeleton(module: Any, name: str, digest: str) -> dict[str, Any]:
+def _skeleton(module: Any, name: str, digest: str, size: int) -> dict[str, Any]:
     """A card's fields: what is known, and null for the others, so that a check of the card finds them."""
     fields: dict[str, Any] = {field: None for field in required(Card) if field not in ("path", "text")}
     # Each paper's file begins with its citation, the title before a comma or the address.
@@ -147,6 +147,7 @@ def _skeleton(module: Any, name: str, digest: str) -> dict[str, Any]:
         "config": name if name in assets.config_names() else None,
         "weights": f"{name}.safetensors",
         "sha256": digest,
+        "bytes": size,
         "paper": {"title": citation[1] if citation else None, "arxiv": citation[2] if citation else None},
         "data": dict.fromkeys(required(Data)),
         "results": [dict.fromkeys(("metric", "reported", "reproduced", "protocol"))],

@@ -8,7 +8,9 @@ from functools import partial
 from pathlib import Path
 
 from lightning_gans.errors import InputError, closest, one_line
-from lightning_gans.files import sha256, share, there
+from lightning_gans.files import sha256, there
+from lightning_gans.files.fetching import fetching_errors
+from lightning_gans.writing import written
 from lightning_gans.zoo import addresses, assets, packages
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.limits import LARGEST, seconds_for, within
@@ -63,7 +65,7 @@ def card(name: str) -> Card:
     """
     files = card_files()
     if name not in files:
-        raise InputError(f"there is no model {name} in the zoo; {closest(name, list(files))}")
+        raise InputError(f"there is no such file, and no model {name} in the zoo; {closest(name, list(files))}")
     return Card.read(files[name])
 
 
@@ -125,7 +127,7 @@ def fetch_address(address: str, discriminators: bool = False) -> Path:
             return within(seconds_for(LARGEST), work)
         except InputError:
             raise
-        except Exception as error:  # as in _download
+        except fetching_errors() as error:
             reason = one_line(error)
             raise InputError(
                 f"{address} could not be fetched ({reason}); get the file elsewhere and name it"
@@ -148,21 +150,14 @@ def check(path: Path, card: Card) -> None:
 
 def _download(card: Card, url: str, target: Path) -> None:
     """Make the file once it is whole and its hash is that of the card."""
-    import pooch
-
     print(f"lightning-gans: fetching {card.weights} from {url}", file=sys.stderr)
-    pooch.get_logger().setLevel("ERROR")
-
-    def download(url: str, output: str, _: object) -> None:
-        addresses.download(url, output, card.weights, card.bytes or LARGEST)
-
-    try:
-        pooch.retrieve(url, f"sha256:{card.sha256}", target.name, target.parent, downloader=download)
-        share(target)
-    # Four libraries with unlike families of errors; whatever went wrong, the way out is the same.
-    except Exception as error:
-        reason = one_line(error)
-        raise InputError(
-            f"{card.weights} of {card.name} is not on this machine and could not be fetched from {url} ({reason});"
-            f" get it elsewhere and put it at {target}, or into a folder that ${FOLDERS} names"
-        ) from error
+    with written(target, f"make room, or set {CACHE} to another folder") as part:
+        try:
+            addresses.download(url, part.name, card.weights, card.bytes or LARGEST)
+            if (found := sha256(Path(part.name))) != card.sha256:
+                raise ValueError(f"it has the SHA-256 {found}, and its card says {card.sha256}")
+        except fetching_errors() as error:  # whatever went wrong, the way out is the same
+            raise InputError(
+                f"{card.weights} of {card.name} is not on this machine and could not be fetched from {url}"
+                f" ({one_line(error)}); get it elsewhere and put it at {target}, or into a folder that ${FOLDERS} names"
+            ) from error

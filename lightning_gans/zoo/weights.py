@@ -143,8 +143,17 @@ def _checkpoint(path: Path) -> Weights:
         found = typed(Identity, {key: content[key] for key in get_type_hints(Identity)})
         # The command line adds entries of its own, all with an underscore in front.
         hparams = tuples({key: value for key, value in found.hyper_parameters.items() if not key.startswith("_")})
-    networks = tuple(dict.fromkeys(key.partition(".")[0] for key in found.state_dict if "." in key))
-    return _of_today(str(path), found.model, hparams, networks, found.state_dict, lightning_gans.__version__)
+    state = unwrapped(found.state_dict)
+    networks = tuple(dict.fromkeys(key.partition(".")[0] for key in state if "." in key))
+    return _of_today(str(path), found.model, hparams, networks, state, lightning_gans.__version__)
+
+
+def unwrapped(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors under the names that they had before DDP or ``torch.compile`` were put around a module."""
+    state = {key.replace("_orig_mod.", ""): value for key, value in state.items()}
+    if state and all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
+    return state
 
 
 def write(weights: Weights, file: IO[bytes]) -> str:

@@ -320,7 +320,7 @@ def test_griffin_lim_of_another_shape():
 # ---- values that another convention has
 
 
-def example(name: str) -> torch.Tensor:
+def example(name: str | dict) -> torch.Tensor:
     """A second of tones, noise and silence as features (M, L)."""
     config = MelConfig.of(name)
     time = torch.arange(config.sample_rate) / config.sample_rate
@@ -339,7 +339,7 @@ def test_a_conventions_own_features_are_likely(name):
 @pytest.mark.parametrize(
     "given, taken, guess",
     [
-        ("hifigan", "melgan", "they look like tacotron2 or hifigan or bigvgan or univnet"),
+        ("hifigan", "melgan", "they look like tacotron2 or hifigan or bigvgan,"),
         ("melgan", "hifigan", "they look like melgan"),
         ("melgan", "parallel_wavegan", "they look like melgan"),
         ("parallel_wavegan", "melgan", "they look like parallel_wavegan"),
@@ -349,6 +349,11 @@ def test_a_conventions_own_features_are_likely(name):
 )
 def test_the_likely_convention_is_named(given, taken, guess):
     assert guess in unlikely(example(given), MelConfig.of(taken))
+
+
+def test_natural_logarithms_of_80_bands_are_not_vocos():
+    told = unlikely(example({"name": "hifigan", "floor": 1e-9, "epsilon": 0.0}), MelConfig.of("parallel_wavegan"))
+    assert "natural logarithms" in told and "vocos" not in told
 
 
 def test_normalized_features_are_recognised():

@@ -5,6 +5,7 @@ import pytest
 import torch
 from helpers.small_trainer import Keep, Noise, scaled, tiny, trainer
 from helpers.tiny_mels import sounds, tiny_melgan, tiny_parallel_wavegan
+from helpers.tiny_runs import TinyImages, build
 from helpers.tiny_sounds import COUNTS, RATE, Noises, wavegan
 from lightning import LightningDataModule
 from lightning.pytorch.callbacks import ModelCheckpoint
@@ -277,6 +278,17 @@ def test_data_that_do_not_hand_out_what_a_metric_asks_for():
     data.setup("test")
     with pytest.raises(InputError, match=r"ask for the train examples in order, which Bare does not hand out"):
         trainer(Evaluate(["heard_once"])).test(wavegan(), Bare(), verbose=False)
+
+
+def test_loaders_without_a_data_module():
+    images = TinyImages()
+    loader = DataLoader([images.on_after_batch_transfer(images.splits["val"][:4], 0)] * 2, batch_size=None)
+    alone = trainer(Evaluate(["fid_lenet"])).test(build("gan"), loader, verbose=False)[0]
+    assert alone["test/examples"] == 8 and alone["test/fid_lenet"] > 0 and "test/fid_lenet_real_train" not in alone
+    clips = Noises()
+    clips.setup("test")
+    with pytest.raises(InputError, match="train examples in order, which loaders alone"):
+        trainer(Evaluate(["heard_once"])).test(wavegan(), clips.test_dataloader(), verbose=False)
 
 
 def test_the_metrics_of_speech_run():

@@ -3,6 +3,7 @@ import os
 import re
 import subprocess
 import sys
+from contextlib import suppress
 from inspect import signature
 from itertools import chain
 from pathlib import Path
@@ -175,6 +176,20 @@ def test_every_option_is_explained(words, capsys):
     out = capsys.readouterr().out
     assert not stop.value.code and out.startswith(f"usage: lightning-gans {' '.join(words)}")
     assert all(re.search(rf"^  (--)?{name} ", out, re.MULTILINE) for name in explained)
+
+
+@pytest.mark.parametrize(
+    ("words", "usual"),
+    [("help", "--help"), ("help zoo", "zoo --help"), ("zoo help", "zoo --help"), ("help fit", "fit --help")]
+    + [(f"{command} help", f"{command} --help") for command in ("fit", "sample")],
+)
+def test_the_word_help_is_help(words, usual, capsys):
+    said = []
+    for args in (words, usual):
+        with suppress(SystemExit):
+            main(args.split())
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != ""
 
 
 def test_overviews_name_every_command(capsys):

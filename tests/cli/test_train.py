@@ -114,12 +114,16 @@ def test_a_name_that_is_not_known(args, message, refused):
             "^/dev/null/x cannot .* --trainer.default_root",
         ),
         ("--trainer.devices=x", "devices.* should be an int"),
+        ("--trainer.check_val_every_n_epoch=0", "check_val_every_n_epoch is 0; expected a number of at least 1"),
+        ("--trainer.log_every_n_steps=-1", "log_every_n_steps is -1; expected a number of at least 0"),
+        ("--trainer.num_sanity_val_steps=-2", "num_sanity_val_steps is -2; expected a number of at least -1"),
+        ("--trainer.val_check_interval=5000 --trainer.check_val_every_n_epoch=1", "val_check_interval.*5000"),
         ("--trainer.logger=TensorBoardLogger", "tensorboard"),
         ("--checkpoint.monitor=val/nothing", "checkpoint.monitor is val/nothing, and evaluation.metrics is .'sliced_w"),
         ("--ckpt_path=last", "--ckpt_path is last.*give a file"),
         ("--ckpt_path=dcgan_digits", "--ckpt_path is dcgan_digits; expected a .ckpt file: .*--init_from"),
         ("--ckpt_path=nowhere.ckpt", "there is no file nowhere.ckpt"),
-        ("--init_from=nowhere", "there is no model nowhere in the zoo"),
+        ("--init_from=nowhere", "no model nowhere in the zoo"),
     ],
 )
 def test_an_option_that_cannot_be_used(option, message, refused):

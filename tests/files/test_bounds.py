@@ -1,6 +1,9 @@
 """What a file promises, or unpacks to, does not decide how much memory it takes; YAML is data."""
 
+import errno
 import gzip
+import os
+import stat
 import zipfile
 from types import SimpleNamespace
 
@@ -152,3 +155,28 @@ def test_one_bad_card_leaves_the_list(tmp_path, monkeypatch):
     (tmp_path / "zoo" / "gan_bad.md").write_text(f"---\n{yaml.safe_dump({'name': 1})}---\n")
     listing = zoo.listing()
     assert "\ngan_noise " in listing and "left out: card gan_bad" in listing
+
+
+@pytest.mark.parametrize(("mask", "mode"), [(0o002, 0o664), (0o022, 0o644), (0o077, 0o600)])
+def test_a_cache_is_shared_as_the_umask_says(mask, mode, tmp_path):
+    before = os.umask(mask)
+    try:
+        packed(tmp_path / "a", "x", np.int16, ["x"], lambda name: np.ones(3, np.int16), lambda names, broken: {})
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", tmp_path / "a.json")} == {mode}
+
+
+def test_a_cache_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    def cached():
+        return packed(tmp_path / "a", "x", np.int16, ["x"], lambda name: np.ones(3, np.int16), lambda *_: {})
+
+    def refuse(*_):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    cached()
+    monkeypatch.setattr(os, "open", refuse)  # root may read anything
+    with pytest.raises(
+        Damaged, match=r"/a: cannot be read \(Permission denied\); remove it, or set LIGHTNING_GANS_CACHE"
+    ):
+        cached()

@@ -117,6 +117,8 @@ def fake_cuda() -> Iterator[None]:
 
     with ExitStack() as stack:
         stack.enter_context(mock.patch("torch.randint", number_on_host))
+        # of a stage's first batch, once
+        stack.enter_context(mock.patch("lightning_gans.training.compatibility._check_values"))
         # made once, on the host, where torchaudio looks at values
         stack.enter_context(mock.patch("lightning_gans.audio.mel.mel_matrix", lambda m, f, *_: torch.empty(f, m)))
         # torch has no fake form of the fused one

@@ -31,6 +31,7 @@ from lightning import Callback, Trainer
 from torch import Tensor
 from torch.distributed import GradBucket, all_reduce
 
+from lightning_gans.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gans.training.accumulation import AccumulateGradients
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.ddp import NAME, DDPInTurnsStrategy
@@ -148,27 +149,37 @@ class PoisonOnRank1(Callback):
 
 
 def interrupted(
-    folder: Path, processes: int, epoch: int, workers: int
+    folder: Path, processes: int, epoch: int, workers: int, finished: bool
 ) -> tuple[dict[str, Tensor], dict[str, Tensor], dict[str, Tensor]]:
-    """What a run of two epochs ends with, what it does when resumed in the middle of one, and what that began with."""
+    """What a run of two epochs ends with, what it does when resumed in the middle of one, and what that began with.
+
+    With ``finished``, the first part was a run that ended there.
+    """
+    both = dict(max_steps=-1, max_epochs=2)
 
     def run(module: AdversarialModule, *callbacks: Callback, **options: Any) -> dict[str, Tensor]:
         data = data_for(module, count=24)
         data.num_workers = workers
         callbacks = [AverageGenerator(0.5), *callbacks]
-        fit(module, data, callbacks, max_steps=-1, max_epochs=2, limit_val_batches=1, devices=processes, **options)
+        fit(module, data, callbacks, **both | options, limit_val_batches=1, devices=processes)
         return state(module)
 
     batches = 24 // 4 // processes
     saver = SaveAfter(folder / f"{processes}-{epoch}-{workers}.ckpt", epoch * batches + 2)
     straight = run(build("dcgan_torch"), saver)
+    if finished:
+        last = LastCheckpoint()
+        last.dirpath, saver.path = str(folder), folder / "last.ckpt"
+        run(build("dcgan_torch"), last, enable_checkpointing=True, max_steps=epoch * batches + 2, max_epochs=-1)
     other = build("dcgan_torch", seed=1)
     began = state(other)
     return straight, run(other, resume=saver.path), began
 
 
-INTERRUPTIONS = [(epoch, workers) for epoch in (0, 1) for workers in (0, 2)]
-"""Epochs in the middle of which a run is resumed, with so many processes that load."""
+INTERRUPTIONS = [
+    (epoch, workers, finished) for epoch in (0, 1) for workers, finished in ((0, False), (2, False), (2, True))
+]
+"""Epochs in the middle of which a run is resumed, with so many processes that load, and whether it had ended there."""
 
 
 def main(folder: Path) -> None:

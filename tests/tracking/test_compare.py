@@ -129,6 +129,7 @@ def test_three_hundred_runs_make_a_page_of_a_few_megabytes(tmp_path):
     ("args", "message"),
     [
         ("nowhere", "there is no run nowhere; give folders of runs, such as runs/lightning_gans/NAME"),
+        ("other.csv", "there is no run other.csv"),
         (".", "has no metrics.csv with generator_updates in it"),
         (". --output page.png", "--output is page.png; expected a .html file"),
         ("", "RUNS not given"),
@@ -140,3 +141,12 @@ def test_what_cannot_be_compared(args, message, tmp_path, monkeypatch, capsys):
         main(["compare", *args.split()])
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_log_alone_is_a_run(tmp_path, capsys):
+    log = tmp_path / "gan_noise.csv"
+    log.write_text("generator_updates,val/fid_lenet\n100,30\n200,20.5\n")
+    main(["compare", str(log), "--output", str(tmp_path / "page.html")])
+    text = (tmp_path / "page.html").read_text()
+    assert "gan_noise" in text and "20.5" in text
+    assert "gan_noise" in capsys.readouterr().out

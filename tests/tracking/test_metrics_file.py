@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 import wandb
 from helpers import tiny_runs
+from helpers.small_disk import fill, small_disk
 from lightning.pytorch.loggers import CSVLogger, WandbLogger
 
 from lightning_gans.errors import InputError
+from lightning_gans.tracking import metrics_file
 from lightning_gans.tracking.metrics_file import MetricsFile, WriteMetrics
 from lightning_gans.tracking.recorded import read_rows
 
@@ -81,3 +83,20 @@ def test_whatever_logger_there_is(logger, tmp_path):
     (path,) = tmp_path.rglob("metrics.csv")
     assert path.parent == tmp_path / "lightning_logs" / ("mine" if options else "version_0")
     assert [row["generator_updates"] for row in read_rows(path) if "train/loss_g" in row] == [1, 2]
+
+
+def test_a_disk_that_is_full_in_between_costs_rows_and_no_training(tmp_path, monkeypatch):
+    said: list[str] = []
+    monkeypatch.setattr(metrics_file, "rank_zero_warn", said.append)
+    with small_disk(tmp_path / "disk", 64) as disk:
+        file = MetricsFile(disk)
+        file.log_metrics({"a": 1.0})
+        fill(disk)
+        for number in range(2, 1500):  # beyond the page that the file has
+            file.log_metrics({"a": float(number)})
+        assert len(said) == 1 and "metrics.csv cannot be written (No space left on device)" in said[0]
+        (disk / "filling").unlink()
+        file.log_metrics({"a": -1.0, "b": 2.0})
+        file.finalize("")
+        values = [row["a"] for row in read_rows(disk / "metrics.csv")]
+    assert values == [*map(float, range(1, len(values))), -1.0] and 1 < len(values) < 1499

@@ -1,5 +1,6 @@
 import json
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -263,3 +264,20 @@ def test_the_end_says_where_the_clips_lie(heard):
     lines = dict(line.split(maxsplit=1) for line in report.replace("W&B run", "W&B").strip().splitlines())
     assert (heard[0] / lines["samples"].strip()).is_file()
     assert len(list((heard[0] / lines["clips"].strip()).glob("*.wav"))) == 4
+
+
+def test_no_program_of_the_current_folders_repository_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in ("init -q", "-c user.name=a -c user.email=a commit -q --allow-empty -m first"):
+        subprocess.run(["git", *command.split()], check=True)
+    (tmp_path / "a").touch()
+    subprocess.run(["git", "add", "a"], check=True)
+    ran = tmp_path / "ran"
+    subprocess.run(["git", "config", "core.fsmonitor", f"touch {ran}; false"], check=True)
+    subprocess.run(["git", "status"], check=True, capture_output=True)
+    assert ran.exists()
+    ran.unlink()
+    monkeypatch.setenv("WANDB_SAVE_CODE", "true")
+    logger = RunLogger(mode="offline")
+    logger.experiment.finish()
+    assert not ran.exists()

@@ -37,7 +37,10 @@ def finite(module: LightningModule) -> bool:
 
 @pytest.mark.parametrize(
     "name, precision, dtype",
-    [*((name, "bf16-true", torch.bfloat16) for name in PAPERS), *((name, "64-true", torch.float64) for name in SOME)],
+    [
+        *((name, "bf16-true", torch.bfloat16) for name in PAPERS),
+        *((name, f"{bits}-true", dtype) for name in SOME for bits, dtype in ((16, torch.float16), (64, torch.float64))),
+    ],
 )
 def test_training(name, precision, dtype):
     module = build(name)

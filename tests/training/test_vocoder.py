@@ -15,7 +15,8 @@ from helpers.tiny_mels import (
     tiny_stft_melgan,
     tiny_vocos,
 )
-from helpers.tiny_runs import TinyClips, fit, weights
+from helpers.tiny_runs import PAPERS, TinyClips, build, fit, weights
+from helpers.tiny_runs import VOCODERS as VOCODER_NAMES
 
 from lightning_gans import cpu
 from lightning_gans.audio import MelConfig
@@ -170,6 +171,9 @@ def test_weight_norm_is_taken_once_and_stays(build):
         (mels(1, 9).mT, r"shape \(1, 9, 8\), so 9 bands; .*; its axes are swapped: transpose it"),
         (mels(1, 9)[0].numpy(), r"shape \(8, 9\), so 9 bands; MelGAN takes \(L, 8\) as numpy.*; its axes are swapped"),
         (mels(1, 9).mT.numpy(), r"shape \(1, 9, 8\); MelGAN takes \(L, 8\) as numpy"),
+        (torch.zeros(1, 1, 22050), "which is sound; .*mel"),
+        (np.zeros(22050, np.float32), "which is sound; .*mel"),
+        ("in.wav", "the mel is a str; expected"),
         (torch.zeros(8), r"shape \(8,\); MelGAN takes \(B, 8, L\) or \(8, L\)"),
         (mels(1, 3), "the mel has 3 frames; MelGAN takes at least 4"),
     ],
@@ -216,6 +220,18 @@ def test_mel_is_what_training_takes(framing):
     assert model.vocode(model.mel(audio[:2])).shape == audio[:2].shape
     with pytest.raises(InputError, match=r"shape \(2, 2, 100\); expected mono"):
         model.mel(torch.zeros(2, 2, 100))
+    with pytest.raises(InputError, match=r"\(T, C\).*mean"):
+        model.mel(np.zeros((4000, 2), np.float32))
+
+
+@pytest.mark.parametrize("name", PAPERS)
+def test_damaged_weights_make_nothing(name):
+    model = build(name)
+    parameter = next(p for p in model.generator.parameters() if p.dim() > 1)
+    with torch.no_grad():
+        parameter.fill_(float("nan"))
+    with pytest.raises(InputError, match="not finite"):
+        model.vocode(torch.full((model.mel_config.n_mels, 20), -3.0)) if name in VOCODER_NAMES else model.sample(2)
 
 
 def test_statistics_by_hand():

@@ -94,7 +94,7 @@ def test_a_dry_run_writes_the_folder_and_sends_nothing(hub, folder, tmp_path, mo
 @pytest.mark.parametrize(
     "words, message",
     [
-        ("gan_nose hf://me/noise", "there is no model gan_nose in the zoo; did you mean gan_noise?"),
+        ("gan_nose hf://me/noise", "no model gan_nose in the zoo; did you mean gan_noise?"),
         ("gan_noise me/noise", "me/noise names no repository; expected hf://OWNER/REPO"),
         ("gan_noise hf://me/noise/gan.safetensors", "expected hf://OWNER/REPO, as a model fills a repository"),
         ("gan_noise hf://me/noise@main", "expected hf://OWNER/REPO, as a model fills a repository"),

@@ -20,6 +20,7 @@ def test_an_export_lists_what_its_card_lacks_and_the_card_is_refused_until_then(
     assert card.paper.title == "Generative Adversarial Nets" and card.paper.arxiv == "1406.2661"
     assert card.config == "gan_mnist" and card.model == "GAN" and card.weights == "gan_mnist.safetensors"
     assert card.sha256 == hashlib.sha256(exported.weights.read_bytes()).hexdigest()
+    assert card.bytes == exported.weights.stat().st_size  # so that a download of it has a limit
 
 
 @pytest.mark.parametrize("name", models.__all__)
@@ -27,7 +28,7 @@ def test_each_paper_says_in_its_first_line_what_the_card_needs(name):
     from lightning_gans.zoo.release import _skeleton
 
     module = tiny_zoo.tiny(name) if name in tiny_zoo.TINY else getattr(models, name)()
-    paper = _skeleton(module, "a_b", "")["paper"]
+    paper = _skeleton(module, "a_b", "", 0)["paper"]
     assert paper["title"] and paper["arxiv"]
 
 

@@ -59,7 +59,7 @@ def test_weights_are_fetched_once_even_by_many(remote, tmp_path):
 def test_a_fetched_file_with_another_hash_is_not_kept(remote, tmp_path):
     remote["data"] = remote["data"][:-1]
     with pytest.raises(
-        InputError, match=r"could not be fetched from https://models\.example/\S+ \(SHA256 hash .* does not match"
+        InputError, match=r"could not be fetched from https://models\.example/\S+ \(it has the SHA-256 .* its card says"
     ):
         zoo.load("gan_noise")
     assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".lock"]

@@ -190,3 +190,10 @@ def test_init_from_names_both_classes_and_the_sizes_that_differ(folder):
     other = models.GAN(**tiny_zoo.TINY["GAN"] | {"hidden": 16, "lr": 0.5})
     with pytest.raises(InputError, match=r"what differs: hidden=8 in the file, 16 here$"):
         zoo.init_from(other, "gan_noise")
+
+
+def test_weights_of_nan_are_said_when_they_are_loaded(tmp_path):
+    state = tiny_zoo.tiny("GAN").state_dict()
+    state["generator.hidden1.weight"][0, 0] = float("nan")
+    with pytest.warns(UserWarning, match=r"last\.ckpt: generator\.hidden1\.weight is not finite, of 1 such"):
+        zoo.load(tiny_zoo.checkpoint(tmp_path / "last.ckpt", state_dict=state))

@@ -1,4 +1,4 @@
-"""One sound file: what its header says, and its samples as int16."""
+"""One sound file: what its header says, its samples as int16, and how loud they were."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ RATES = (100, 1_536_000)
 """Hz; others are a damaged header's."""
 BLOCK = 2**20
 """Samples of all channels that are decoded at a time."""
+LOUD = 10
+"""So many samples at full scale, or fewer, are only loud."""
 
 
 class Header(NamedTuple):
@@ -40,6 +42,24 @@ class Header(NamedTuple):
     frames: int
     rate: int
     channels: int
+
+
+class Loudness(NamedTuple):
+    """Of a file as it is on disk: how many samples, of all channels, are at full scale or beyond, and the loudest."""
+
+    full_scale: int
+    peak: float
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether int16 does not hold it, as with floats on the scale of 16 bits."""
+        return self.full_scale > LOUD and self.peak > 1
+
+    def remark(self) -> str:
+        """What a listener might hear of it; empty where there is nothing to hear."""
+        if self.is_cut:
+            return f"{self.full_scale} samples lie beyond [-1, 1], up to {self.peak:.5g}, and are cut off there"
+        return f"{self.full_scale} samples are at full scale; it may be clipped" if self.full_scale > LOUD else ""
 
 
 def measure(path: Path) -> Header:
@@ -69,11 +89,19 @@ def measure(path: Path) -> Header:
 
 def decode(
     path: Path, header: Header, sample_rate: int, channels: int, peak: float | None, trim: bool
-) -> tuple[np.ndarray, int]:
+) -> tuple[np.ndarray, Loudness]:
     """Decode, mix, resample, trim and scale one file.
 
+    Args:
+        path: Of the file.
+        header: What ``measure`` gave.
+        sample_rate: Of the result, in Hz.
+        channels: Of the result.
+        peak: The loudest sample of the result; as in the file when not given.
+        trim: Cut off both ends as far as they are 60 dB below the loudest frame.
+
     Returns:
-        (C, T) int16, and how many of the file's samples are at full scale.
+        (C, T) int16, and how loud the file was. What lies outside of [-1, 1] in the end is cut off.
 
     Raises:
         Damaged: for a file that cannot be decoded, or holds fewer samples than its header promises.
@@ -84,7 +112,7 @@ def decode(
             f"{path} has {header.channels} channels, of which {channels} cannot be made; use --data.channels 1, which"
             " averages them, or convert it"
         )
-    mixed, full_scale = _mixed(path, header, channels)
+    mixed, loudness = _mixed(path, header, channels)
     # torchaudio rounds the length of hours of sound to float32
     length = resampled(header, sample_rate)
     made = resample(torch.from_numpy(mixed.T.copy()), header.rate, sample_rate)[:, :length]
@@ -97,11 +125,11 @@ def decode(
     if peak and (loudest := np.abs(audio).max()):
         audio = audio / loudest * peak
     audio = np.rint(audio * INT16_STEPS).clip(-INT16_STEPS, INT16_STEPS - 1).astype(np.int16)
-    return np.repeat(audio, channels, 0) if len(audio) == 1 else audio, full_scale
+    return np.repeat(audio, channels, 0) if len(audio) == 1 else audio, loudness
 
 
-def _mixed(path: Path, header: Header, channels: int) -> tuple[np.ndarray, int]:
-    """Samples (T, C) as float32, averaged where one channel is asked for, and how many of the file's are at full scale.
+def _mixed(path: Path, header: Header, channels: int) -> tuple[np.ndarray, Loudness]:
+    """Samples (T, C) as float32, averaged where one channel is asked for, and how loud the file is.
 
     Block by block: what a header promises is not taken on trust, nor are all channels held at once.
     """
@@ -113,17 +141,18 @@ def _mixed(path: Path, header: Header, channels: int) -> tuple[np.ndarray, int]:
         def seekable(self) -> bool:
             return False
 
-    parts, full_scale, frames = list[np.ndarray](), 0, 0
+    parts, full_scale, peak, frames = list[np.ndarray](), 0, 0.0, 0
     with opened(path), _decoding(path), Stream(os.fsencode(path)) as file:
         while len(block := file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)):
             if not np.isfinite(block).all():
                 raise Damaged(path, "samples that are not finite")
-            full_scale += int((np.abs(block) >= 1 - 1 / INT16_STEPS).sum())
+            size = np.abs(block)
+            full_scale, peak = full_scale + int((size >= 1 - 1 / INT16_STEPS).sum()), max(peak, float(size.max()))
             frames += len(block)
             parts.append(block.mean(1, keepdims=True) if channels == 1 else block)
     if frames != header.frames:
         raise Damaged(path, f"cut short: its header promises {header.frames} samples, it holds {frames}")
-    return np.concatenate(parts), full_scale
+    return np.concatenate(parts), Loudness(full_scale, peak)
 
 
 @contextmanager

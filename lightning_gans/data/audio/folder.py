@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lightning_gans.data.audio.decoding import INT16_STEPS
 from lightning_gans.data.audio.slicing import AudioClips, Slicing, choose_slicing
-from lightning_gans.data.audio.sounds import SUFFIXES, Sounds, decoded_sounds, too_short
+from lightning_gans.data.audio.sounds import SUFFIXES, UNREAD, Sounds, decoded_sounds, too_short
 from lightning_gans.data.base import SplitDataModule, require_choice, seed
 from lightning_gans.data.batches import AudioBatch
 from lightning_gans.data.files import Stamps, class_indices, files_below, first_names, folder_classes
@@ -154,7 +154,7 @@ class AudioFolder(SplitDataModule):
 
     def _files(self) -> tuple[Path, Stamps]:
         """The folder, and the size and time of change of its files."""
-        return self.path, files_below(self.root, self.folder, SUFFIXES, "sound file")
+        return self.path, files_below(self.root, self.folder, SUFFIXES, "sound file", UNREAD)
 
     def _rows(self, names: list[str]) -> dict[str, np.ndarray]:
         """The rows of each split's files."""

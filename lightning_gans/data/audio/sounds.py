@@ -8,26 +8,25 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_gans.data.audio.decoding import decode, measure
 from lightning_gans.data.caching import cache_path, packed
-from lightning_gans.data.files import Stamps, describe_broken
+from lightning_gans.data.files import Stamps, describe_broken, first_names
 from lightning_gans.data.loading import evenly
 from lightning_gans.errors import InputError
 
 SUFFIXES = tuple(".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64".split())
 """What soundfile reads, but for formats without a header."""
-FORMAT = 1
+UNREAD = tuple(".m4a .m4b .mp4 .aac .wma .webm .mka .amr .ape .wv .tta .ac3".split())
+FORMAT = 2
 """Raise it when the same files and settings give other samples, so that old caches are left alone."""
-CLIPPED = 10
-"""So many samples at full scale, or fewer, are only loud."""
 SOME_SAMPLES = 32768
 """Of a file, from its beginning, which its fingerprint is of."""
 
@@ -46,8 +45,9 @@ class Sounds:
         source_rates: How many files have which rate.
         broken: Why the others could not be decoded.
         silent: Files of zeros only.
-        clipped: How many samples are at full scale, for files with more than ``CLIPPED``.
+        loud: What is to be said of files that reach full scale often, see ``Loudness``.
         root: Where the files lie.
+        copies: Of names that are files at another speed, the file and the speed.
     """
 
     names: list[str]
@@ -59,8 +59,9 @@ class Sounds:
     source_rates: dict[int, int]
     broken: dict[str, str]
     silent: list[str] = field(default_factory=list)
-    clipped: dict[str, int] = field(default_factory=dict)
+    loud: dict[str, str] = field(default_factory=dict)
     root: Path = Path()
+    copies: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     def __getitem__(self, row: int) -> np.ndarray:
         """(C, T) of one file."""
@@ -85,7 +86,7 @@ class Sounds:
         return float(self.length[rows].sum()) / self.sample_rate / 3600
 
     def report(self, on_bad_file: str) -> None:
-        """Say what was resampled or left out.
+        """Say what was resampled, left out or cut off.
 
         Raises:
             InputError: for files that cannot be used, unless ``on_bad_file`` is ``skip`` and others are left.
@@ -99,6 +100,12 @@ class Sounds:
         rates = [f"{n} of {rate} Hz" for rate, n in sorted(self.source_rates.items()) if rate != self.sample_rate]
         if rates:
             rank_zero_info(f"{self.root}: files are resampled to {self.sample_rate} Hz: {', '.join(rates)}")
+        if loud := [f"{name} ({remark})" for name, remark in self.loud.items() if name not in self.broken]:
+            rank_zero_warn(
+                f"{len(loud)} sound file(s) in {self.root} reach full scale often: {first_names(loud)}; they are used,"
+                " remove them if they sound distorted, and scale those that are cut off, as --data.normalize peak_file"
+                " does"
+            )
 
 
 def decoded_sounds(
@@ -108,11 +115,12 @@ def decoded_sounds(
     channels: int,
     peak: float | None = None,
     trim: bool = False,
+    copies: Mapping[str, tuple[str, float]] | None = None,
 ) -> Sounds:
     """Decode sound files, or take the result of an earlier time from the cache.
 
     Samples are decoded to float32, averaged over the channels for mono, resampled, see ``resample``, trimmed and scaled
-    if asked for, clipped to [-1, 1] and rounded to int16.
+    if asked for, cut off at [-1, 1] and rounded to int16.
 
     Args:
         root: Their folder.
@@ -121,6 +129,7 @@ def decoded_sounds(
         channels: Of the result. Mono is doubled for stereo, anything is averaged for mono.
         peak: Scale each file so that its loudest sample is this; silence stays silence.
         trim: Cut off both ends as far as they are 60 dB below the loudest frame.
+        copies: Further names, for files at another speed, as a tape plays them: twice the speed is an octave higher.
 
     Returns:
         The files in the order given, those that are no sound or cut short apart, with the reason.
@@ -129,30 +138,34 @@ def decoded_sounds(
         InputError: for channels that cannot be made from a file's; for a cache that cannot be written.
     """
     listed = [(name, *stamp) for name, stamp in stamps.items()]
-    path = cache_path("audio", ".int16", FORMAT, str(root.resolve()), listed, sample_rate, channels, peak, trim)
+    sources = {name: (name, 1.0) for name in stamps} | dict(copies or {})
+    key = [*sources.items()] if copies else []
+    path = cache_path("audio", ".int16", FORMAT, str(root.resolve()), listed, sample_rate, channels, peak, trim, *key)
     length: dict[str, int] = {}
     rates: dict[str, int] = {}
     silent: list[str] = []
-    clipped: dict[str, int] = {}
+    loud: dict[str, str] = {}
 
     def read(name: str) -> np.ndarray:
-        header = measure(root / name)
-        audio, full_scale = decode(root / name, header, sample_rate, channels, peak, trim)
+        file, speed = sources[name]
+        header = measure(root / file)
+        played = header._replace(rate=round(header.rate * speed))
+        audio, loudness = decode(root / file, played, sample_rate, channels, peak, trim)
         length[name], rates[name] = audio.shape[1], header.rate
         if not audio.any():
             silent.append(name)
-        if full_scale > CLIPPED:
-            clipped[name] = full_scale
+        if not (peak and loudness.is_cut) and (remark := loudness.remark()):
+            loud[name] = remark
         return audio
 
     def facts(names: list[str], _: dict[str, str]) -> dict[str, Any]:
-        loud = {"silent": sorted(silent), "clipped": dict(sorted(clipped.items()))}
-        return {"length": [length[name] for name in names], "source_rates": Counter(rates.values()), **loud}
+        said = {"silent": sorted(silent), "loud": dict(sorted(loud.items()))}
+        return {"length": [length[name] for name in names], "source_rates": Counter(rates.values()), **said}
 
-    samples, index = packed(path, "decoded sounds", np.int16, list(stamps), read, facts)
+    samples, index = packed(path, "decoded sounds", np.int16, list(sources), read, facts)
     index |= {key: np.array(index[key], np.int64) for key in ("start", "length")}
     index["source_rates"] = {int(rate): count for rate, count in index["source_rates"].items()}
-    return Sounds(samples=samples, channels=channels, sample_rate=sample_rate, root=root, **index)
+    return Sounds(samples=samples, channels=channels, sample_rate=sample_rate, root=root, copies=copies or {}, **index)
 
 
 def too_short(split: str, what: str, length: np.ndarray, needed: int, sample_rate: int, fix: str) -> str:

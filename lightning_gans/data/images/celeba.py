@@ -6,6 +6,7 @@ For non-commercial research only, by its authors' agreement.
 from __future__ import annotations
 
 import os
+from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -91,8 +92,8 @@ class CelebA(ImageDataModule):
                 raise InputError(f"{list_file} lacks {len(unlisted)} images, such as {unlisted[0]}; fetch it again")
             label = table.label[[table.row[name] for name in names]]
         image = resized_images(files, [folder + name for name in names], self.crop, self.image_shape[1], 3)
-        parts = zip(counts, image.split(list(counts.values())), label.split(list(counts.values())), strict=True)
-        return {split: ImagesInMemory(*part) for split, *part in parts}
+        data, ends = ImagesInMemory(image, label), accumulate(counts.values())
+        return {split: data.part(end - counts[split], end) for split, end in zip(counts, ends, strict=True)}
 
     def _images(self) -> tuple[ImageFiles, str]:
         """The image files, and the folder inside them (Kaggle's archive has one more)."""

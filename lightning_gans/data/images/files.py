@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from zipfile import ZipFile
 
-from lightning_gans.data.files import Stamps, first_names, has_suffix, walk
+from lightning_gans.data.files import Stamps, first_names, has_suffix, tell_unread, walk
 from lightning_gans.errors import InputError
 from lightning_gans.files import content, reading, regular
 from lightning_gans.files.archives import require_bounded
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+UNREAD = (".gif", ".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl", ".jp2", ".ppm", ".pgm", ".tga")
 LARGEST = 2**30
 """Bytes of an image file."""
 
@@ -32,11 +33,12 @@ class ImageFiles:
         self.root = root
         self.archive: ZipFile | None = None
         if stamps is not None or os.path.isdir(root):
-            self.stamps = walk(root, SUFFIXES) if stamps is None else stamps
+            self.stamps = walk(root, SUFFIXES, UNREAD) if stamps is None else stamps
             return
         with reading(regular(root), "a complete zip archive", "fetch it again"):
             self.archive = ZipFile(root)
         members = sorted(self.archive.infolist(), key=lambda member: member.filename)
+        tell_unread(root, (m.filename for m in members if has_suffix(m.filename, UNREAD)))
         self.stamps = {m.filename: (m.file_size, m.CRC) for m in members if has_suffix(m.filename, SUFFIXES)}
 
     def read(self, name: str) -> bytes:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lightning_gans.data.files import files_below, folder_classes, in_hash_order
 from lightning_gans.data.images.base import ImageDataModule
-from lightning_gans.data.images.files import SUFFIXES, ImageFiles
+from lightning_gans.data.images.files import SUFFIXES, UNREAD, ImageFiles
 from lightning_gans.data.images.lists import Box, read_attributes, read_boxes
 from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.data.loading import ImagesInMemory
@@ -76,7 +76,7 @@ class ImageFolder(ImageDataModule):
         self._load()
 
     def _load(self) -> dict[str, ImagesInMemory]:
-        files = ImageFiles(self.path, files_below(self.root, self.folder, SUFFIXES, "image"))
+        files = ImageFiles(self.path, files_below(self.root, self.folder, SUFFIXES, "image", UNREAD))
         names = in_hash_order(files.stamps)
         crops: dict[str, Box] | int | None = self.crop
         if self.boxes is not None:

@@ -12,8 +12,6 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from lightning_gans.data.caching import cache_path, packed
 from lightning_gans.data.files import describe_broken
@@ -34,7 +32,7 @@ class Refused(InputError):
 
 def resized_images(
     files: ImageFiles, names: Sequence[str], crops: Mapping[str, Box] | int | None, size: int, channels: int
-) -> Tensor:
+) -> np.ndarray:
     """Crop and resize images, or take the result of an earlier time from the cache.
 
     Resizing is Pillow's bilinear filter, which averages over all pixels that fall into one (antialias), as
@@ -74,8 +72,7 @@ def resized_images(
             raise InputError(f"{describe_broken('image', files.root, broken)}; replace or remove them")
         return {}
 
-    packed(path, "resized images", np.uint8, names, read, facts)
-    return torch.from_file(str(path), shared=False, size=math.prod(shape), dtype=torch.uint8).view(shape)
+    return packed(path, "resized images", np.uint8, names, read, facts)[0].reshape(shape)
 
 
 def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.ndarray:

@@ -8,15 +8,15 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from annotated_types import Gt, Le
+from annotated_types import Ge, Gt, Le
 from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
 
 from lightning_gans.audio import MelConfig, unlikely
 from lightning_gans.data.audio.decoding import INT16_STEPS
-from lightning_gans.data.audio.sounds import SUFFIXES, Sounds, decoded_sounds, too_short
+from lightning_gans.data.audio.sounds import SUFFIXES, UNREAD, Sounds, decoded_sounds, too_short
 from lightning_gans.data.base import SplitDataModule, require_choice, seed
 from lightning_gans.data.batches import MelBatch, MelSource
-from lightning_gans.data.files import Stamps, files_below, first_names, walk
+from lightning_gans.data.files import Stamps, files_below, walk
 from lightning_gans.data.mels.crops import MelCrops, MelExamples, Utterances, to_batch
 from lightning_gans.data.mels.files import Mels, read_mels
 from lightning_gans.data.splits import Patterns, only_split, require_pattern
@@ -69,6 +69,8 @@ class MelFolder(SplitDataModule):
         crops_per_file: In each epoch.
         repeat: How many times as many crops come from the training files that a regular expression finds by their
             paths, such as ``{'^my_voice/': 4}`` beside a larger data set; the first that finds a file counts.
+        speeds: Further ones at which the training files are taken as well, such as [0.9, 1.1], as a tape plays them:
+            other voices, of which few recordings have too little.
         batch_size: Training crops per step and process.
         num_workers: Loader processes; 0 is fastest, since decoding is done once.
 
@@ -107,6 +109,7 @@ class MelFolder(SplitDataModule):
         on_bad_file: Literal["error", "skip"] = "error",
         crops_per_file: PositiveInt = 1,
         repeat: dict[str, PositiveInt] | None = None,
+        speeds: list[Annotated[float, Ge(0.5), Le(2)]] | None = None,
         batch_size: PositiveInt = 6,
         num_workers: NonNegativeInt = 0,
     ) -> None:
@@ -125,7 +128,8 @@ class MelFolder(SplitDataModule):
         if mel_suffix is not None:
             if not mel_suffix.endswith(".npy"):
                 raise InputError(f"mel_suffix is {mel_suffix!r}; expected an ending such as .npy or _mel.npy")
-            changes = {"normalize peak_file": normalize == "peak_file", "gain": gain, "trim_silence": trim_silence}
+            changes: dict[str, Any] = {"normalize peak_file": normalize == "peak_file", "gain": gain, "speeds": speeds}
+            changes |= {"trim_silence": trim_silence}
             if clash := [name for name, value in changes.items() if value]:
                 raise InputError(
                     f"{' and '.join(clash)} would change the sound and not its mel file; leave it out, or leave out"
@@ -140,7 +144,7 @@ class MelFolder(SplitDataModule):
         self.peak = peak if normalize == "peak_file" else None
         self.gain = None if gain is None else (float(gain[0]), float(gain[1]))
         self.trim_silence, self.short, self.crops_per_file = trim_silence, short, crops_per_file
-        self.on_bad_file, self.repeat = on_bad_file, repeat or {}
+        self.on_bad_file, self.repeat, self.speeds = on_bad_file, repeat or {}, speeds or []
 
     def prepare_data(self) -> None:
         """Fill the caches on one process, so that the others find them."""
@@ -155,15 +159,13 @@ class MelFolder(SplitDataModule):
     def _load(self) -> dict[str, MelExamples]:
         sounds, mels = self._sounds()
         sounds.report(self.on_bad_file)
-        clipped = [f"{name} ({count} samples)" for name, count in sounds.clipped.items() if name not in sounds.broken]
-        if clipped:
-            rank_zero_warn(
-                f"{len(clipped)} sound file(s) in {sounds.root} reach full scale often and may be clipped:"
-                f" {first_names(clipped)}; they are used, remove them if they sound distorted"
-            )
         if mels and mels.names and (reason := unlikely(torch.from_numpy(mels.some()).mT, self.mel)):
             rank_zero_warn(f"{sounds.root}: {reason}")
-        return self._split(sounds, mels, self._rows(sounds.names))
+        own = [name for name in sounds.names if name not in sounds.copies]  # which come first
+        rows = self._rows(own)
+        train = {own[row] for row in rows["train"]}
+        copies = [r for r, name in enumerate(sounds.names) if name in sounds.copies and sounds.copies[name][0] in train]
+        return self._split(sounds, mels, rows | {"train": np.array([*rows["train"], *copies], int)})
 
     def _split(self, sounds: Sounds, mels: Mels | None, rows: dict[str, np.ndarray]) -> dict[str, MelExamples]:
         """The data sets of the splits, each given by the rows of its files.
@@ -224,7 +226,9 @@ class MelFolder(SplitDataModule):
         """
         folder, stamps = self._files()
         stamps = only_split(stamps, self._rows(list(stamps)))  # a wrong pattern is told before minutes of decoding
-        sounds = decoded_sounds(folder, stamps, self.sample_rate, 1, self.peak, self.trim_silence)
+        train = [list(stamps)[row] for row in self._rows(list(stamps))["train"]]
+        copies = {f"{name} at speed {speed:g}": (name, speed) for speed in self.speeds for name in train}
+        sounds = decoded_sounds(folder, stamps, self.sample_rate, 1, self.peak, self.trim_silence, copies)
         sounds = sounds.without(dict.fromkeys(sounds.silent, "silent: all samples are 0"))
         return (sounds, None) if self.mel_suffix is None else self._with_mels(sounds, self.mel_suffix)
 
@@ -251,7 +255,7 @@ class MelFolder(SplitDataModule):
 
     def _files(self) -> tuple[Path, Stamps]:
         """The folder, and the size and time of change of its files."""
-        return self.path, files_below(self.root, self.folder, SUFFIXES, "sound file")
+        return self.path, files_below(self.root, self.folder, SUFFIXES, "sound file", UNREAD)
 
     def _rows(self, names: list[str]) -> dict[str, np.ndarray]:
         """The rows of each split's files."""

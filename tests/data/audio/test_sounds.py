@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from lightning_gans.data.audio import decoding, sounds
 from lightning_gans.data.audio.sounds import SUFFIXES, decoded_sounds
@@ -211,7 +212,22 @@ def test_silent_and_clipped_files(tmp_path, sound):
         result = decoded(tmp_path, peak=peak)
         assert result.silent == ["silent.wav"]
         beyond = int((np.abs(3 * tone(400)) >= 1 - 1 / 32768).sum())
-        assert result.clipped == {"clipped.wav": beyond, "loud.wav": 100} and beyond > 100
+        assert list(result.loud) == ["clipped.wav", "loud.wav"] and beyond > 100
+        assert result.loud["clipped.wav"].startswith(f"{beyond} samples") and "100 samples" in result.loud["loud.wav"]
+
+
+@pytest.mark.parametrize(("scale", "largest"), [(1.5, "1.5"), (32767.0, "32767")])
+def test_floats_beyond_full_scale_are_told_or_scaled(tmp_path, scale, largest):
+    loud = (scale * np.sin(np.arange(800) / 5)).astype(np.float32)
+    soundfile.write(tmp_path / "float.wav", loud, 16000, subtype="FLOAT")
+    beyond = int((np.abs(loud) >= 1 - 1 / 32768).sum())
+    cut = decoded(tmp_path)
+    assert f"{beyond} samples lie beyond" in cut.loud["float.wav"] and f"up to {largest}" in cut.loud["float.wav"]
+    with pytest.warns(UserWarning, match=r"float\.wav .*peak_file"):
+        cut.report("error")
+    scaled = decoded(tmp_path, peak=1.0)
+    assert not scaled.loud
+    np.testing.assert_allclose(samples(scaled, "float.wav")[0] / 32768, loud / np.abs(loud).max(), atol=1.1 / 32768)
 
 
 def test_files_left_out_later(tmp_path, sound):

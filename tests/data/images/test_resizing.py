@@ -3,6 +3,7 @@ import zipfile
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -11,6 +12,10 @@ from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import Box
 from lightning_gans.data.images.resizing import resized_images, square_region
 from lightning_gans.errors import InputError
+
+
+def resized(*args: object) -> torch.Tensor:
+    return torch.as_tensor(resized_images(*args))
 
 
 def columns(width: int, height: int, step: int) -> np.ndarray:
@@ -31,7 +36,7 @@ def test_crops(tmp_path, picture, crop, expected):
     picture(tmp_path / "a.png", columns(8, 4, 10))
     crops = {"a.png": crop} if isinstance(crop, Box) else crop
     size = 2 if crop == 2 else 4
-    image = resized_images(ImageFiles(tmp_path), ["a.png"], crops, size, 1)
+    image = resized(ImageFiles(tmp_path), ["a.png"], crops, size, 1)
     assert image.shape == (1, 1, size, size)
     row = image[0, 0, 0].float() / 10
     if crop == 2:
@@ -79,10 +84,10 @@ def test_a_centered_square(width, height, side):
 def test_shrinking_averages_over_all_pixels(tmp_path, picture):
     stripes = np.tile(np.array([0, 200], np.uint8), (64, 32))
     picture(tmp_path / "a.png", stripes)
-    image = resized_images(ImageFiles(tmp_path), ["a.png"], None, 8, 1)
+    image = resized(ImageFiles(tmp_path), ["a.png"], None, 8, 1)
     assert (image.float() - 100).abs().max() <= 13  # without antialias it would be 0 or 200
     picture(tmp_path / "b.png", columns(64, 64, 4))
-    image = resized_images(ImageFiles(tmp_path), ["b.png"], None, 8, 1)[0, 0, 0]
+    image = resized(ImageFiles(tmp_path), ["b.png"], None, 8, 1)[0, 0, 0]
     assert image[1:-1].tolist() == pytest.approx([46, 78, 110, 142, 174, 206], abs=1)  # means of 16 columns' tent
 
 
@@ -104,8 +109,8 @@ def test_modes_and_channels(tmp_path, mode, color, suffix):
     if mode == "P":
         image.putpalette([70, 80, 90])
     image.save(path, lossless=True) if suffix == "webp" else image.save(path)
-    rgb = resized_images(ImageFiles(tmp_path), [path.name], None, 6, 3)
-    gray = resized_images(ImageFiles(tmp_path), [path.name], None, 6, 1)
+    rgb = resized(ImageFiles(tmp_path), [path.name], None, 6, 3)
+    gray = resized(ImageFiles(tmp_path), [path.name], None, 6, 1)
     expected = {"L": [70] * 3, "RGB": [70, 80, 90], "P": [70, 80, 90], "RGBA": [255] * 3, "1": [255] * 3}[
         mode
     ]  # transparent: white
@@ -120,7 +125,7 @@ def test_large_photos_and_their_orientation(tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise: the left becomes the top
     Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=95)
-    image = resized_images(ImageFiles(tmp_path), ["a.jpg"], None, 16, 1)[0, 0].float()
+    image = resized(ImageFiles(tmp_path), ["a.jpg"], None, 16, 1)[0, 0].float()
     assert image[:6].max() < 5
     assert image[-6:].min() > 235
 
@@ -128,15 +133,15 @@ def test_large_photos_and_their_orientation(tmp_path):
 def test_the_cache_is_used_until_something_changes(tmp_path, picture, cache, monkeypatch):
     folder = tmp_path / "images"
     picture(folder / "a.png", (10, 10, 10))
-    first = resized_images(ImageFiles(folder), ["a.png"], None, 4, 3)
+    first = resized(ImageFiles(folder), ["a.png"], None, 4, 3)
     with monkeypatch.context() as patch:
         patch.setattr("lightning_gans.data.images.resizing.decode", lambda *_: pytest.fail("decoded again"))
-        assert resized_images(ImageFiles(folder), ["a.png"], None, 4, 3).equal(first)
+        assert resized(ImageFiles(folder), ["a.png"], None, 4, 3).equal(first)
     assert len(list(cache.glob("*.uint8"))) == 1
-    assert resized_images(ImageFiles(folder), ["a.png"], 6, 4, 3).equal(first)
+    assert resized(ImageFiles(folder), ["a.png"], 6, 4, 3).equal(first)
     picture(folder / "a.png", (20, 20, 20))
     os.utime(folder / "a.png", ns=(0, 0))
-    assert resized_images(ImageFiles(folder), ["a.png"], None, 4, 3).unique().tolist() == [20]
+    assert resized(ImageFiles(folder), ["a.png"], None, 4, 3).unique().tolist() == [20]
     assert len(list(cache.glob("*.uint8"))) == 3
 
 
@@ -150,7 +155,7 @@ def test_broken_files_are_named_and_leave_no_cache(tmp_path, picture, cache):
     Image.fromarray(np.zeros((9, 9), np.uint16)).save(folder / "deep.png")
     files = ImageFiles(folder)
     with pytest.raises(InputError, match=r"4 image file\(s\)") as error:
-        resized_images(files, list(files.stamps), 8, 8, 3)
+        resized(files, list(files.stamps), 8, 8, 3)
     for part in ["b.png (", "c.png (", "deep.png (pixels of mode I;16", "wide.png (its 40x5 pixels are smaller"]:
         assert part in str(error.value)
     assert "a.png" not in str(error.value)
@@ -161,7 +166,7 @@ def test_broken_files_are_named_and_leave_no_cache(tmp_path, picture, cache):
 def test_a_box_outside_of_its_image(tmp_path, picture):
     picture(tmp_path / "a.png", size=(10, 10))
     with pytest.raises(InputError, match=r"a.png \(its box .* lies outside of its 10x10 pixels"):
-        resized_images(ImageFiles(tmp_path), ["a.png"], {"a.png": Box(20, 20, 30, 30)}, 4, 3)
+        resized(ImageFiles(tmp_path), ["a.png"], {"a.png": Box(20, 20, 30, 30)}, 4, 3)
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, picture, monkeypatch):
@@ -169,7 +174,7 @@ def test_a_cache_that_cannot_be_written(tmp_path, picture, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(tmp_path / "file"))
     with pytest.raises(InputError, match="set LIGHTNING_GANS_CACHE to a folder with enough space"):
-        resized_images(ImageFiles(tmp_path), ["a.png"], None, 4, 3)
+        resized(ImageFiles(tmp_path), ["a.png"], None, 4, 3)
 
 
 def test_files_of_folder_and_archive(tmp_path, picture):
@@ -186,7 +191,7 @@ def test_files_of_folder_and_archive(tmp_path, picture):
     packed = ImageFiles(tmp_path / "a.zip")
     assert list(packed.stamps) == ["b.png", "sub/a.PNG"]
     assert packed.read("b.png") == ImageFiles(folder).read("b.png")
-    assert resized_images(packed, ["b.png"], None, 4, 3)[0, :, 0, 0].tolist() == [5, 6, 7]
+    assert resized(packed, ["b.png"], None, 4, 3)[0, :, 0, 0].tolist() == [5, 6, 7]
     (tmp_path / "cut.zip").write_bytes((tmp_path / "a.zip").read_bytes()[:-30])
     with pytest.raises(InputError, match=r"cut.zip: not a complete zip archive"):
         ImageFiles(tmp_path / "cut.zip")
