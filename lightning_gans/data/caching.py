@@ -83,9 +83,8 @@ def decode_into(
     start: dict[str, int] = {}
     broken: dict[str, str] = {}
     end = 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     bar = tqdm(total=len(names), desc=what, unit="", delay=2, leave=False)
-    with bar, ThreadPoolExecutor(min(16, cores)) as pool:
+    with bar, ThreadPoolExecutor(cores()) as pool:
         for first in range(0, len(names), CHUNK):
             chunk = names[first : first + CHUNK]
             for name, array in zip(chunk, pool.map(array_or_reason, chunk), strict=True):
@@ -96,6 +95,11 @@ def decode_into(
                     start[name], end = end, end + array.size
                 bar.update()
     return list(start), list(start.values()), broken
+
+
+def cores() -> int:
+    """Threads that read and encode files: as many as this process has cores, up to 16."""
+    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 class Mapped(np.memmap):

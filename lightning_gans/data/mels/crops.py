@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from lightning_gans.audio import MelConfig, log_mel_of_crop
 from lightning_gans.data.audio.decoding import INT16_STEPS
+from lightning_gans.data.audio.sharded import ShardedSounds
 from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.batches import MelBatch, MelSource
 from lightning_gans.data.mels.files import Mels
@@ -39,7 +40,7 @@ class MelExamples(Dataset):
 
     def __init__(
         self,
-        sounds: Sounds,
+        sounds: Sounds | ShardedSounds,
         rows: np.ndarray,
         config: MelConfig,
         context: int = 0,
