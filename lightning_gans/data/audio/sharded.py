@@ -56,7 +56,7 @@ class ShardedSounds:
 
     def __init__(self, root: Path) -> None:
         self.root, self.shards = root, Shards(root)
-        self.length, self.ends = np.asarray(mapped(root / LENGTHS, WAY_OUT)), self.shards.ends
+        self.length, self.ends = np.array(mapped(root / LENGTHS, WAY_OUT)), self.shards.ends
         if self.length.dtype != np.int64 or self.length.shape != (len(self.shards),) or (self.length < 1).any():
             what = f"{self.length.dtype} of shape {self.length.shape}, expected a length for each of"
             raise Damaged(root / LENGTHS, f"{what} {len(self.shards)} sounds", WAY_OUT)
