@@ -41,7 +41,7 @@ def write_sounds(folder: Path, sounds: Sounds, rows: np.ndarray, shard_bytes: in
 
 
 class ShardedSounds:
-    """What ``write_sounds`` has written, to be indexed as ``Sounds`` are; a sound is decoded when it is asked for.
+    """What ``write_sounds`` has written, with ``part`` as ``Sounds`` have it; a sound is decoded when it is asked for.
 
     Args:
         root: Folder with the shards.
@@ -61,15 +61,16 @@ class ShardedSounds:
             what = f"{self.length.dtype} of shape {self.length.shape}, expected a length for each of"
             raise Damaged(root / LENGTHS, f"{what} {len(self.shards)} sounds", WAY_OUT)
 
-    def __getitem__(self, row: int) -> np.ndarray:
-        """(C, T) int16 of one sound."""
+    def part(self, row: int, begin: int, end: int) -> np.ndarray:
+        """(1, end - begin) int16 of one sound; what lies before and behind is not decoded."""
         example, length = self.shards[row], int(self.length[row])
         where = f"sound {row} of {self.root}"
         with reading(where, "FLAC", WAY_OUT), soundfile.SoundFile(io.BytesIO(example)) as file:
             found = (file.format, file.subtype, file.channels, file.frames)
             if found != ("FLAC", "PCM_16", 1, length) or length > LOOSE_FRAMES + FRAMES_PER_BYTE * len(example):
                 raise ValueError(f"{found} in {len(example)} bytes; {length} samples are expected")
-            return file.read(dtype="int16", always_2d=True).T
+            file.seek(begin)
+            return file.read(end - begin, dtype="int16", always_2d=True).T
 
     def content(self, rows: np.ndarray) -> Iterator[bytes]:
         """What tells some of the sounds from others, see ``fingerprint``."""

@@ -86,13 +86,15 @@ class MelExamples(Dataset):
 
     def _samples(self, file: int, begin: int, end: int) -> np.ndarray:
         """Samples ``begin`` to ``end`` of a file, which is reflected at its ends as often as it takes."""
-        (sound,), length = self.sounds[file], self.sounds.length[file]
+        length = self.sounds.length[file]
         if begin >= 0 and end <= length:
-            return sound[begin:end]
+            return self.sounds.part(file, begin, end)[0]
         period = max(2 * (self.length[file] - 1), 1)
         place = np.arange(begin, end) % period
         place = np.minimum(place, period - place)
-        return np.where(place < length, sound[place.clip(max=length - 1)], np.int16(0))
+        read = place.clip(max=length - 1)
+        (sound,) = self.sounds.part(file, first := read.min(), read.max() + 1)
+        return np.where(place < length, sound[read - first], np.int16(0))
 
 
 class MelCrops(MelExamples):
