@@ -135,7 +135,7 @@ def test_a_shard_that_is_damaged_or_cut_short(shards):
 
 
 class Writing(LightningModule):
-    """Writes down what it is given, and the weight in the end; saves a checkpoint after three batches and after seven."""
+    """Writes down what it is given, and the weight in the end; saves a checkpoint after batches 3 and 7."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__()
@@ -163,7 +163,7 @@ def run(folder: Path, data, resume: Path | None = None, devices: int = 1) -> lis
     """What each rank has seen in ten batches, and the weight in the end."""
     folder.mkdir()
     quiet = dict(logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False)
-    place = dict(accelerator="cpu", devices=devices, strategy="ddp_spawn" if devices > 1 else "auto")
+    place = dict(accelerator="cpu", devices=devices, strategy="ddp_fork" if devices > 1 else "auto")
     trainer = Trainer(max_steps=10, limit_val_batches=0, default_root_dir=folder, **quiet, **place)
     trainer.fit(Writing(folder), data, ckpt_path=resume, weights_only=True)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(devices)]
