@@ -46,9 +46,7 @@ def write_data(data: SplitDataModule, output: Path, shard_bytes: int = SHARD_BYT
     if os.path.lexists(output):
         raise InputError(f"{output} is there already; remove it, or choose another --output")
     if os.path.lexists(part):
-        raise InputError(
-            f"{part} is being written, or what a killed run left; remove it, or choose another --output"
-        )
+        raise InputError(f"{part} is being written, or what a killed run left; remove it, or choose another --output")
     data.prepare_data()
     data.setup("fit")
     splits = own_splits(data.splits)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import struct
 
 import pytest
 
@@ -71,3 +72,50 @@ def test_a_missing_shard_is_told_at_once(folder):
 def test_earlier_shards_are_not_written_over(folder):
     with pytest.raises(InputError, match="has shards"):
         write_shards(folder, [b"x"])
+
+
+def test_litdata_reads_them_too(folder):
+    from litdata import StreamingDataset
+
+    stored = StreamingDataset(str(folder), shuffle=False)
+    assert [stored[i] for i in (4, 19, 0)] == [EXAMPLES[4], EXAMPLES[19], EXAMPLES[0]]
+
+
+def test_what_litdata_would_import_is_not_looked_at(folder, tmp_path, monkeypatch):
+    """Its index can name any module, as the maker of a default."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "imported_by_an_index.py").write_text("raise SystemExit")
+    context = dict(default_factory_module="imported_by_an_index", default_factory_name="x", dict_context=[])
+    spec = [1, {"type": "collections.defaultdict", "context": json.dumps(context), "children_spec": []}]
+    index = json.loads((folder / INDEX).read_text())
+    index["config"]["data_spec"] = json.dumps(spec)
+    (folder / INDEX).write_text(json.dumps(index))
+    assert Shards(folder)[3] == EXAMPLES[3]
+
+
+@pytest.mark.parametrize("values", [{"chunk_size": 2**60}, {"chunk_size": 0}, {"chunk_bytes": 7}, {"chunk_size": "3"}])
+def test_numbers_that_no_shard_has(folder, values):
+    index = json.loads((folder / INDEX).read_text())
+    index["chunks"][0] |= values
+    (folder / INDEX).write_text(json.dumps(index))
+    with pytest.raises(InputError) as error:
+        Shards(folder)
+    assert str(folder) in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("place", [(0, 2**32 - 1), (2**32 - 5, 2**32 - 1), (9, 2), (0, 0), (8, 100)], ids=str)
+def test_an_example_that_lies_elsewhere(folder, place):
+    path = folder / "chunk-0-0.bin"
+    path.write_bytes(path.read_bytes()[:4] + struct.pack("<2I", *place) + path.read_bytes()[12:])
+    with pytest.raises(InputError, match=path.name) as error:
+        Shards(folder)[0]
+    assert "\n" not in str(error.value)
+
+
+def test_a_shard_that_is_cut_short_or_has_more(folder):
+    path = folder / "chunk-0-0.bin"
+    whole = path.read_bytes()
+    for content in (whole[:-1], whole + b"x", b""):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=path.name):
+            Shards(folder)

@@ -12,6 +12,7 @@ from PIL import Image
 from torch.utils.data import Dataset
 
 from lightning_gans.data.batches import ImageBatch
+from lightning_gans.data.images.resizing import PIXELS, PIXELS_PER_BYTE
 from lightning_gans.data.loading import ImagesInMemory, evenly
 from lightning_gans.data.shards import SHARD_BYTES, WAY_OUT, Shards, encoded, write_shards
 from lightning_gans.files import Damaged, reading
@@ -57,7 +58,7 @@ class ShardedImages(Dataset):
         InputError: for shards or labels that are damaged or do not belong together.
     """
 
-    def __init__(self, root: Path, shape: tuple[int, int, int]) -> None:
+    def __init__(self, root: Path, shape: tuple[int, ...]) -> None:
         self.root, self.shape, self.shards = root, shape, Shards(root)
         label = mapped(root / LABELS, WAY_OUT)
         if label.dtype not in (np.int64, np.float32) or label.ndim not in (1, 2) or len(label) != len(self.shards):
@@ -76,11 +77,13 @@ class ShardedImages(Dataset):
 
     def _image(self, index: int) -> np.ndarray:
         channels, height, width = self.shape
-        data = io.BytesIO(self.shards[index])
-        where = f"image {index} of {self.root}"
-        with reading(where, "PNG", WAY_OUT), Image.open(data, formats=("PNG",)) as image:  # of which only the header
-            if (image.mode, image.size) != (MODES[channels], (width, height)):
-                raise ValueError(f"{image.mode} of {image.size} pixels; expected {MODES[channels]}, {width}x{height}")
+        data = self.shards[index]
+        where, bomb = f"image {index} of {self.root}", Image.DecompressionBombError
+        with reading(where, "PNG", WAY_OUT, bomb), Image.open(io.BytesIO(data), formats=("PNG",)) as image:
+            promised = height * width > PIXELS + PIXELS_PER_BYTE * len(data)
+            if promised or (image.mode, image.size) != (MODES[channels], (width, height)):
+                found = f"{image.mode}, {image.width}x{image.height} in {len(data)} bytes"
+                raise ValueError(f"{found}; expected {MODES[channels]}, {width}x{height}")
             return np.array(image).reshape(height, width, channels).transpose(2, 0, 1)
 
     def content(self) -> Iterator[bytes]:

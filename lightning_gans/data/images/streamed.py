@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,21 @@ from lightning_gans.data.loading import ResumableSampler
 from lightning_gans.data.shard_order import ShardSampler
 from lightning_gans.data.shards import RECORD, WAY_OUT, read_record
 from lightning_gans.files import Damaged
-from lightning_gans.files.records import typed
+from lightning_gans.files.records import shown, typed
 from lightning_gans.ranges import NonNegativeInt, PositiveInt
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Of the record: see ``ImageDataModule``."""
+
+    image_shape: tuple[int, ...]
+    num_classes: int | None = None
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.image_shape) != 3 or self.image_shape[0] not in MODES or min(self.image_shape) < 1:
+            raise ValueError(f"image_shape is {shown(self.image_shape)}; expected channels, height and width")
 
 
 class StreamedImages(ImageDataModule):
@@ -50,14 +64,11 @@ class StreamedImages(ImageDataModule):
     def _load(self) -> dict[str, ShardedImages]:
         record, folder = read_record(self.source, "images"), Path(self.source)
         try:
-            shape = typed(tuple[int, ...], record.facts.get("image_shape"), "image_shape")
-            if len(shape) != 3 or shape[0] not in MODES or min(shape) < 1:
-                raise ValueError(f"image_shape is {shape}; expected channels, height and width")
-            self.num_classes = typed(int | None, record.facts.get("num_classes"), "num_classes")
-            self.class_names = typed(list[str] | None, record.facts.get("class_names"), "class_names")
+            facts = typed(Facts, record.facts)
         except ValueError as error:
             raise Damaged(folder / RECORD, f"no record of shards ({error})", WAY_OUT) from None
-        self.image_shape = shape
+        self.image_shape = shape = facts.image_shape
+        self.num_classes, self.class_names = facts.num_classes, list(facts.class_names) or None
         splits = {split: ShardedImages(folder / split, shape) for split in record.examples}
         record.require_counts(folder, {split: len(images) for split, images in splits.items()})
         return splits
