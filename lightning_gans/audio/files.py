@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lightning_gans.errors import InputError
-from lightning_gans.writing import written
+from lightning_gans.files.writing import written
 
 INT16_SCALE = 32767
 LONGEST = 2**32 - 64

@@ -10,7 +10,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from lightning_gans.audio.files import write_wav
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import InputError
-from lightning_gans.writing import written
+from lightning_gans.files.writing import written
 
 
 class SavePredictions(Callback):

@@ -16,9 +16,9 @@ from torch.nn.functional import pad
 from lightning_gans.callbacks.media import SHOWN, clips_picture, write_clips
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import one_line
+from lightning_gans.files.writing import Unwritable, written
 from lightning_gans.ranges import PositiveInt, Ranged
 from lightning_gans.training.compatibility import kind_of
-from lightning_gans.writing import Unwritable, written
 
 IMAGES, CLIPS, UTTERANCES = 64, 8, 4
 """How many ``val/samples`` shows."""

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
-from lightning_gans.writing import write_whole, written
+from lightning_gans.files.writing import write_whole, written
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from lightning_gans.cli.plans import Plan
+    from lightning_gans.training.adversarial_module import AdversarialModule
 
 IMAGES, CLIPS = 64, 16
 """How many, without options."""
@@ -31,6 +32,7 @@ def sample(
     interpolate: int | None = None,
     arithmetic: str | None = None,
     latents: Path | None = None,
+    nearest: str | None = None,
 ) -> None:
     """Write an image grid, or sound files, that a trained model generates.
 
@@ -42,6 +44,7 @@ def sample(
         lightning-gans sample controlgan_mnist --label 7 --strength -1,0,0.5,1,2
         lightning-gans sample dcgan_faces --interpolate 9 --output walk.gif
         lightning-gans sample dcgan_faces --arithmetic 1,2,3-4,5,6+7,8,9
+        lightning-gans sample dcgan_faces --num 8 --nearest dcgan_faces
         lightning-gans sample wavegan_fsdd --num 16 --output digits
 
     Args:
@@ -60,6 +63,8 @@ def sample(
         arithmetic: Lists of seeds A-B+C, as 1,2,3-4,5,6+7,8,9: the means of their latents, added. Rows A, B, C (the
             mean last), then the result and variations of it; for sound a, b, c and result.wav, of the means alone.
         latents: Generate from the latents, and label rows, that an earlier call has written beside its sounds.
+        nearest: Below each row of images those of the training set that are nearest to them, pixel by pixel: are they
+            copies? A config's name, or a run's config.yaml, says which data set.
 
     Raises:
         InputError: for options that cannot be used; nothing is written then.
@@ -82,6 +87,8 @@ def sample(
     rate: int | None = getattr(module, "sample_rate", None)
     if rate is not None and columns is not None:
         raise InputError(f"--columns arranges images, and a {type(module).__name__} makes sound; leave it out")
+    if nearest is not None and (rate is not None or interpolate is not None or arithmetic is not None):
+        raise InputError("--nearest is for images, without --interpolate and --arithmetic; leave it out")
     walk = interpolate is not None
     ending = ".png" if rate is None else ".wav" if walk else ""
     output = output or Path(f"{Path(name).stem}{ending}")
@@ -99,12 +106,14 @@ def sample(
         plan = plans.drawn(module, num or (IMAGES if rate is None else CLIPS), seed, labels)
     made = module.sample_from(plan.z, plan.rows)
     if rate is None:
-        _write_images(made, output, columns or plan.columns)
+        columns = columns or plan.columns
+        shown = made if nearest is None else _beside_nearest(made, nearest, module, columns)
+        _write_images(shown, output, columns)
         print(f"{len(made)} images of {name} are in {output}")
     else:
         names = ["a", "b", "c", "result"] if terms else None
-        shown = _write_sounds(made, rate, output, plan, name, walk, names)
-        print(f"{len(made)} clips of {name}{', one after the other,' if walk else ''} are in {output}{shown}")
+        more = _write_sounds(made, rate, output, plan, name, walk, names)
+        print(f"{len(made)} clips of {name}{', one after the other,' if walk else ''} are in {output}{more}")
 
 
 def _check_output(output: Path, sound: bool, walk: bool) -> None:
@@ -129,6 +138,25 @@ def _check_output(output: Path, sound: bool, walk: bool) -> None:
             f"{output} holds sounds already, and those of two calls must not mix; move them away, or choose another"
             " folder with --output DIR"
         )
+
+
+def _beside_nearest(images: Tensor, config: str, module: AdversarialModule, columns: int) -> Tensor:
+    """Rows of images, each followed by the training images nearest to its own; the last one filled up with white."""
+    import torch
+    from tqdm import tqdm
+
+    from lightning_gans.metrics.nearest import nearest_images
+    from lightning_gans.training.compatibility import check_data
+    from lightning_gans.zoo.datasets import data_of
+
+    data = data_of(config, module)
+    check_data(module, data)
+    batches = tqdm(data.reference_dataloader(), desc="training images", unit="batch", disable=None)
+    found = nearest_images(images, (data.on_after_batch_transfer(batch, 0)[0] for batch in batches))
+    images = images.cpu().float()
+    white = images.new_ones(-len(images) % columns, *images.shape[1:])
+    rows = zip(torch.cat([images, white]).split(columns), torch.cat([found, white]).split(columns), strict=True)
+    return torch.cat([row for pair in rows for row in pair])
 
 
 def _write_images(images: Tensor, output: Path, columns: int) -> None:

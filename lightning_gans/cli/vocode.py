@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lightning_gans import zoo
 from lightning_gans.errors import InputError
 from lightning_gans.files import Damaged, there
-from lightning_gans.writing import Unwritable
+from lightning_gans.files.writing import Unwritable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ def vocode(
     with its last whole frame.
 
     Examples:
-        lightning-gans vocode melgan_ljspeech in.wav out.wav
+        lightning-gans vocode hifigan_ljspeech in.wav out.wav
         lightning-gans vocode NAME mel.npy out.wav
         lightning-gans vocode last.ckpt recordings/ vocoded/ --chunk-seconds 10
 

@@ -21,6 +21,7 @@ from lightning_gans.data.loading import (
 )
 from lightning_gans.errors import InputError, one_line
 from lightning_gans.files.fetching import fetching_errors
+from lightning_gans.files.limits import seconds_for, within
 from lightning_gans.ranges import NonNegativeInt, PositiveInt, Ranged
 
 
@@ -49,6 +50,8 @@ class SplitDataModule(Ranged, LightningDataModule):
     num_classes: int | None = None
     class_names: list[str] | None = None
     things: ClassVar[str]
+    download_size: ClassVar[int]
+    """Bytes of an official data set's archives, rounded up: they tell how long their download may take."""
     global_batch_size: int | None = None
     """That of the run that goes on, where a checkpoint tells."""
 
@@ -90,8 +93,8 @@ class SplitDataModule(Ranged, LightningDataModule):
             try:
                 self.root.mkdir(parents=True, exist_ok=True)
                 with FileLock(self.root / ".lightning_gans_download.lock"):
-                    self._download()
-            except fetching_errors() as error:  # no network, quota, no disk space
+                    within(seconds_for(self.download_size), self._download)
+            except fetching_errors() as error:  # no network, quota, no disk space, too slow
                 raise InputError(f"{self._missing()} (the download failed: {one_line(error)})") from error
             folder = self._find()
         if folder is None:

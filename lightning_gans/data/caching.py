@@ -21,7 +21,7 @@ from lightning_gans.errors import one_line
 from lightning_gans.files import Damaged, opened, reading, there
 from lightning_gans.files.documents import read_json
 from lightning_gans.files.records import typed
-from lightning_gans.writing import written
+from lightning_gans.files.writing import written
 
 CHUNK = 128
 """Files that are decoded before the first of them has to be written: they are in memory."""

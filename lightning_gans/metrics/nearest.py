@@ -66,6 +66,26 @@ def nearest_distances(queries: Tensor, parts: Iterable[Tensor], count: int) -> T
     return best
 
 
+def nearest_images(images: Tensor, parts: Iterable[Tensor]) -> Tensor:
+    """For each image the nearest of others, by Euclidean distance of their pixels.
+
+    Args:
+        images: (N, C, H, W).
+        parts: The others, as several (M, C, H, W).
+
+    Returns:
+        (N, C, H, W).
+    """
+    images = images.cpu().float()
+    found, best = torch.zeros_like(images), images.new_full((len(images),), float("inf"))
+    for part in parts:
+        part = part.cpu().float()
+        distance, index = torch.cdist(images.flatten(1), part.flatten(1)).min(1)
+        closer = distance < best
+        found[closer], best[closer] = part[index[closer]], distance[closer]
+    return found
+
+
 def spread(total: int, count: int) -> list[int]:
     """The numbers of ``count`` of ``total`` examples at even distances; all of them if there are fewer.
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from lightning_gans.errors import InputError, one_line
+from lightning_gans.files.writing import write_whole
 from lightning_gans.tracking.recorded import AXIS, Run, read_run
-from lightning_gans.writing import write_whole
 
 AXES = {AXIS: "generator updates", "samples_seen": "training examples seen"}
 POINTS, OF_ALL, LEAST = 2000, 20_000, 100

@@ -12,9 +12,9 @@ from lightning.pytorch.cli import SaveConfigCallback
 import lightning_gans
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import InputError
+from lightning_gans.files.writing import write_whole
 from lightning_gans.tracking.recorded import flat
 from lightning_gans.tracking.wandb import RunLogger
-from lightning_gans.writing import write_whole
 from lightning_gans.zoo import assets
 
 

@@ -16,8 +16,8 @@ from lightning.pytorch.utilities import rank_zero_only, rank_zero_warn
 
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.errors import one_line
+from lightning_gans.files.writing import Unwritable, write_whole
 from lightning_gans.tracking.recorded import NAME, read_rows
-from lightning_gans.writing import Unwritable, write_whole
 
 WAY_OUT = "make room, or give another folder with --run.folder"
 

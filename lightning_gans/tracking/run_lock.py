@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.writing import Unwritable, fcntl
+from lightning_gans.files.writing import Unwritable, fcntl
 
 NAME = ".lock"
 

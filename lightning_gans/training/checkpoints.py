@@ -11,7 +11,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 
 from lightning_gans.errors import InputError
-from lightning_gans.writing import written
+from lightning_gans.files.writing import written
 
 
 class CheckpointFiles(TorchCheckpointIO):

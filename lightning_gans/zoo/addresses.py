@@ -7,8 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from lightning_gans.errors import InputError
+from lightning_gans.files.limits import LARGEST, TIMEOUT, Bounded, seconds_for, within
 from lightning_gans.zoo import hub
-from lightning_gans.zoo.limits import LARGEST, TIMEOUT, Bounded, seconds_for, within
 from lightning_gans.zoo.weights import SUFFIXES
 
 

@@ -87,6 +87,7 @@ class Card:
         bytes: Of the weights file; no download becomes larger.
         url: Where the weights are when they are not beside the card.
         picture: File relative to the card.
+        formerly: Names that the model was released under before, which still find it.
     """
 
     name: str
@@ -106,6 +107,7 @@ class Card:
     bytes: int | None = None
     url: str | None = None
     picture: str | None = None
+    formerly: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, path: Path) -> Card:

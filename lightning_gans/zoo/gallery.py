@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lightning_gans.errors import InputError
-from lightning_gans.files.documents import read_yaml
-from lightning_gans.writing import write_whole
-from lightning_gans.zoo import assets, sources
+from lightning_gans.files.writing import write_whole
+from lightning_gans.zoo import sources
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.loading import load
 from lightning_gans.zoo.tables import VALUES, values
@@ -112,8 +111,9 @@ def real(card: Card, module: Any) -> list[Examples]:
     import torch
 
     from lightning_gans.training.compatibility import kind_of
+    from lightning_gans.zoo.datasets import data_of
 
-    data, kind = data_of(card, module), kind_of(module)
+    data, kind = data_of(card.config, module), kind_of(module)
     if kind == "mel":
         samples = SECONDS * module.sample_rate // module.mel_config.hop_length * module.mel_config.hop_length
         shown: list[Examples] = []
@@ -128,19 +128,6 @@ def real(card: Card, module: Any) -> list[Examples]:
     batch = split.__getitems__([round(i * (len(split) - 1) / (num - 1)) for i in range(num)])
     examples = data.on_after_batch_transfer(batch, 0)[0]
     return [of_sounds("real", examples, module) if kind == "audio" else of_images("real", examples, COLUMNS)]
-
-
-def data_of(card: Card, module: Any) -> Any:
-    """The DataModule of a card's config, with its splits."""
-    from lightning_gans import data
-
-    given = read_yaml(assets.config(card.config))["data"]
-    options = type(module).data_options(module.hparams) if hasattr(module, "data_options") else {}
-    if isinstance(given, str):
-        given = {"class_path": given}
-    found = getattr(data, given["class_path"])(**options | given.get("init_args", {}))
-    found.setup("test")
-    return found
 
 
 def of_images(title: str, images: Tensor, columns: int) -> Examples:

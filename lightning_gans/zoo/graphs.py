@@ -23,11 +23,11 @@ from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 import lightning_gans
 from lightning_gans.errors import InputError
+from lightning_gans.files.writing import write_whole
 from lightning_gans.networks.inverse_stft import InverseSTFT, RealInverseSTFT
 from lightning_gans.training.adversarial_module import AdversarialModule
 from lightning_gans.training.compatibility import kind_of
 from lightning_gans.training.vocoder import Vocoder
-from lightning_gans.writing import write_whole
 from lightning_gans.zoo.loading import build
 from lightning_gans.zoo.weights import Weights
 

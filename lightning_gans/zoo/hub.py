@@ -16,9 +16,9 @@ from lightning_gans.errors import InputError, one_line
 from lightning_gans.files import opened, reading, sha256, there
 from lightning_gans.files.documents import read_json
 from lightning_gans.files.fetching import fetching_errors
+from lightning_gans.files.limits import LARGEST, TIMEOUT
 from lightning_gans.files.records import typed
-from lightning_gans.writing import write_whole
-from lightning_gans.zoo.limits import LARGEST, TIMEOUT
+from lightning_gans.files.writing import write_whole
 
 REVISION = "[0-9a-f]{40}"
 """What names a revision for good; branches and tags move."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lightning_gans import __version__
 from lightning_gans.errors import InputError
 from lightning_gans.files.fetching import fetching_errors
-from lightning_gans.writing import write_whole, written
+from lightning_gans.files.writing import write_whole, written
 from lightning_gans.zoo import assets, hub, sources
 from lightning_gans.zoo.cards import Card
 from lightning_gans.zoo.loading import build, fetch

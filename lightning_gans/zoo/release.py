@@ -12,7 +12,7 @@ import yaml
 
 import lightning_gans
 from lightning_gans.errors import InputError
-from lightning_gans.writing import write_whole, written
+from lightning_gans.files.writing import write_whole, written
 from lightning_gans.zoo import assets, sources
 from lightning_gans.zoo.cards import NAME, Card, Data, missing, required, split
 from lightning_gans.zoo.loading import build, fetch

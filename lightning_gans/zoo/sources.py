@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
 from lightning_gans.errors import InputError, closest, one_line
 from lightning_gans.files import sha256, there
 from lightning_gans.files.fetching import fetching_errors
-from lightning_gans.writing import written
+from lightning_gans.files.limits import LARGEST, seconds_for, within
+from lightning_gans.files.writing import written
 from lightning_gans.zoo import addresses, assets, packages
 from lightning_gans.zoo.cards import Card
-from lightning_gans.zoo.limits import LARGEST, seconds_for, within
 
 FOLDERS = "LIGHTNING_GANS_ZOO"
 CACHE = "LIGHTNING_GANS_CACHE"
@@ -64,9 +65,15 @@ def card(name: str) -> Card:
         InputError: for an unknown name (with the closest ones), or a card with a missing or wrong field.
     """
     files = card_files()
-    if name not in files:
-        raise InputError(f"there is no such file, and no model {name} in the zoo; {closest(name, list(files))}")
-    return Card.read(files[name])
+    if name in files:
+        return Card.read(files[name])
+    for path in files.values():
+        with suppress(InputError):  # of another model's card
+            card = Card.read(path)
+            if name in card.formerly:
+                print(f"lightning-gans: {name} is called {card.name} now", file=sys.stderr)
+                return card
+    raise InputError(f"there is no such file, and no model {name} in the zoo; {closest(name, list(files))}")
 
 
 def local(card: Card) -> Path | None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lightning_gans.errors import InputError, one_line
 from lightning_gans.files.documents import read_text
-from lightning_gans.writing import write_whole
+from lightning_gans.files.writing import write_whole
 from lightning_gans.zoo import sources
 from lightning_gans.zoo.cards import Card, Result
 

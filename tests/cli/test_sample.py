@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +140,31 @@ def test_arithmetic_shows_terms_means_and_result():
     expected = as_bytes(model.sample_from(torch.stack([z[1], z[2], (z[1] + z[2]) / 2, z[3], result])))
     assert len(shown) == 15
     assert np.array_equal(shown[[0, 1, 2, 3, 9]], expected)
+
+
+def test_below_each_row_are_the_nearest_training_images(here, monkeypatch):
+    monkeypatch.setenv("LIGHTNING_GANS_CACHE", str(here / "cache"))
+    made = as_bytes(zoo.load("gan_noise").sample(5, seed=0))
+    Path("mine").mkdir()
+    for index in (4, 1, 3, 0, 2):
+        Image.fromarray(made[index]).save(f"mine/{index}.png")
+    options = {"root": ".", "folder": "mine", "image_size": 4, "channels": 1, "validation": 0}
+    Path("mine.yaml").write_text(json.dumps({"data": {"class_path": "ImageFolder", "init_args": options}}))
+    sample("gan_noise", "--num", "5", "--columns", "3", "--nearest", "mine.yaml")
+    shown = grid("gan_noise.png", 4, 3)
+    assert np.array_equal(shown[[0, 1, 2, 6, 7]], made) and np.array_equal(shown[[3, 4, 5, 9, 10]], made)
+    assert shown[[8, 11]].min() == 255
+    wrong = {
+        "data: os.system": "not the config of a data set",
+        "data: Digits": "Digits has image_size 32",
+        "data: {class_path: Digits, init_args: {nope: 1}}": "mine.yaml: not the config .*'nope'",
+        "data: [1]": "mine.yaml: not the config",
+        "- 1": "mine.yaml: not the config",
+    }
+    for content, message in wrong.items():
+        Path("mine.yaml").write_text(content)
+        with pytest.raises(InputError, match=message):
+            sample("gan_noise", "--nearest", "mine.yaml")
 
 
 @pytest.mark.parametrize(
@@ -306,6 +332,7 @@ def test_the_clips_of_two_calls_do_not_mix():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["wavegan_noise", "--nearest", "wavegan_fsdd"], "--nearest is for images"),
         (["wavegan_noise", "--columns", "3"], "--columns arranges images, and a WaveGAN makes sound"),
         (["wavegan_noise", "--output", "a.wav"], r"the output is a\.wav; expected a folder.*--interpolate"),
         (["wavegan_noise", "--output", "a.png"], r"the output is a\.png; expected a folder"),

@@ -18,11 +18,10 @@ from lightning_gans.data.audio.decoding import decode, measure
 from lightning_gans.data.caching import packed
 from lightning_gans.data.files import walk
 from lightning_gans.errors import InputError
-from lightning_gans.files import Damaged, content, documents, sha256
+from lightning_gans.files import Damaged, content, documents, limits, sha256
 from lightning_gans.files.archives import gunzipped
 from lightning_gans.files.arrays import mapped, named
 from lightning_gans.files.records import like, tuples, typed
-from lightning_gans.zoo import limits
 
 
 def test_packed_zeros_are_not_unpacked(tmp_path):

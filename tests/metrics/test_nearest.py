@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from lightning_gans.audio.mel_bands import tensorflow_mel_matrix
 from lightning_gans.errors import InputError
 from lightning_gans.metrics import NearestSelf, NearestTrain, nearest
-from lightning_gans.metrics.nearest import nearest_distances, nearest_features, spread
+from lightning_gans.metrics.nearest import nearest_distances, nearest_features, nearest_images, spread
 
 
 def noise(count, seed=0):
@@ -139,3 +139,9 @@ def test_missing_clips():
     metric.calibrate(noise(2))
     with pytest.raises(InputError, match="nn_train got no clips to judge"):
         metric.compute()
+
+
+def test_nearest_images_come_from_any_part():
+    others = torch.rand(7, 1, 2, 2)
+    images = others[[5, 0, 6]] + 1e-3
+    assert torch.equal(nearest_images(images, others.split(3)), others[[5, 0, 6]])

@@ -150,3 +150,11 @@ def test_a_log_alone_is_a_run(tmp_path, capsys):
     text = (tmp_path / "page.html").read_text()
     assert "gan_noise" in text and "20.5" in text
     assert "gan_noise" in capsys.readouterr().out
+
+
+def test_rows_without_a_finite_number_of_updates_are_left_out(tmp_path):
+    log = tmp_path / "a.csv"
+    log.write_text("generator_updates,train/loss_g\n1,0.5\nnan,0.4\ninf,0.3\n,0.2\n4,nan\n")
+    assert [row["generator_updates"] for row in read_run(log).rows] == [1, 4]
+    main(["compare", str(log), "--output", str(tmp_path / "a.html")])
+    assert (tmp_path / "a.html").stat().st_size

@@ -10,9 +10,9 @@ import torch
 from helpers.small_run import fit
 
 from lightning_gans.errors import InputError
+from lightning_gans.files.writing import Unwritable
 from lightning_gans.tracking import run_lock
 from lightning_gans.tracking.run_lock import NAME, lock
-from lightning_gans.writing import Unwritable
 
 SCRIPT = """
 import sys

@@ -26,6 +26,16 @@ def test_folders_of_the_user_come_before_the_package(folder, tmp_path, monkeypat
         zoo.names()
 
 
+def test_a_model_is_found_by_a_name_of_before(folder, capsys):
+    tiny_zoo.entry(folder, "gan_other").with_suffix(".md").write_text("broken")
+    tiny_zoo.entry(folder, formerly=["gan_old", "gan_older"])
+    assert zoo.card("gan_older").name == "gan_noise"
+    assert "gan_older is called gan_noise now" in capsys.readouterr().err
+    assert zoo.names() == ["gan_noise", "gan_other"]
+    with pytest.raises(InputError, match="no model gan_oldest"):
+        zoo.card("gan_oldest")
+
+
 @pytest.fixture
 def remote(folder, monkeypatch):
     """An entry whose weights are at an address; what the address gives and how often it was asked."""

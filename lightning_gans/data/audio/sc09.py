@@ -44,6 +44,7 @@ class SC09(AudioFolder):
 
     num_classes = 10
     class_names = WORDS
+    download_size = 2_500_000_000
 
     def __init__(
         self,

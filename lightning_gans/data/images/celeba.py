@@ -52,6 +52,8 @@ class CelebA(ImageDataModule):
         options: As ``ImageDataModule``.
     """
 
+    download_size = 1_500_000_000
+
     def __init__(
         self,
         root: str | None = None,

@@ -47,6 +47,7 @@ class MNIST(ImageDataModule):
 
     num_classes = 10
     class_names = [str(digit) for digit in range(10)]
+    download_size = 12_000_000
 
     def __init__(
         self,

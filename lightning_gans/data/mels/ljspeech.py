@@ -32,6 +32,8 @@ class LJSpeech(MelFolder):
         options: Of ``MelFolder``; patterns are searched in names such as ``LJ001-0001.wav``.
     """
 
+    download_size = 2_800_000_000
+
     def __init__(self, root: str | None = None, *, complete: bool = True, **options: Any) -> None:
         super().__init__(root, **options)
         given = [*self.patterns.given(), *([] if complete else ["complete"])]

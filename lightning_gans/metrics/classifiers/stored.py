@@ -12,7 +12,7 @@ from torch import nn
 
 from lightning_gans.errors import InputError
 from lightning_gans.files import content, reading
-from lightning_gans.writing import write_whole
+from lightning_gans.files.writing import write_whole
 
 LARGEST = 2**28
 """Bytes of a classifier's weights; those here have less than a megabyte."""

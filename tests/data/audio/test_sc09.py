@@ -1,3 +1,4 @@
+import threading
 from pathlib import Path
 
 import pytest
@@ -117,6 +118,13 @@ def test_a_download_is_torchaudios(generated, monkeypatch):
 
     monkeypatch.setattr("torchaudio.datasets.SPEECHCOMMANDS", fetch)
     assert len(ready(generated / "new").splits["train"]) == 20
+
+
+def test_a_download_that_does_not_end_is_given_up(tmp_path, monkeypatch):
+    monkeypatch.setattr("torchaudio.datasets.SPEECHCOMMANDS", lambda *_, **__: threading.Event().wait())
+    monkeypatch.setattr("lightning_gans.data.base.seconds_for", lambda size: size / 1e11)
+    with pytest.raises(InputError, match=r"no Speech Commands v0.02 in .*not done after"):
+        SC09(str(tmp_path)).prepare_data()
 
 
 def test_peaks(generated):

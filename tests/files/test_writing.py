@@ -1,4 +1,4 @@
-"""Files that are whole at any time. The processes that are killed here know nothing but ``lightning_gans.writing``."""
+"""Files that are whole at any time. The processes killed here know ``lightning_gans.files.writing`` alone."""
 
 import errno
 import os
@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 from helpers.small_disk import fill, small_disk
 
-from lightning_gans import writing
-from lightning_gans.writing import Unwritable, remove_dead, write_whole, written
+from lightning_gans.files import writing
+from lightning_gans.files.writing import Unwritable, remove_dead, write_whole, written
 
 WORDS = 100_000
 """Of eight bytes each in a file, all of the same number."""
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
-from lightning_gans import writing
+from lightning_gans.files import writing
 
 path, point, number, times = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 def die(*_):
