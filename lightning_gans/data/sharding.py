@@ -20,7 +20,7 @@ from lightning_gans.data.mels.crops import MelExamples
 from lightning_gans.data.mels.folder import MelFolder
 from lightning_gans.data.shards import RECORD, SHARD_BYTES, Record, require_litdata
 from lightning_gans.errors import InputError, one_line
-from lightning_gans.writing import WAY_OUT, Unwritable, write_whole
+from lightning_gans.files.writing import WAY_OUT, Unwritable, write_whole
 
 
 def write_data(data: SplitDataModule, output: Path, shard_bytes: int = SHARD_BYTES) -> Record:

@@ -22,7 +22,7 @@ from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.base import SplitDataModule
 from lightning_gans.data.sharding import write_data
 from lightning_gans.data.shards import RECORD, Record
-from lightning_gans.writing import write_whole
+from lightning_gans.files.writing import write_whole
 
 RATE, CROPS = 22050, dict(mel="hifigan", crop=8192, batch_size=16)
 CLIPS, SECONDS = 640, 6.5
