@@ -43,3 +43,4 @@ bench: $(READY)
 	$(BIN)/python tests/benchmarks/vocoders.py
 	$(BIN)/python tests/benchmarks/distributed.py
 	$(BIN)/python tests/benchmarks/overhead.py
+	$(BIN)/python tests/benchmarks/streaming.py

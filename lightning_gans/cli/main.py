@@ -6,11 +6,12 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any, get_type_hints
 
 from lightning_gans import __version__, zoo
 from lightning_gans.cli.sample import sample
+from lightning_gans.cli.shard import shard
 from lightning_gans.cli.vocode import vocode
 from lightning_gans.cli.zoo import export, show, verify
 from lightning_gans.errors import InputError, closest
@@ -32,6 +33,7 @@ COMMANDS: dict[str, Any] = {
     "vocode": vocode,
     "compare": compare,
     "dashboard": dashboard,
+    "data": {"shard": shard},
     "zoo": {
         "list": zoo.listing,
         "show": show,
@@ -45,6 +47,8 @@ COMMANDS: dict[str, Any] = {
     },
 }
 """Functions by name. Their docstrings are the help, their types the checks; what they return is printed."""
+GROUPS = {"data": "Data sets", "zoo": "Released models"}
+"""What the commands of a group are about."""
 
 
 def main(args: Sequence[str]) -> None:
@@ -94,10 +98,10 @@ def overview(commands: dict[str, Any], prog: str) -> str:
     """A line for each command, and the names of the packaged configs."""
     lines = [f"usage: {prog} COMMAND ...", ""]
     for name, command in commands.items():
-        text = f"Released models: {', '.join(command)}." if isinstance(command, dict) else command
+        text = f"{GROUPS[name]}: {', '.join(command)}." if isinstance(command, dict) else command
         text = text if isinstance(text, str) else inspect.cleandoc(command.__doc__ or "").partition("\n")[0]
         lines.append(f"  {name:10} {text}")
-    if commands is not COMMANDS["zoo"]:
+    if commands not in COMMANDS.values():
         configs = f"A bare NAME after --config is one of the packaged configs: {', '.join(assets.config_names())}."
         lines += ["", *textwrap.wrap(configs)]
     return "\n".join([*lines, "", f"`{prog} COMMAND --help` tells more."])
@@ -111,9 +115,10 @@ def call(function: Callable[..., Any], words: Sequence[str], prog: str) -> None:
 
         description = inspect.cleandoc(function.__doc__ or "").partition("\n\nArgs:")[0].partition("\n\nRaises:")[0]
         # jsonargparse would run what stands under TYPE_CHECKING to know the types, and so import torch
-        function.__annotations__.update(get_type_hints(function))
+        with suppress(NameError):  # but for a command that needs them
+            function.__annotations__.update(get_type_hints(function))
         parser = CommandParser(prog=prog, description=description)
         parser.add_function_arguments(function, as_group=False, as_positional=True)
-        arguments = vars(parser.parse_args(words))
+        arguments = vars(parser.instantiate(parser.parse_args(words)))
     if (result := function(**arguments)) is not None:
         print(result)

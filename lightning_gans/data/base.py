@@ -152,8 +152,12 @@ class SplitDataModule(Ranged, LightningDataModule):
             )
         place = dict(num_replicas=world_size, rank=rank)
         done = batches * self.batch_size
-        sampler = ResumableSampler(dataset, epoch, done, **place, shuffle=True, drop_last=True, seed=seed())
+        sampler = self._sampler(dataset, epoch, done, **place, shuffle=True, drop_last=True, seed=seed())
         return self._loader(ResumableLoader, dataset, self.batch_size, sampler, drop_last=True)
+
+    def _sampler(self, dataset: Any, *args: Any, **options: Any) -> ResumableSampler:
+        """The order of the training examples."""
+        return ResumableSampler(dataset, *args, **options)
 
     def val_dataloader(self) -> DataLoader:
         return self._evaluation_loader("val")

@@ -84,10 +84,9 @@ def decode_into(
     start: dict[str, int] = {}
     broken: dict[str, str] = {}
     end = 0
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     often = 0.1 if sys.stderr.isatty() else 30.0  # seconds; a log keeps every line
     bar = tqdm(total=len(names), desc=what, unit="", delay=2, leave=False, mininterval=often)
-    with bar, ThreadPoolExecutor(min(16, cores)) as pool:
+    with bar, ThreadPoolExecutor(cores()) as pool:
         for first in range(0, len(names), CHUNK):
             chunk = names[first : first + CHUNK]
             for name, array in zip(chunk, pool.map(array_or_reason, chunk), strict=True):
@@ -98,6 +97,11 @@ def decode_into(
                     start[name], end = end, end + array.size
                 bar.update()
     return list(start), list(start.values()), broken
+
+
+def cores() -> int:
+    """Threads that read and encode files: as many as this process has cores, up to 16."""
+    return min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 class Mapped(np.memmap):

@@ -96,7 +96,11 @@ class ResumableSampler(DistributedSampler):
     def __iter__(self) -> Iterator[int]:
         dataset: Any = self.dataset
         offset = self.epoch * len(dataset) if getattr(dataset, "draws", False) else 0
-        return (offset + index for index in list(super().__iter__())[self.skip.get(self.epoch, 0) :])
+        return (offset + index for index in self._order()[self.skip.get(self.epoch, 0) :])
+
+    def _order(self) -> list[int]:
+        """This rank's examples in the epoch."""
+        return list(super().__iter__())
 
 
 class ResumableLoader(DataLoader):

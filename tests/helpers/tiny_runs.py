@@ -153,7 +153,7 @@ class TinySpeech(MelFolder):
         names, start = [str(i) for i in range(count)], length * np.arange(count)
         made = Sounds(names, samples.ravel(), start, np.full(count, length), 1, self.sample_rate, {}, {})
         rows = {"train": np.arange(count), "val": np.arange(2), "test": np.arange(2, 4)}
-        self.splits = self._split(made, None, rows)
+        self.splits = self._split({split: (made, of_split) for split, of_split in rows.items()})
 
     def prepare_data(self) -> None:
         """There are no files."""

@@ -68,6 +68,10 @@ class Sounds:
         start, length = self.start[row], self.length[row]
         return self.samples[start : start + self.channels * length].reshape(self.channels, length)
 
+    def part(self, row: int, begin: int, end: int) -> np.ndarray:
+        """(C, end - begin) of one file."""
+        return self[row][:, begin:end]
+
     def without(self, broken: dict[str, str]) -> Sounds:
         """Leave files out, for the reasons given."""
         rows = [row for row, name in enumerate(self.names) if name not in broken]

@@ -35,7 +35,7 @@ class ImageDataModule(SplitDataModule):
     """
 
     splits: dict[str, ImagesInMemory]
-    image_shape: tuple[int, int, int]
+    image_shape: tuple[int, ...]
     things = "images"
 
     def __init__(

@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 
 from lightning_gans.audio import MelConfig, log_mel_of_crop
 from lightning_gans.data.audio.decoding import INT16_STEPS
+from lightning_gans.data.audio.sharded import ShardedSounds
 from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.batches import MelBatch, MelSource
 from lightning_gans.data.mels.files import Mels
@@ -39,7 +40,7 @@ class MelExamples(Dataset):
 
     def __init__(
         self,
-        sounds: Sounds,
+        sounds: Sounds | ShardedSounds,
         rows: np.ndarray,
         config: MelConfig,
         context: int = 0,
@@ -85,13 +86,15 @@ class MelExamples(Dataset):
 
     def _samples(self, file: int, begin: int, end: int) -> np.ndarray:
         """Samples ``begin`` to ``end`` of a file, which is reflected at its ends as often as it takes."""
-        (sound,), length = self.sounds[file], self.sounds.length[file]
+        length = self.sounds.length[file]
         if begin >= 0 and end <= length:
-            return sound[begin:end]
+            return self.sounds.part(file, begin, end)[0]
         period = max(2 * (self.length[file] - 1), 1)
         place = np.arange(begin, end) % period
         place = np.minimum(place, period - place)
-        return np.where(place < length, sound[place.clip(max=length - 1)], np.int16(0))
+        read = place.clip(max=length - 1)
+        (sound,) = self.sounds.part(file, first := read.min(), read.max() + 1)
+        return np.where(place < length, sound[read - first], np.int16(0))
 
 
 class MelCrops(MelExamples):

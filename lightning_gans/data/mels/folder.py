@@ -9,31 +9,24 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import torch
 from annotated_types import Ge, Gt, Le
-from lightning.pytorch.utilities.rank_zero import rank_zero_info, rank_zero_warn
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 
-from lightning_gans.audio import MelConfig, unlikely
-from lightning_gans.data.audio.decoding import INT16_STEPS
-from lightning_gans.data.audio.sounds import SUFFIXES, UNREAD, Sounds, decoded_sounds, too_short
-from lightning_gans.data.base import SplitDataModule, require_choice, seed
-from lightning_gans.data.batches import MelBatch, MelSource
+from lightning_gans.audio import unlikely
+from lightning_gans.data.audio.sounds import SUFFIXES, UNREAD, Sounds, decoded_sounds
+from lightning_gans.data.base import require_choice
 from lightning_gans.data.files import Stamps, files_below, walk
-from lightning_gans.data.mels.crops import MelCrops, MelExamples, Utterances, to_batch
+from lightning_gans.data.mels.base import MelDataModule
+from lightning_gans.data.mels.crops import MelExamples
 from lightning_gans.data.mels.files import Mels, read_mels
 from lightning_gans.data.splits import Patterns, only_split, require_pattern
 from lightning_gans.errors import InputError
 from lightning_gans.ranges import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt, Share
 
-LEAST_FRAMES = 16
-"""Held-out files of fewer frames are left out: networks that reflect their input cannot take them."""
 
-
-class MelFolder(SplitDataModule):
+class MelFolder(MelDataModule):
     """The sound files in ``root/folder`` and its sub-folders, of any format that soundfile reads, decoded once.
 
-    Training batches are random crops. Those of validation, test and prediction are whole utterances, one per batch and
-    cut to whole frames; where their number is no multiple of the number of processes, the longest are cut in two.
-    Frames of a crop equal those of the whole utterance: the mel is made on the device from the crop and what lies
-    around it, after the gain.
+    Training batches are random crops, the others whole utterances, see ``MelDataModule``.
 
     Several channels are averaged, other sample rates are resampled to that of the mel. Files that are no sound, cut
     short, empty or silent are errors, or left out with a note.
@@ -74,19 +67,9 @@ class MelFolder(SplitDataModule):
         batch_size: Training crops per step and process.
         num_workers: Loader processes; 0 is fastest, since decoding is done once.
 
-    Attributes:
-        splits: ``train`` crops, ``val`` and ``test`` utterances.
-        mel: The convention.
-        sample_rate: In Hz, that of the convention.
-        audio_kind: ``mel``.
-
     Raises:
         InputError: for values that do not go together.
     """
-
-    splits: dict[str, MelExamples]
-    audio_kind = "mel"
-    things = "examples"
 
     def __init__(
         self,
@@ -113,17 +96,9 @@ class MelFolder(SplitDataModule):
         batch_size: PositiveInt = 6,
         num_workers: NonNegativeInt = 0,
     ) -> None:
-        super().__init__(root, batch_size, 1, num_workers)
-        self.mel = MelConfig.of("parallel_wavegan" if mel is None else mel)
-        hop = self.mel.hop_length
-        if crop % hop:
-            near = " or ".join(f"{n * hop} ({n} frames)" for n in (crop // hop, crop // hop + 1) if n)
-            reason = f"is no whole number of frames of {hop} samples (mel {self.mel.name})"
-            raise InputError(f"crop is {crop} samples, which {reason}; use {near}")
+        shared: dict[str, Any] = dict(mel=mel, crop=crop, context=context, gain=gain, short=short)
+        super().__init__(root, **shared, crops_per_file=crops_per_file, batch_size=batch_size, num_workers=num_workers)
         require_choice("normalize", normalize, "none", "peak_file")
-        if gain is not None and gain[0] > gain[1]:
-            raise InputError(f"gain is {gain}; expected two numbers, 0 < low <= high <= 1, such as [0.3, 1.0]")
-        require_choice("short", short, "pad", "skip")
         require_choice("on_bad_file", on_bad_file, "error", "skip")
         if mel_suffix is not None:
             if not mel_suffix.endswith(".npy"):
@@ -140,21 +115,13 @@ class MelFolder(SplitDataModule):
         self.patterns = Patterns(train_pattern, val_pattern, test_pattern, validation)
         self.save_hyperparameters(logger=False)
         self.folder, self.path, self.mel_suffix = folder, self.root / folder, mel_suffix
-        self.sample_rate, self.context, self.crop = self.mel.sample_rate, context or 0, crop
         self.peak = peak if normalize == "peak_file" else None
-        self.gain = None if gain is None else (float(gain[0]), float(gain[1]))
-        self.trim_silence, self.short, self.crops_per_file = trim_silence, short, crops_per_file
+        self.trim_silence = trim_silence
         self.on_bad_file, self.repeat, self.speeds = on_bad_file, repeat or {}, speeds or []
 
     def prepare_data(self) -> None:
         """Fill the caches on one process, so that the others find them."""
         self._sounds()
-
-    def on_after_batch_transfer(self, batch: MelSource | MelBatch, dataloader_idx: int) -> MelBatch:
-        """Scale the samples to [-1, 1] and make the mel, on the device."""
-        if isinstance(batch, MelSource):
-            return to_batch(batch, self.mel, self.context)
-        return MelBatch(batch.mel, batch.audio.float().div_(INT16_STEPS))
 
     def _load(self) -> dict[str, MelExamples]:
         sounds, mels = self._sounds()
@@ -165,42 +132,10 @@ class MelFolder(SplitDataModule):
         rows = self._rows(own)
         train = {own[row] for row in rows["train"]}
         copies = [r for r, name in enumerate(sounds.names) if name in sounds.copies and sounds.copies[name][0] in train]
-        return self._split(sounds, mels, rows | {"train": np.array([*rows["train"], *copies], int)})
-
-    def _split(self, sounds: Sounds, mels: Mels | None, rows: dict[str, np.ndarray]) -> dict[str, MelExamples]:
-        """The data sets of the splits, each given by the rows of its files.
-
-        Raises:
-            InputError: for a split that gives no example.
-        """
-        hop, crop_frames = self.mel.hop_length, self.crop // self.mel.hop_length
-        frames = sounds.length // hop if mels is None else np.minimum(sounds.length // hop, mels.length)
-        pad = self.short == "pad" and mels is None  # there is no mel of the zeros
-        splits: dict[str, MelExamples] = {}
-        for split, of_split in {**rows, "val": rows.get("val", rows["train"])}.items():
-            least = LEAST_FRAMES if split != "train" else 1 if pad else crop_frames
-            used = of_split[frames[of_split] >= least]
-            if not len(used):
-                fix = "--data.short pad, a smaller --data.crop or " if split == "train" and least > 1 else ""
-                args = sounds.length[of_split], least * hop, self.sample_rate, f"{fix}longer files"
-                raise InputError(too_short(split, "example", *args))
-            if len(used) < len(of_split):
-                rank_zero_info(
-                    f"{sounds.root}: {len(of_split) - len(used)} {split} file(s) have fewer than {least} frame(s)"
-                    f" ({least * hop / self.sample_rate:.2f} s) and are left out"
-                )
-            examples = sounds, used, self.mel, self.context, mels
-            if split != "train":
-                splits[split] = Utterances(*examples)
-                continue
-            if padded := int((frames[used] < crop_frames).sum()):
-                rank_zero_info(f"{sounds.root}: {padded} {split} file(s) are shorter than a crop; zeros follow them")
-            examples = sounds, np.repeat(used, self._times([sounds.names[row] for row in used])), *examples[2:]
-            drawn: dict[str, Any] = dict(per_file=self.crops_per_file, gain=self.gain, seed=seed())
-            splits[split] = MelCrops(*examples, crop_frames=crop_frames, **drawn)
-        files = {name: np.unique(part.rows) for name, part in splits.items()}
-        listed = ", ".join(f"{len(own)} {name} ({60 * sounds.hours(own):.1f} min)" for name, own in files.items())
-        rank_zero_info(f"{sounds.root}: files at {self.sample_rate} Hz: {listed}")
+        rows["train"] = np.array([*rows["train"], *copies], int)
+        splits = self._split({split: (sounds, of_split) for split, of_split in rows.items()}, mels)
+        used = splits["train"].rows
+        splits["train"].rows = np.repeat(used, self._times([sounds.names[row] for row in used]))
         return splits
 
     def _times(self, names: list[str]) -> list[int]:
@@ -214,10 +149,6 @@ class MelFolder(SplitDataModule):
                 such = f"{len(names)} training files, such as {names[0]}"
                 raise InputError(f"repeat {pattern!r} finds none of {such}; change the pattern")
         return [next((n for pattern, n in self.repeat.items() if re.search(pattern, name)), 1) for name in names]
-
-    def _for_evaluation(self, split: str, world_size: int) -> Utterances:
-        part = self.splits[split]
-        return Utterances(part.sounds, np.unique(part.rows), self.mel, self.context, part.mels, parts=world_size)
 
     def _sounds(self) -> tuple[Sounds, Mels | None]:
         """The files of the splits, decoded, with their mels where those come from files too.

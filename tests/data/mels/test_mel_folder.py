@@ -8,7 +8,7 @@ import torch
 from lightning_gans.audio import MelConfig, log_mel
 from lightning_gans.data import MelFolder
 from lightning_gans.data.batches import MelBatch
-from lightning_gans.data.mels.folder import LEAST_FRAMES
+from lightning_gans.data.mels.base import LEAST_FRAMES
 from lightning_gans.errors import InputError
 
 HOP, BANDS = 16, 6
@@ -31,9 +31,9 @@ def noise(seed: int, samples: int) -> np.ndarray:
 def said(monkeypatch) -> list[str]:
     """What is told to the user."""
     lines: list[str] = []
-    for name in ("rank_zero_info", "rank_zero_warn"):
-        monkeypatch.setattr(f"lightning_gans.data.mels.folder.{name}", lines.append)
-        monkeypatch.setattr(f"lightning_gans.data.audio.sounds.{name}", lines.append)
+    for name in ("mels.base.rank_zero_info", "mels.folder.rank_zero_warn", "audio.sounds.rank_zero_info"):
+        monkeypatch.setattr(f"lightning_gans.data.{name}", lines.append)
+    monkeypatch.setattr("lightning_gans.data.audio.sounds.rank_zero_warn", lines.append)
     return lines
 
 

@@ -1,0 +1,103 @@
+"""A data set written as shards, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lightning_gans import __version__
+from lightning_gans.data.audio.sharded import write_sounds
+from lightning_gans.data.base import SplitDataModule
+from lightning_gans.data.images.base import ImageDataModule
+from lightning_gans.data.images.sharded import write_images
+from lightning_gans.data.loading import ImagesInMemory
+from lightning_gans.data.mels.crops import MelExamples
+from lightning_gans.data.mels.folder import MelFolder
+from lightning_gans.data.shards import RECORD, SHARD_BYTES, Record, require_litdata
+from lightning_gans.errors import InputError, one_line
+from lightning_gans.files.writing import WAY_OUT, Unwritable, write_whole
+
+
+def write_data(data: SplitDataModule, output: Path, shard_bytes: int = SHARD_BYTES) -> Record:
+    """Write the splits of a data set as shards, each into a folder of its name, and a record of what they are.
+
+    They are written into ``OUTPUT.part``, which is renamed when all is there.
+
+    Args:
+        data: Images, or ``MelFolder`` and its kind.
+        output: The folder; made.
+        shard_bytes: Of a shard, about.
+
+    Returns:
+        What was written.
+
+    Raises:
+        InputError: for data that cannot be written as shards; for a folder that is there already, or cannot be
+            written; without litdata.
+    """
+    require_litdata()
+    kind, facts = described(data)
+    part = output.with_name(f"{output.name}.part")
+    if os.path.lexists(output):
+        raise InputError(f"{output} is there already; remove it, or choose another --output")
+    if os.path.lexists(part):
+        raise InputError(f"{part} is being written, or what a killed run left; remove it, or choose another --output")
+    data.prepare_data()
+    data.setup("fit")
+    splits = own_splits(data.splits)
+    kind, facts = described(data)  # of which some is known by now
+    settings = json.loads(json.dumps(data.hparams, default=str))
+    made_from = {"data": type(data).__name__, "settings": settings, "fingerprint": data.fingerprint()}
+    counts = {name: len(split) for name, split in splits.items()}
+    record = Record(kind, counts, facts, made_from | {"version": __version__})
+    try:
+        part.mkdir(parents=True)
+        for name, split in splits.items():
+            if kind == "images":
+                write_images(part / name, data.splits[name], shard_bytes)
+            else:
+                write_sounds(part / name, data.splits[name].sounds, split, shard_bytes)
+        write_whole(part / RECORD, json.dumps(vars(record), indent=2))
+        part.rename(output)
+    except OSError as error:
+        raise Unwritable(f"{output} cannot be written ({error.strerror or one_line(error)}); {WAY_OUT}") from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return record
+
+
+def described(data: SplitDataModule) -> tuple[str, dict[str, Any]]:
+    """What kind of examples a data set has, and what a reader of the shards has to know of them.
+
+    Raises:
+        InputError: for a data set that cannot be written as shards.
+    """
+    if isinstance(data, ImageDataModule):
+        return "images", {name: getattr(data, name) for name in ("image_shape", "num_classes", "class_names")}
+    if not isinstance(data, MelFolder):
+        raise InputError(f"--data is {type(data).__name__}; expected MelFolder, LJSpeech or a data set of images")
+    if data.mel_suffix is not None or data.repeat:
+        option = "repeat" if data.repeat else "mel_suffix"
+        raise InputError(f"shards hold each sound once and no mels; leave out --data.{option}, or train from the files")
+    return "sounds", {"sample_rate": data.sample_rate}
+
+
+def own_splits(splits: dict[str, Any]) -> dict[str, np.ndarray]:
+    """The rows of the splits' examples, without splits that stand in for each other."""
+    own: dict[str, np.ndarray] = {}
+    for name in ("train", "val", "test"):
+        split: MelExamples | ImagesInMemory = splits[name]
+        if isinstance(split, MelExamples):
+            rows = np.unique(split.rows)
+            stands_in = any(np.isin(rows, other).all() for other in own.values())
+        else:
+            rows = np.arange(len(split))
+            stands_in = any(split is splits[other] for other in own)
+        if not stands_in:
+            own[name] = rows
+    return own
