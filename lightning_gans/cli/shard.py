@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lightning_gans.errors import InputError
@@ -15,7 +14,7 @@ LARGEST = 2048
 """Megabytes of a shard, whose examples' places are numbers of 32 bits."""
 
 
-def shard(*, data: SplitDataModule, output: Path, megabytes: PositiveInt = 64) -> str:
+def shard(*, data: SplitDataModule, output: str, megabytes: PositiveInt = 64) -> str:
     """Write a data set as shards, for --data StreamedMels or StreamedImages.
 
     A shard is one file of many sounds (FLAC) or images (PNG), as training takes them: decoded, resampled, normalized,
@@ -27,7 +26,8 @@ def shard(*, data: SplitDataModule, output: Path, megabytes: PositiveInt = 64) -
 
     Args:
         data: MelFolder, LJSpeech, or a data set of images, with its options.
-        output: Folder, made; it appears when all shards are written.
+        output: Folder, made; it appears when all shards are written. Or an address such as s3://BUCKET/VOICES, to
+            which they are copied then.
         megabytes: Of a shard, about; fewer where there would be no shard for each of many processes.
 
     Returns:
@@ -36,14 +36,11 @@ def shard(*, data: SplitDataModule, output: Path, megabytes: PositiveInt = 64) -
     Raises:
         InputError: for data that cannot be written as shards, and a folder that is there or cannot be written.
     """
-    from lightning_gans.data.sharding import write_data
+    from lightning_gans.data.sharding import data_written
 
     if megabytes > LARGEST:
         raise InputError(f"--megabytes is {megabytes}; expected at most {LARGEST}")
-    if ":/" in str(output):
-        raise InputError(f"--output is {output}; give a folder, and copy it when it is written, as aws s3 sync does")
-    record = write_data(data, output, megabytes * 2**20)
-    files = list(output.glob("*/*.bin"))
-    size = sum(file.stat().st_size for file in files) / 1e6
+    with data_written(data, output, megabytes * 2**20) as (record, folder):
+        sizes = [file.stat().st_size for file in folder.glob("*/*.bin")]
     counts = ", ".join(f"{count:,} {split}" for split, count in record.examples.items())
-    return f"{output}: {record.kind}: {counts}; {len(files)} shard(s), {size:.1f} MB"
+    return f"{output}: {record.kind}: {counts}; {len(sizes)} shard(s), {sum(sizes) / 1e6:.1f} MB"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from lightning_gans.data.loading import ResumableSampler
 
+Expect = Callable[[Iterable[int]], None]
 MIXED = 16
 """Shards whose examples are shuffled together: with 64 MB each, a process has 1 GB of them in use."""
 
@@ -23,12 +25,29 @@ class ShardSampler(ResumableSampler):
         dataset: With as many examples as the shards, or a multiple of them, each round in the order of the shards.
         ends: (S,) number of the example behind the last one of each shard.
         mixed: Shards of a group.
+        expect: Is told at the beginning of each epoch which shards are needed, by number and in order.
         options: Of ``ResumableSampler``; only with ``drop_last``.
     """
 
-    def __init__(self, dataset: Any, *args: Any, ends: np.ndarray, mixed: int = MIXED, **options: Any) -> None:
+    def __init__(
+        self,
+        dataset: Any,
+        *args: Any,
+        ends: np.ndarray,
+        mixed: int = MIXED,
+        expect: Expect | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(dataset, *args, **options)
-        self.ends, self.mixed = ends, mixed
+        self.ends, self.mixed, self.expect = ends, mixed, expect
+
+    def __iter__(self) -> Iterator[int]:
+        order = list(super().__iter__())
+        if self.expect:
+            dataset: Any = self.dataset
+            examples = np.array(order, np.int64) % len(dataset) % self.ends[-1]
+            self.expect(dict.fromkeys(np.searchsorted(self.ends, examples, side="right").tolist()))
+        return iter(order)
 
     def _order(self) -> list[int]:
         draw = np.random.default_rng((self.seed, self.epoch))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,13 @@ import numpy as np
 from lightning_gans import __version__
 from lightning_gans.data.audio.sharded import write_sounds
 from lightning_gans.data.base import SplitDataModule
+from lightning_gans.data.caching import cache_path
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.data.images.sharded import write_images
 from lightning_gans.data.loading import ImagesInMemory
 from lightning_gans.data.mels.crops import MelExamples
 from lightning_gans.data.mels.folder import MelFolder
+from lightning_gans.data.places import is_address, is_taken, upload
 from lightning_gans.data.shards import RECORD, SHARD_BYTES, Record, require_litdata
 from lightning_gans.errors import InputError, one_line
 from lightning_gans.files.writing import WAY_OUT, Unwritable, write_whole
@@ -69,6 +73,36 @@ def write_data(data: SplitDataModule, output: Path, shard_bytes: int = SHARD_BYT
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return record
+
+
+@contextmanager
+def data_written(data: SplitDataModule, output: str, shard_bytes: int = SHARD_BYTES) -> Iterator[tuple[Record, Path]]:
+    """Write the splits of a data set as shards, to a folder or an address.
+
+    Args:
+        data: As in ``write_data``.
+        output: Where to. For an address, they are written into the cache first, and stay there where it takes none.
+        shard_bytes: Of a shard, about.
+
+    Yields:
+        What was written, and where on this machine.
+
+    Raises:
+        InputError: as ``write_data``, and where the address is taken or cannot be written.
+    """
+    if not is_address(output):
+        yield write_data(data, Path(output), shard_bytes), Path(output)
+        return
+    address = output.rstrip("/")
+    if address.startswith("http"):
+        raise InputError(f"{address} is for reading; give a folder, and bring it to where that address is served from")
+    if is_taken(address, RECORD):
+        raise InputError(f"{address} has shards already; remove them, or choose another --output")
+    folder = cache_path("shards", "", "written for", address)
+    record = write_data(data, folder, shard_bytes)
+    upload(folder, address, last=RECORD)
+    yield record, folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def described(data: SplitDataModule) -> tuple[str, dict[str, Any]]:

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from torch.utils.data import Dataset
 
 from lightning_gans.data.caching import cores
+from lightning_gans.data.places import Ahead, Place
 from lightning_gans.errors import InputError
 from lightning_gans.files import Damaged, opened, reading
 from lightning_gans.files.documents import read_json
@@ -53,27 +54,26 @@ class Record:
     facts: dict[str, Any] = field(default_factory=dict)
     made_from: dict[str, Any] = field(default_factory=dict)
 
-    def require_counts(self, folder: Path, found: dict[str, int]) -> None:
+    def require_counts(self, place: Place, found: dict[str, int]) -> None:
         """Raise ``Damaged`` where there are other examples than were written."""
         if found != self.examples:
             reason = f"it names {shown(self.examples)}, and there are {found}"
-            raise Damaged(folder / RECORD, reason, WAY_OUT)
+            raise Damaged(f"{place}/{RECORD}", reason, WAY_OUT)
 
 
-def read_record(source: str, kind: str) -> Record:
-    """The record of a folder of shards.
+def read_record(source: str, kind: str) -> tuple[Record, Place]:
+    """The record of a folder of shards, and where that lies.
 
     Args:
-        source: The folder.
+        source: The folder, or its address.
         kind: What its examples should be.
 
     Raises:
-        InputError: for an address, for a folder without a record or with a damaged one, for another kind.
+        InputError: for a folder without a record or with a damaged one, for another kind, and for an address that
+            cannot be read.
     """
-    if "://" in source:
-        mounts = "mount it (mount-s3, gcsfuse, rclone), or copy it (aws s3 sync), and give that folder"
-        raise InputError(f"source is {source}, and shards are read from folders; {mounts}")
-    path = Path(source) / RECORD
+    place = Place.of(source, RECORD, RECORD_BYTES)
+    path = place.folder / RECORD
     record = read_json(path, RECORD_BYTES, "give --data.source a folder that `lightning-gans data shard` has written")
     try:
         record = typed(Record, record)
@@ -84,7 +84,7 @@ def read_record(source: str, kind: str) -> Record:
     if record.kind != kind:
         classes = {"sounds": "StreamedMels", "images": "StreamedImages"}
         raise InputError(f"{source} has {shown(record.kind)}; give --data {classes.get(record.kind, 'another one')}")
-    return record
+    return record, place
 
 
 @dataclass(frozen=True)
@@ -156,13 +156,13 @@ def require_litdata() -> None:
         raise InputError("shards are written by litdata; install it with pip install 'lightning-gans[streaming]'")
 
 
-def read_index(folder: Path) -> list[Shard]:
-    """The shards of a folder.
+def read_index(place: Place) -> list[Shard]:
+    """The shards of a place.
 
     Raises:
         Damaged: for an index that is damaged, or asks for anything but plain bytes.
     """
-    path = folder / INDEX
+    path = place.file(INDEX, INDEX_BYTES)
     index = read_json(path, INDEX_BYTES, WAY_OUT)
     try:
         index = typed(dict[str, Any], index, "it")
@@ -180,23 +180,35 @@ class Shards(Dataset):
     """Examples of a folder of shards by their number; opening takes as long as there are shards, not examples.
 
     Args:
-        folder: With the index.
+        place: Of the index.
 
     Attributes:
         ends: (S,) number of the example behind the last one of each shard.
 
     Raises:
-        InputError: for an index that is damaged or asks for more than bytes; for a shard that is not there, or of
-            another size.
+        InputError: for an index that is damaged or asks for more than bytes; for a shard of a folder that is not there,
+            or of another size.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.shards = folder, read_index(folder)
-        for shard in self.shards:
-            with opened(path := folder / shard.filename, WAY_OUT) as file:
-                if (size := file.seek(0, 2)) != shard.chunk_bytes:
-                    raise Damaged(path, f"{size} bytes; expected {shard.chunk_bytes}", WAY_OUT)
+    def __init__(self, place: Place) -> None:
+        self.place, self.shards, self.ahead = place, read_index(place), Ahead(place)
+        for number in range(len(self.shards)) if place.address is None else ():
+            self._file(number).close()
         self.ends = np.cumsum([shard.chunk_size for shard in self.shards], dtype=np.int64)
+
+    def _file(self, number: int) -> BinaryIO:
+        """Open a shard, which is fetched first where it lies elsewhere."""
+        shard = self.shards[number]
+        path = self.place.file(shard.filename, shard.chunk_bytes)
+        file = opened(path, WAY_OUT)
+        if (size := file.seek(0, 2)) != shard.chunk_bytes:
+            file.close()
+            raise Damaged(path, f"{size} bytes; expected {shard.chunk_bytes}", WAY_OUT)
+        return file
+
+    def expect(self, numbers: Iterable[int]) -> None:
+        """Fetch shards that lie elsewhere, in this order, while others are used."""
+        self.ahead.fetch((self.shards[number].filename, self.shards[number].chunk_bytes) for number in numbers)
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
@@ -211,7 +223,7 @@ class Shards(Dataset):
             raise IndexError(index)
         number = int(np.searchsorted(self.ends, index, side="right"))
         shard = self.shards[number]
-        with opened(path := self.folder / shard.filename, WAY_OUT) as file, reading(path, "a shard", WAY_OUT):
+        with self._file(number) as file, reading(self.place.folder / shard.filename, "a shard", WAY_OUT):
             file.seek(4 * (1 + index - int(self.ends[number]) + shard.chunk_size))
             begin, end = struct.unpack("<2I", file.read(8))
             file.seek(begin)

@@ -8,7 +8,16 @@ import sys
 from lightning_gans.files.reading import DAMAGE
 
 LIBRARIES = (
-    *("gdown.exceptions", "httpx", "httpx2", "huggingface_hub.errors", "requests.exceptions"),
+    *(
+        "aiohttp.client_exceptions",
+        "botocore.exceptions",
+        "fsspec.exceptions",
+        "gdown.exceptions",
+        "httpx",
+        "httpx2",
+        "huggingface_hub.errors",
+        "requests.exceptions",
+    ),
     *("wandb.errors", "wandb.sdk.lib.retry", "wandb_workspaces.workspaces.errors"),
 )
 """Modules with exceptions that are of no family of Python's. Which of them a version of a library raises differs."""

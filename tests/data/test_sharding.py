@@ -52,7 +52,8 @@ def test_the_command(talk, capsys):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--output=s3://bucket/x"], "copy it"),
+        (["--output=ftp://bucket/x"], "s3://"),
+        (["--output=https://bucket/x"], "for reading"),
         (["--output=x", "--megabytes=5000"], "at most 2048"),
         (["--output=x", "--data.repeat={'0': 2}"], "--data.repeat"),
         (["--output=x", "--data.mel_suffix=.npy"], "--data.mel_suffix"),

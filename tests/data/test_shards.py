@@ -6,6 +6,7 @@ import struct
 
 import pytest
 
+from lightning_gans.data.places import Place
 from lightning_gans.data.shards import INDEX, Shards, read_index, write_shards
 from lightning_gans.errors import InputError
 
@@ -21,7 +22,7 @@ def folder(tmp_path):
 
 
 def test_examples_come_back_in_any_order(folder):
-    shards = Shards(folder)
+    shards = Shards(Place(folder))
     assert len(shards) == len(EXAMPLES) and len(shards.ends) > 3
     order = [19, 0, 7, 7, 12, 1]
     assert [shards[i] for i in order] == [EXAMPLES[i] for i in order]
@@ -31,7 +32,7 @@ def test_examples_come_back_in_any_order(folder):
 
 
 def test_they_go_to_another_process(folder):
-    again = pickle.loads(pickle.dumps(Shards(folder)))
+    again = pickle.loads(pickle.dumps(Shards(Place(folder))))
     assert [again[i] for i in (3, 18)] == [EXAMPLES[3], EXAMPLES[18]]
 
 
@@ -41,7 +42,7 @@ def test_an_index_that_asks_for_more_than_bytes_is_refused(folder, field, value)
     index["config"][field] = value
     (folder / INDEX).write_text(json.dumps(index))
     with pytest.raises(InputError, match=field) as error:
-        Shards(folder)
+        Shards(Place(folder))
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -51,14 +52,14 @@ def test_a_shard_lies_in_its_folder(folder, name):
     index["chunks"][0]["filename"] = name
     (folder / INDEX).write_text(json.dumps(index))
     with pytest.raises(InputError):
-        read_index(folder)
+        read_index(Place(folder))
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"chunks": 1, "config": []}'])
 def test_a_damaged_index_is_one_line(folder, text):
     (folder / INDEX).write_text(text)
     with pytest.raises(InputError) as error:
-        Shards(folder)
+        Shards(Place(folder))
     assert INDEX in str(error.value) and "\n" not in str(error.value)
 
 
@@ -66,7 +67,7 @@ def test_a_missing_shard_is_told_at_once(folder):
     missing = next(folder.glob("*.bin"))
     missing.unlink()
     with pytest.raises(InputError, match=missing.name):
-        Shards(folder)
+        Shards(Place(folder))
 
 
 def test_earlier_shards_are_not_written_over(folder):
@@ -90,7 +91,7 @@ def test_what_litdata_would_import_is_not_looked_at(folder, tmp_path, monkeypatc
     index = json.loads((folder / INDEX).read_text())
     index["config"]["data_spec"] = json.dumps(spec)
     (folder / INDEX).write_text(json.dumps(index))
-    assert Shards(folder)[3] == EXAMPLES[3]
+    assert Shards(Place(folder))[3] == EXAMPLES[3]
 
 
 @pytest.mark.parametrize("values", [{"chunk_size": 2**60}, {"chunk_size": 0}, {"chunk_bytes": 7}, {"chunk_size": "3"}])
@@ -99,7 +100,7 @@ def test_numbers_that_no_shard_has(folder, values):
     index["chunks"][0] |= values
     (folder / INDEX).write_text(json.dumps(index))
     with pytest.raises(InputError) as error:
-        Shards(folder)
+        Shards(Place(folder))
     assert str(folder) in str(error.value) and "\n" not in str(error.value)
 
 
@@ -108,7 +109,7 @@ def test_an_example_that_lies_elsewhere(folder, place):
     path = folder / "chunk-0-0.bin"
     path.write_bytes(path.read_bytes()[:4] + struct.pack("<2I", *place) + path.read_bytes()[12:])
     with pytest.raises(InputError, match=path.name) as error:
-        Shards(folder)[0]
+        Shards(Place(folder))[0]
     assert "\n" not in str(error.value)
 
 
@@ -118,4 +119,4 @@ def test_a_shard_that_is_cut_short_or_has_more(folder):
     for content in (whole[:-1], whole + b"x", b""):
         path.write_bytes(content)
         with pytest.raises(InputError, match=path.name):
-            Shards(folder)
+            Shards(Place(folder))

@@ -12,9 +12,11 @@ import soundfile
 from lightning_gans.data.audio.decoding import FRAMES_PER_BYTE, LOOSE_FRAMES
 from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.loading import evenly
+from lightning_gans.data.places import Place
 from lightning_gans.data.shards import SHARD_BYTES, WAY_OUT, Shards, encoded, write_shards
 from lightning_gans.files import Damaged, reading
 from lightning_gans.files.arrays import mapped
+from lightning_gans.files.limits import LARGEST
 
 LENGTHS = "lengths.npy"
 COMPARED = 8
@@ -44,7 +46,7 @@ class ShardedSounds:
     """What ``write_sounds`` has written, with ``part`` as ``Sounds`` have it; a sound is decoded when it is asked for.
 
     Args:
-        root: Folder with the shards.
+        place: Of the shards.
 
     Attributes:
         length: (N,) T of each sound.
@@ -54,12 +56,12 @@ class ShardedSounds:
         InputError: for shards or lengths that are damaged or do not belong together.
     """
 
-    def __init__(self, root: Path) -> None:
-        self.root, self.shards = root, Shards(root)
-        self.length, self.ends = np.array(mapped(root / LENGTHS, WAY_OUT)), self.shards.ends
+    def __init__(self, place: Place) -> None:
+        self.root, self.shards = place, Shards(place)
+        self.length, self.ends = np.array(mapped(place.file(LENGTHS, LARGEST), WAY_OUT)), self.shards.ends
         if self.length.dtype != np.int64 or self.length.shape != (len(self.shards),) or (self.length < 1).any():
             what = f"{self.length.dtype} of shape {self.length.shape}, expected a length for each of"
-            raise Damaged(root / LENGTHS, f"{what} {len(self.shards)} sounds", WAY_OUT)
+            raise Damaged(place.folder / LENGTHS, f"{what} {len(self.shards)} sounds", WAY_OUT)
 
     def part(self, row: int, begin: int, end: int) -> np.ndarray:
         """(1, end - begin) int16 of one sound; what lies before and behind is not decoded."""

@@ -14,9 +14,11 @@ from torch.utils.data import Dataset
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.data.images.resizing import PIXELS, PIXELS_PER_BYTE
 from lightning_gans.data.loading import ImagesInMemory, evenly
+from lightning_gans.data.places import Place
 from lightning_gans.data.shards import SHARD_BYTES, WAY_OUT, Shards, encoded, write_shards
 from lightning_gans.files import Damaged, reading
 from lightning_gans.files.arrays import mapped
+from lightning_gans.files.limits import LARGEST
 
 LABELS = "labels.npy"
 MODES = {1: "L", 3: "RGB"}
@@ -47,7 +49,7 @@ class ShardedImages(Dataset):
     """What ``write_images`` has written; hands out whole batches of uint8, decoded when they are asked for.
 
     Args:
-        root: Folder with the shards.
+        place: Of the shards.
         shape: (C, H, W) of each image.
 
     Attributes:
@@ -58,12 +60,12 @@ class ShardedImages(Dataset):
         InputError: for shards or labels that are damaged or do not belong together.
     """
 
-    def __init__(self, root: Path, shape: tuple[int, ...]) -> None:
-        self.root, self.shape, self.shards = root, shape, Shards(root)
-        label = mapped(root / LABELS, WAY_OUT)
+    def __init__(self, place: Place, shape: tuple[int, ...]) -> None:
+        self.place, self.shape, self.shards = place, shape, Shards(place)
+        label = mapped(place.file(LABELS, LARGEST), WAY_OUT)
         if label.dtype not in (np.int64, np.float32) or label.ndim not in (1, 2) or len(label) != len(self.shards):
             what = f"{label.dtype} of shape {label.shape}, expected a label for each of {len(self.shards)} images"
-            raise Damaged(root / LABELS, what, WAY_OUT)
+            raise Damaged(place.folder / LABELS, what, WAY_OUT)
         self.label, self.ends = torch.from_numpy(np.array(label)), self.shards.ends
 
     def __len__(self) -> int:
@@ -78,7 +80,7 @@ class ShardedImages(Dataset):
     def _image(self, index: int) -> np.ndarray:
         channels, height, width = self.shape
         data = self.shards[index]
-        where, bomb = f"image {index} of {self.root}", Image.DecompressionBombError
+        where, bomb = f"image {index} of {self.place}", Image.DecompressionBombError
         with reading(where, "PNG", WAY_OUT, bomb), Image.open(io.BytesIO(data), formats=("PNG",)) as image:
             promised = height * width > PIXELS + PIXELS_PER_BYTE * len(data)
             if promised or (image.mode, image.size) != (MODES[channels], (width, height)):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from lightning_gans.data.images.base import ImageDataModule
@@ -36,7 +35,8 @@ class StreamedImages(ImageDataModule):
     shards of its own and goes through them in groups, see ``ShardSampler``.
 
     Args:
-        source: The folder of shards.
+        source: The folder of shards, or its address (s3://, gs://, abfs://, hf://, https://): its files are fetched in
+            the order in which they are needed, and kept in the cache.
         flip: Mirror half of the training images, drawn anew each time, on the device.
         batch_size: Training images per step and process.
         eval_batch_size: Images per batch of validation and test.
@@ -62,16 +62,16 @@ class StreamedImages(ImageDataModule):
         self.source = source
 
     def _load(self) -> dict[str, ShardedImages]:
-        record, folder = read_record(self.source, "images"), Path(self.source)
+        record, place = read_record(self.source, "images")
         try:
             facts = typed(Facts, record.facts)
         except ValueError as error:
-            raise Damaged(folder / RECORD, f"no record of shards ({error})", WAY_OUT) from None
+            raise Damaged(place.folder / RECORD, f"no record of shards ({error})", WAY_OUT) from None
         self.image_shape = shape = facts.image_shape
         self.num_classes, self.class_names = facts.num_classes, list(facts.class_names) or None
-        splits = {split: ShardedImages(folder / split, shape) for split in record.examples}
-        record.require_counts(folder, {split: len(images) for split, images in splits.items()})
+        splits = {split: ShardedImages(place / split, shape) for split in record.examples}
+        record.require_counts(place, {split: len(images) for split, images in splits.items()})
         return splits
 
     def _sampler(self, dataset: ShardedImages, *args: Any, **options: Any) -> ResumableSampler:
-        return ShardSampler(dataset, *args, ends=dataset.ends, **options)
+        return ShardSampler(dataset, *args, ends=dataset.ends, expect=dataset.shards.expect, **options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +24,8 @@ class StreamedMels(MelDataModule):
     sounds (sample rate, normalization, speeds, held-out files) was settled when they were written.
 
     Args:
-        source: The folder of shards.
+        source: The folder of shards, or its address (s3://, gs://, abfs://, hf://, https://): its files are fetched in
+            the order in which they are needed, and kept in the cache.
         mel: As ``MelFolder``, of the sample rate that the shards were written at.
         crop: T, samples of a training crop; a multiple of the hop.
         context: As ``MelFolder``.
@@ -59,16 +59,16 @@ class StreamedMels(MelDataModule):
         self.source = source
 
     def _load(self) -> dict[str, MelExamples]:
-        record, folder = read_record(self.source, "sounds"), Path(self.source)
+        record, place = read_record(self.source, "sounds")
         if (rate := record.facts.get("sample_rate")) != self.sample_rate:
             raise InputError(
-                f"{folder} has sounds at {rate} Hz, and mel {self.mel.name} is of {self.sample_rate} Hz; choose another"
+                f"{place} has sounds at {rate} Hz, and mel {self.mel.name} is of {self.sample_rate} Hz; choose another"
                 " mel, or write the shards again with this one"
             )
-        parts = {split: ShardedSounds(folder / split) for split in record.examples}
-        record.require_counts(folder, {split: len(sounds.length) for split, sounds in parts.items()})
+        parts = {split: ShardedSounds(place / split) for split in record.examples}
+        record.require_counts(place, {split: len(sounds.length) for split, sounds in parts.items()})
         return self._split({split: (sounds, np.arange(len(sounds.length))) for split, sounds in parts.items()})
 
     def _sampler(self, dataset: Any, *args: Any, **options: Any) -> ResumableSampler:
         ends = np.searchsorted(dataset.rows, dataset.sounds.ends)  # of the sounds that are long enough
-        return ShardSampler(dataset, *args, ends=ends, **options)
+        return ShardSampler(dataset, *args, ends=ends, expect=dataset.sounds.shards.expect, **options)

@@ -8,6 +8,7 @@ from lightning_gans.audio import MelConfig
 from lightning_gans.data.audio.sharded import LENGTHS, ShardedSounds, write_sounds
 from lightning_gans.data.audio.sounds import Sounds
 from lightning_gans.data.mels.crops import MelCrops
+from lightning_gans.data.places import Place
 from lightning_gans.errors import InputError
 
 pytest.importorskip("litdata")
@@ -29,7 +30,7 @@ def folder(sounds, tmp_path):
 
 
 def test_all_samples_come_back(sounds, folder):
-    stored = ShardedSounds(folder)
+    stored = ShardedSounds(Place(folder))
     assert len(stored.shards.ends) > 1
     for row in (4, 0, 2, 1, 3):
         np.testing.assert_array_equal(stored.part(row, 0, LENGTH[row]), sounds[row])
@@ -40,7 +41,7 @@ def test_the_crops_are_those_of_the_files(sounds, folder):
     config = MelConfig.of("parallel_wavegan")
     of_files, of_shards = (
         MelCrops(each, np.arange(5), config, crop_frames=20, gain=(0.3, 1.0), seed=7)
-        for each in (sounds, ShardedSounds(folder))
+        for each in (sounds, ShardedSounds(Place(folder)))
     )
     for index in range(10):  # two epochs
         for ours, theirs in zip(of_shards[index], of_files[index], strict=True):
@@ -50,4 +51,4 @@ def test_the_crops_are_those_of_the_files(sounds, folder):
 def test_lengths_of_other_shards_are_refused(folder):
     np.save(folder / LENGTHS, LENGTH[:3])
     with pytest.raises(InputError, match=LENGTHS):
-        ShardedSounds(folder)
+        ShardedSounds(Place(folder))

@@ -99,7 +99,6 @@ def refused(source, told: str, **options) -> None:
 def test_what_is_no_folder_of_shards(shards, tmp_path):
     refused(tmp_path / "nothing", f"nothing/{RECORD}")
     refused(tmp_path / "talk", RECORD)
-    refused("s3://bucket/shards", "mount")
     refused(shards, "22050 Hz", mel="hifigan", crop=8192)
     with pytest.raises(InputError, match="StreamedMels"):
         ready(StreamedImages(source=shards))
