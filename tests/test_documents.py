@@ -131,7 +131,7 @@ def machine(tmp_path_factory):
         Path("FOLDER").mkdir()
         tiny_data.write_sound(Path("in.wav"), 22050)
         shutil.copy("in.wav", "FOLDER")
-        shutil.copy("zoo/melgan_lj001.safetensors", "my_melgan.safetensors")
+        shutil.copy("zoo/melgan_callie.safetensors", "my_melgan.safetensors")
         mel = zoo.load("parallel_wavegan_lj001").mel(torch.from_numpy(soundfile.read("in.wav", dtype="float32")[0]))
         np.save("mel.npy", mel.T.numpy())
         write_voice(folder / "DIR" / "my_voice")

@@ -29,7 +29,7 @@ def main(output: Path = FOLDER / "samples.png") -> None:
     digits = zoo.load("cgan_mnist").sample(50, seed=0)  # the classes in turn
     faces = zoo.load("dcgan_faces").sample(18, seed=0)
     samples, rate = soundfile.read(RECORDING, stop=SECONDS * 22050, dtype="float32")
-    vocoder = zoo.load("melgan_lj001")
+    vocoder = zoo.load("vocos_ljspeech")
     speech = vocoder.vocode(vocoder.mel(torch.from_numpy(samples)))[0, 0].numpy()
     decibels = librosa.amplitude_to_db(abs(librosa.stft(speech, n_fft=1024, hop_length=256)), ref=30)
 
@@ -43,7 +43,7 @@ def main(output: Path = FOLDER / "samples.png") -> None:
         axis.axis("off")
     extent = (0, len(speech) / rate, 0, rate / 2000)
     axes[2].imshow(decibels, origin="lower", aspect="auto", vmin=-80, vmax=-10, extent=extent)
-    axes[2].set_title("melgan_lj001: speech made of a mel spectrogram", fontsize=10)
+    axes[2].set_title("vocos_ljspeech: speech made of a mel spectrogram", fontsize=10)
     axes[2].set(xlabel="s", ylabel="kHz")
     plt.savefig(output, dpi=110)
     Image.open(output).convert("RGB").quantize(128).save(output, optimize=True)
