@@ -44,6 +44,7 @@ MODEL = {  # what makes a paper's model small; the vocoders' hop stays
     "wavegan": {"width": 1, "latent_dim": 3},
     "specgan": {"width": 1, "latent_dim": 3},
     "controlled_specgan": {"width": 1, "latent_dim": 3},
+    "controlled_wavegan": {"width": 1, "latent_dim": 3},
     "melgan": {"width": 2, "blocks": 1},
     "hifigan": dict(width=16, discriminator_width=1 / 32),
     "vocos": dict(dim=8, intermediate_dim=12, num_layers=2, period_width=1 / 32, band_width=2),
