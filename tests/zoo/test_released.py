@@ -35,7 +35,7 @@ def test_every_released_model_samples(name):
         pytest.skip(f"{card.weights} is to be fetched from {card.url}")
     model = zoo.load(name)
     if kind_of(model) == "mel":
-        buzz = torch.arange(model.sample_rate)[None, None] * 200 / model.sample_rate % 1 - 0.5  # a voice has as many tones
+        buzz = torch.arange(model.sample_rate)[None, None] * 200 / model.sample_rate % 1 - 0.5
         made = model.vocode(model.mel(buzz), seed=0)
         assert made.shape[-1] == buzz.shape[-1] // model.mel_config.hop_length * model.mel_config.hop_length
     else:
