@@ -58,7 +58,7 @@ def write_data(data: SplitDataModule, output: Path, shard_bytes: int = SHARD_BYT
     settings = json.loads(json.dumps(data.hparams, default=str))
     made_from = {"data": type(data).__name__, "settings": settings, "fingerprint": data.fingerprint()}
     counts = {name: len(split) for name, split in splits.items()}
-    record = Record(kind, counts, facts, made_from | {"version": __version__})
+    record = Record(kind, counts, facts, made_from | {"shard_bytes": shard_bytes, "version": __version__})
     try:
         part.mkdir(parents=True)
         for name, split in splits.items():

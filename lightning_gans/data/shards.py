@@ -46,7 +46,7 @@ class Record:
         kind: ``sounds`` or ``images``.
         examples: How many each split has.
         facts: What else a reader has to know of them, such as the sample rate.
-        made_from: The data set, its settings and its fingerprint, the version that wrote the shards.
+        made_from: The data set, its settings and its fingerprint, the size of a shard, the version that wrote them.
     """
 
     kind: str
