@@ -58,6 +58,10 @@ class CommandParser(OneLine):
         if kwargs.get("type") is bool and kwargs.get("default") is False:
             del kwargs["type"]
             return super().add_argument(*args, action="store_true", **kwargs)
+        if args[0] == "--data":
+            from lightning_gans import data
+
+            self.classes = {"data": data.__all__}  # type: ignore[misc]
         listed = getattr(kwargs.get("action"), "_typehint", None)
         if not args[0].startswith("-") and get_origin(listed) is list:
             del kwargs["action"]

@@ -58,6 +58,7 @@ def test_the_command(talk, capsys):
         (["--output=x", "--data.repeat={'0': 2}"], "--data.repeat"),
         (["--output=x", "--data.mel_suffix=.npy"], "--data.mel_suffix"),
         (["--output=x", "--data.folder=nothing"], "nothing"),
+        (["--output=x", "--data=MelFoldr"], "MelFolder"),
         ([], "--output"),
     ],
     ids=" ".join,
