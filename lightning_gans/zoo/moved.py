@@ -119,7 +119,7 @@ def _melgan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _stft_melgan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """MelGAN's words for what melgan_lj001 names today."""
+    """MelGAN's words for what melgan_callie names today."""
     if "discriminator" in arguments:
         arguments["multi_scale"] = arguments.pop("discriminator") == "multi_scale"
     if "aux_weight" in arguments:

@@ -183,7 +183,7 @@ def test_melgan_of_seungwonpark():
 
 
 def test_older_words_for_stft_melgan():
-    """Which melgan_lj001 names today."""
+    """Which melgan_callie names today."""
     given = {"aux_loss": "none", "discriminator": "parallel_wavegan", "fm_scale": "paper"}
     assert moved.translate("STFTMelGAN", given) == ("STFTMelGAN", {"stft_weight": 0.0, "multi_scale": False})
     with pytest.raises(InputError, match=r"fm_scale='official'; give feature_weight times 0\.2667"):
