@@ -29,12 +29,13 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
+from torch.nn.functional import conv_transpose2d, leaky_relu
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses.adversarial import relativistic_pairing_d, relativistic_pairing_g
 from lightning_gans.losses.penalties import judged
+from lightning_gans.networks.twice_differentiable import GroupedConv2d, grouped_conv2d
 from lightning_gans.ranges import NonNegativeFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
@@ -53,7 +54,7 @@ def linear(c_in: int, c_out: int, gain: float = 1.0) -> nn.Linear:
 
 def conv(c_in: int, c_out: int, kernel: int = 1, groups: int = 1, gain: float = 1.0) -> nn.Conv2d:
     """A convolution without bias which keeps the size."""
-    layer = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, groups=groups, bias=False)
+    layer = GroupedConv2d(c_in, c_out, kernel, groups, padding=kernel // 2)
     nn.init.normal_(layer.weight, 0.0, gain / math.sqrt(c_in // groups * kernel**2))
     return layer
 
@@ -99,9 +100,11 @@ class Resample(nn.Module):
         self.register_buffer("kernel", torch.outer(taps, taps)[None, None] * (4 if up else 1), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        resample, channels = conv_transpose2d if self.up else conv2d, x.shape[1]
+        channels = x.shape[1]
         kernel = self.kernel.to(x.dtype).expand(channels, -1, -1, -1)
-        return resample(x, kernel, stride=2, padding=1, groups=channels)
+        if self.up:
+            return conv_transpose2d(x, kernel, stride=2, padding=1, groups=channels)
+        return grouped_conv2d(x, kernel, stride=2, padding=1, groups=channels)
 
 
 def stage(channels: int, blocks: int, group_size: int, gain: float) -> list[nn.Module]:
@@ -150,7 +153,7 @@ class Discriminator(nn.Module):
         for c_in, c_out in pairwise(reversed(widths)):
             layers += [*stage(c_in, blocks, group_size, gain), *transition(c_in, c_out, up=False)]
         layers += stage(c, blocks, group_size, gain)
-        whole = nn.Conv2d(c, c, 4, groups=c, bias=False)  # an image of 4x4 to a number for each channel
+        whole = GroupedConv2d(c, c, 4, groups=c, padding=0)  # an image of 4x4 to a number for each channel
         nn.init.normal_(whole.weight, 0.0, 1 / 4)
         self.layers = nn.Sequential(*layers, whole, nn.Flatten(), linear(c, c if num_classes else 1))
         self.embedding = linear(num_classes, c, gain=1 / math.sqrt(c)) if num_classes else None

@@ -175,12 +175,11 @@ def run_backward(
                     leaf, gradient = node.variable, given[0]
                     leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
                 continue
-            made = (
-                node(*map(given.get, range(len(node._input_metadata)))) if given else [None] * len(node.next_functions)
-            )
-            for (child, index), gradient in zip(
-                node.next_functions, made if isinstance(made, tuple | list) else [made], strict=True
-            ):
+            call = node if callable(node) else node.apply  # the node of a Function of Python's is no function
+            made = call(*map(given.get, range(len(node._input_metadata)))) if given else None
+            made = list(made) if isinstance(made, tuple | list) else [made] * len(node.next_functions)
+            assert made[len(node.next_functions) :] == [None] * (len(made) - len(node.next_functions))  # of no tensors
+            for (child, index), gradient in zip(node.next_functions, made, strict=False):
                 if child is not None:
                     if gradient is not None:
                         add(child, index, gradient)
