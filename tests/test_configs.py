@@ -8,6 +8,7 @@ import yaml
 from lightning_gans import data, models
 from lightning_gans.audio import MelConfig
 from lightning_gans.cli import train as cli
+from lightning_gans.cli.arguments import resolve
 from lightning_gans.data.audio.folder import AudioFolder
 from lightning_gans.data.images.base import ImageDataModule
 from lightning_gans.errors import InputError
@@ -166,6 +167,12 @@ def test_a_file_of_the_user_wins_over_a_packaged_config(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     Path("gan_mnist").write_text("model: DCGAN\ndata: {class_path: Digits, init_args: {image_size: 64}}\n")
     assert type(build(monkeypatch, "--config=gan_mnist").datamodule).__name__ == "Digits"
+
+
+@pytest.mark.parametrize("option", ["--run.id", "--run.name", "--run.group", "--init_from"])
+def test_a_value_that_is_a_configs_name_stays_a_value(option):
+    words = resolve(["fit", "--config", "gan_mnist", "--trainer.max_epochs", "3", option, "gan_mnist"])
+    assert words[-1] == f"{option}=gan_mnist" and sum(word.startswith("--config=") for word in words) == 1
 
 
 def test_the_printed_config_builds_the_same(monkeypatch, tmp_path, capsys):

@@ -27,7 +27,8 @@ def resolve(args: Sequence[str]) -> list[str]:
     names = [word.removeprefix("--config=") for word in words if word.startswith("--config=")]
     contents = {name: read_config(assets.config(name)) for name in names}
     words = _of_today(words, contents)
-    words = [f"--config={assets.config(word[9:])}" if word[9:] in contents else word for word in words]
+    paths = {f"--config={name}": f"--config={assets.config(name)}" for name in names}
+    words = [paths.get(word, word) for word in words]
     if {"--trainer.logger=CSVLogger", "--trainer.logger=TensorBoardLogger"} & set(words):
         words.append("--trainer.logger.save_dir=runs")  # they have no default
     return [*words[:1], *(f"--run.name={Path(name).stem}" for name in names[:1]), *words[1:]]
