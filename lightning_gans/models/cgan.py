@@ -25,7 +25,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.losses import adversarial_loss
-from lightning_gans.models.gan import Maxout, bias_to_mean_image, exponential_decay, set_momentum, uniform_weights
+from lightning_gans.models.gan import Maxout, bias_to_mean_image, exponential_decay, set_momentum, sgd, uniform_weights
 from lightning_gans.ranges import NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
 
@@ -140,16 +140,15 @@ class CGAN(AdversarialModule):
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         h = self.hparams
-        optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.SGD(network.parameters(), h.lr, h.momentum, fused=True)
-            for network in (self.generator, self.discriminator)
-        ]
+        optimizers = [sgd(network, h.lr, h.momentum) for network in (self.generator, self.discriminator)]
         return optimizers, [exponential_decay(optimizer, h.lr_decay, h.min_lr) for optimizer in optimizers]
 
     def on_train_start(self) -> None:
         bias_to_mean_image(self.generator.output.bias, self.trainer)
 
-    def on_train_epoch_start(self) -> None:
+    def on_train_batch_start(self, batch: ImageBatch, batch_idx: int) -> None:
+        """Set the momentum by the number of the epoch, whose start is passed over where a run goes on at it."""
+        super().on_train_batch_start(batch, batch_idx)
         h = self.hparams
         for optimizer in self.trainer.optimizers:
             set_momentum(optimizer, self.current_epoch, h.momentum, h.final_momentum, h.momentum_epochs)

@@ -238,9 +238,10 @@ class ControlGAN(Controlled):
         self.measure.add_(torch.stack([measure, torch.ones_like(measure)]))
         self.log_dict({"train/convergence": measure, "train/balance": self.balance.clone()})
 
-    def on_train_epoch_start(self) -> None:
-        """Show the schedulers the epoch before. A run that is resumed behind its last batch skips its end hook."""
-        if self.measure[1]:
+    def on_train_batch_start(self, batch: ImageBatch, batch_idx: int) -> None:
+        """Show the schedulers the epoch before. A run resumed behind its last batch skips the hooks between them."""
+        super().on_train_batch_start(batch, batch_idx)
+        if batch_idx == 0 and self.measure[1]:
             for scheduler in cast(list[ReduceLROnPlateau], self.lr_schedulers()):
                 scheduler.step(float(self.measure[0] / self.measure[1]))
             self.measure.zero_()

@@ -148,19 +148,26 @@ class GAN(AdversarialModule):
 
     def configure_optimizers(self) -> tuple[list[torch.optim.Optimizer], list[LRScheduler]]:
         h = self.hparams
-        optimizers: list[torch.optim.Optimizer] = [
-            torch.optim.SGD(network.parameters(), h.lr, h.momentum, fused=True)
-            for network in (self.generator, self.discriminator)
-        ]
+        optimizers = [sgd(network, h.lr, h.momentum) for network in (self.generator, self.discriminator)]
         return optimizers, [exponential_decay(optimizer, h.lr_decay, h.min_lr) for optimizer in optimizers]
 
     def on_train_start(self) -> None:
         bias_to_mean_image(self.generator.output.bias, self.trainer)
 
-    def on_train_epoch_start(self) -> None:
+    def on_train_batch_start(self, batch: ImageBatch, batch_idx: int) -> None:
+        """Set the momentum by the number of the epoch, whose start is passed over where a run goes on at it."""
+        super().on_train_batch_start(batch, batch_idx)
         h = self.hparams
         for optimizer in self.trainer.optimizers:
             set_momentum(optimizer, self.current_epoch, h.momentum, h.final_momentum, h.momentum_epochs)
+
+
+def sgd(network: nn.Module, lr: float, momentum: float) -> torch.optim.Optimizer:
+    """Whose momentum begins at zero. Torch's fused one is uninitialised where fp16 overflows in the first step."""
+    optimizer = torch.optim.SGD(network.parameters(), lr, momentum, fused=True)
+    for parameter in network.parameters():
+        optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return optimizer
 
 
 def exponential_decay(optimizer: torch.optim.Optimizer, decay: float, min_lr: float) -> LRScheduler:

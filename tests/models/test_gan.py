@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.models import GAN
-from lightning_gans.models.gan import Maxout
+from lightning_gans.models.gan import Maxout, sgd
 
 
 def without_dropout(x, p, training):
@@ -20,6 +20,23 @@ def test_parameter_counts():
     model = GAN()
     assert parameter_count(model.generator) == 2_503_984
     assert parameter_count(model.discriminator) == 1_231_441
+
+
+def test_momentum_after_a_first_step_that_overflows_in_fp16():
+    plain, scaled = (torch.nn.Linear(2, 1) for _ in range(2))
+    scaled.load_state_dict(plain.state_dict())
+    expected, optimizer = torch.optim.SGD(plain.parameters(), 0.1, 0.5), sgd(scaled, 0.1, 0.5)
+    scaler = torch.amp.GradScaler("cpu")
+    for size in (torch.inf, 1.0, 1.0):
+        optimizer.zero_grad()
+        scaler.scale(scaled(torch.full((1, 2), size)).sum()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+    for _ in range(2):
+        expected.zero_grad()
+        plain(torch.ones(1, 2)).sum().backward()
+        expected.step()
+    torch.testing.assert_close(scaled.state_dict(), plain.state_dict())
 
 
 def test_initialization():

@@ -105,7 +105,14 @@ def test_in_the_end_hook_of_an_epochs_last_batch(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["gan", "controlgan"])
-@pytest.mark.parametrize("options", [dict(every_n_epochs=1, save_on_train_epoch_end=True), dict(every_n_epochs=1)])
+@pytest.mark.parametrize(
+    "options",
+    [
+        dict(every_n_epochs=1, save_on_train_epoch_end=True),
+        dict(every_n_epochs=1),
+        dict(every_n_train_steps=BATCHES),  # in the last batch, before the epoch's end
+    ],
+)
 @pytest.mark.parametrize("length", [LENGTH, dict(max_steps=EPOCHS * BATCHES, max_epochs=-1, limit_val_batches=1)])
 def test_at_an_epochs_end(name, options, length, tmp_path):
     model, log = paper(name), Log()
