@@ -94,7 +94,7 @@ class MultiScaleParallelWaveGAN(Vocoder):
             gate_channels,
             skip_channels,
         )
-        self.discriminator = MultiScaleDiscriminator()
+        self.discriminator = MultiScaleDiscriminator(std=0.02)
         self.stft_loss = MultiResolutionSTFTLoss(reduction=stft_reduction)
         self.receptive_frames = self.generator.receptive_frames
 

@@ -6,7 +6,8 @@ them alone, and from a discriminator with least squares, as the full-band MelGAN
 https://github.com/kan-bayashi/ParallelWaveGAN; melgan.v3 of the same project has ``multi_scale`` and
 ``feature_weight``, and https://github.com/seungwonpark/melgan has these and no ``stft_weight``.
 
-Departures from those recipes: D is updated before G, both with Adam at one rate.
+Departures from those recipes: D is updated before G, both with Adam at one constant rate, without clipped gradients.
+The weights of MelGAN's discriminator have torch's deviations, where melgan.v3 draws them from N(0, 0.02).
 """
 
 from __future__ import annotations

@@ -27,20 +27,22 @@ class ScaleDiscriminator(nn.Module):
         width: Channels of the first layer.
         downsampling: Layers that shorten the signal to a quarter.
         max_width: Channels of the widest layer.
+        std: Deviation of the normal weights; torch's initialization when not given.
     """
 
-    def __init__(self, width: int = 16, downsampling: int = 4, max_width: int = 1024) -> None:
+    def __init__(self, width: int = 16, downsampling: int = 4, max_width: int = 1024, std: float | None = None) -> None:
         super().__init__()
         widths = [min(width * 4**i, max_width) for i in range(downsampling + 1)]
         last = min(2 * widths[-1], max_width)
-        self.layers = nn.ModuleList(
-            [nn.Sequential(nn.ReflectionPad1d(7), weight_norm(nn.Conv1d(1, width, 15)), nn.LeakyReLU(SLOPE, True))]
-            + [
-                activated(nn.Conv1d(c_in, c_out, 41, stride=4, padding=20, groups=c_in // 4))
-                for c_in, c_out in pairwise(widths)
-            ]
-            + [activated(nn.Conv1d(widths[-1], last, 5, padding=2)), weight_norm(nn.Conv1d(last, 1, 3, padding=1))]
-        )
+        convs = [nn.Conv1d(1, width, 15)]
+        for c_in, c_out in pairwise(widths):
+            convs.append(nn.Conv1d(c_in, c_out, 41, stride=4, padding=20, groups=c_in // 4))
+        convs += [nn.Conv1d(widths[-1], last, 5, padding=2), nn.Conv1d(last, 1, 3, padding=1)]
+        if std is not None:
+            for conv in convs:
+                nn.init.normal_(conv.weight, 0.0, std)
+        first, *hidden = map(activated, convs[:-1])
+        self.layers = nn.ModuleList([first.insert(0, nn.ReflectionPad1d(7)), *hidden, weight_norm(convs[-1])])
 
     def forward(self, audio: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Audio (B, 1, T) to logits (B, 1, T / 256) and the maps of the layers before them."""
@@ -61,12 +63,12 @@ class MultiScaleDiscriminator(nn.Module):
     """Discriminators of one architecture at the full, the half and the quarter rate (Kumar et al. 2019, section 2.2).
 
     With torch's initialization, as in the authors' code: there weights are drawn from N(0, 0.02), but after weight norm
-    has been attached, which computes them anew and so undoes it.
+    has been attached, which computes them anew and so undoes it. Where the order is another one, ``std`` is 0.02.
     """
 
-    def __init__(self, scales: int = 3) -> None:
+    def __init__(self, scales: int = 3, std: float | None = None) -> None:
         super().__init__()
-        self.discriminators = nn.ModuleList(ScaleDiscriminator() for _ in range(scales))
+        self.discriminators = nn.ModuleList(ScaleDiscriminator(std=std) for _ in range(scales))
 
     def forward(self, audio: Tensor) -> Outputs:
         outputs = []

@@ -64,7 +64,7 @@ _bigvgan = dict(
 def small_discriminators() -> Iterator[None]:
     """Those of MelGAN and Parallel WaveGAN, which no option makes smaller: 0.5 million parameters in place of 17."""
     with (
-        mock.patch.object(ScaleDiscriminator.__init__, "__defaults__", (16, 4, 128)),
+        mock.patch.object(ScaleDiscriminator.__init__, "__defaults__", (16, 4, 128, None)),
         mock.patch.object(SampleDiscriminator.__init__, "__defaults__", (10, 8)),
     ):
         yield

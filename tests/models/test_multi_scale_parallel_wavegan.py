@@ -15,6 +15,12 @@ def test_parameter_counts():
     assert (parameter_count(model.generator), parameter_count(model.discriminator)) == (1_837_562, 16_924_086)
 
 
+def test_the_discriminators_weights_are_drawn_before_weight_norm():
+    layers = [m for m in MultiScaleParallelWaveGAN().discriminator.modules() if isinstance(m, nn.Conv1d)]
+    assert len(layers) == 3 * 7
+    assert all(layer.weight.std().item() == pytest.approx(0.02, rel=0.1) for layer in layers)
+
+
 class Judge(nn.Module):
     """Two scales, whose logits are the audio's mean and twice that, times a parameter, with a map each."""
 
