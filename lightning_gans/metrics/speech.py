@@ -77,11 +77,14 @@ class ClassifierScore(DigitPredictions):
 
     def compute(self) -> Tensor:
         """The score, float64."""
-        p = self.clips()
+        return self.score(self.clips())
+
+    def score(self, p: Tensor) -> Tensor:
+        """Of p(y|x) (N, 10)."""
         return (entr(p.mean(0)).sum() - entr(p).sum(1).mean()).exp()
 
     def influence(self, p: Tensor) -> Tensor:
-        return self.compute() * (-xlogy(p, p.mean(0)).sum(1) - entr(p).sum(1))
+        return self.score(p) * (-xlogy(p, p.mean(0)).sum(1) - entr(p).sum(1))
 
 
 class LabelEntropy(DigitPredictions):

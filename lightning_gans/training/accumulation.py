@@ -159,6 +159,10 @@ class AccumulateGradients(Ranged, Callback):
         for key, batches in of_networks(module, "accumulate", self.batches).items():
             module.accumulation[key].batches = batches
 
+    def teardown(self, trainer: Trainer, module: Any, stage: str) -> None:
+        for accumulation in module.accumulation.values():
+            accumulation.batches = 1
+
 
 class ClipGradients(Ranged, Callback):
     """Scales the gradients of a network down to a total norm, where it is above; in place of what its paper does.
@@ -176,6 +180,10 @@ class ClipGradients(Ranged, Callback):
     def setup(self, trainer: Trainer, module: Any, stage: str) -> None:
         for key, norm in of_networks(module, "clip_norm", self.norm).items():
             module.accumulation[key].clip_norm = norm
+
+    def teardown(self, trainer: Trainer, module: Any, stage: str) -> None:
+        for accumulation in module.accumulation.values():
+            accumulation.clip_norm = None
 
 
 def of_networks(module: AdversarialModule, option: str, value: Number | dict[str, Number]) -> dict[str, Number]:

@@ -40,6 +40,16 @@ class CompileNetworks(Callback):
     def on_validation_end(self, trainer: Trainer, module: LightningModule) -> None:
         set_stance("default")
 
+    def on_test_start(self, trainer: Trainer, module: LightningModule) -> None:
+        set_stance("force_eager")
+
+    def on_test_end(self, trainer: Trainer, module: LightningModule) -> None:
+        set_stance("default")
+
+    def on_fit_end(self, trainer: Trainer, module: Any) -> None:
+        for name in module.networks.values():
+            getattr(module, name)._compiled_call_impl = None
+
     def on_exception(self, trainer: Trainer, module: LightningModule, exception: BaseException) -> None:
         set_stance("default")
 

@@ -39,8 +39,8 @@ def of_audio(fake, real, limit=30):
         for pair in zip(real.split(8), fake.split(8), strict=True):
             for metric in metrics.values():
                 metric.update(*pair, torch.full((len(pair[0]),), 3))
-        values = {name: metric.compute().item() for name, metric in metrics.items()}
         errors = {name: metric.standard_error() for name, metric in metrics.items()}
+        values = {name: metric.compute().item() for name, metric in metrics.items()}
         return values | {f"{name}_se": error.item() for name, error in errors.items() if error is not None}
 
 

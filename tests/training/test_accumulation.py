@@ -206,6 +206,14 @@ def test_a_second_fit_begins_an_update_anew():
     assert seen.moments == {"g": [3], "d": [3]}
 
 
+def test_a_later_fit_without_them_is_without_them():
+    module, seen = build("gan"), Moments()
+    fit(module, None, [AccumulateGradients(2), ClipGradients(0.5)], max_steps=-1, max_epochs=1)
+    fit(module, None, [seen], max_steps=-1, max_epochs=1)
+    assert seen.moments == {key: [1, 2, 3, 4] for key in "gd"}
+    assert {one.clip_norm for one in module.accumulation.values()} == {None}
+
+
 @pytest.mark.parametrize(
     "callback, message",
     [
