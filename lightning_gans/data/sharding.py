@@ -45,34 +45,45 @@ def write_data(data: SplitDataModule, output: Path, shard_bytes: int = SHARD_BYT
             written; without litdata.
     """
     require_litdata()
-    kind, facts = described(data)
-    part = output.with_name(f"{output.name}.part")
+    described(data)
     if os.path.lexists(output):
         raise InputError(f"{output} is there already; remove it, or choose another --output")
-    if os.path.lexists(part):
-        raise InputError(f"{part} is being written, or what a killed run left; remove it, or choose another --output")
-    data.prepare_data()
-    data.setup("fit")
-    splits = own_splits(data.splits)
-    kind, facts = described(data)  # of which some is known by now
-    settings = json.loads(json.dumps(data.hparams, default=str))
-    made_from = {"data": type(data).__name__, "settings": settings, "fingerprint": data.fingerprint()}
-    counts = {name: len(split) for name, split in splits.items()}
-    record = Record(kind, counts, facts, made_from | {"shard_bytes": shard_bytes, "version": __version__})
+    part = output.with_name(f"{output.name}.part")
+    with _unwritable(output):
+        try:
+            part.mkdir(parents=True)  # before anything is read: of two runs, the one that makes it writes
+        except FileExistsError:
+            told = f"{part} is being written, or what a killed run left; remove it, or choose another --output"
+            raise InputError(told) from None
     try:
-        part.mkdir(parents=True)
-        for name, split in splits.items():
-            if kind == "images":
-                write_images(part / name, data.splits[name], shard_bytes)
-            else:
-                write_sounds(part / name, data.splits[name].sounds, split, shard_bytes)
-        write_whole(part / RECORD, json.dumps(vars(record), indent=2))
-        part.rename(output)
+        data.prepare_data()
+        data.setup("fit")
+        splits = own_splits(data.splits)
+        kind, facts = described(data)  # of which some is known by now
+        settings = json.loads(json.dumps(data.hparams, default=str))
+        made_from = {"data": type(data).__name__, "settings": settings, "fingerprint": data.fingerprint()}
+        counts = {name: len(split) for name, split in splits.items()}
+        record = Record(kind, counts, facts, made_from | {"shard_bytes": shard_bytes, "version": __version__})
+        with _unwritable(output):
+            for name, split in splits.items():
+                if kind == "images":
+                    write_images(part / name, data.splits[name], shard_bytes)
+                else:
+                    write_sounds(part / name, data.splits[name].sounds, split, shard_bytes)
+            write_whole(part / RECORD, json.dumps(vars(record), indent=2))
+            part.rename(output)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return record
+
+
+@contextmanager
+def _unwritable(output: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise Unwritable(f"{output} cannot be written ({error.strerror or one_line(error)}); {WAY_OUT}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return record
 
 
 @contextmanager

@@ -98,6 +98,24 @@ def test_whatever_ends_it_leaves_nothing(talk, monkeypatch, error):
     assert not [path for path in talk.iterdir() if path.name.startswith("x")]
 
 
+def test_of_two_runs_to_one_output_the_first_writes(talk, monkeypatch):
+    first, second = (MelFolder(str(talk), mel=MEL, crop=160, validation=0.25) for _ in range(2))
+
+    def prepare() -> None:  # minutes, for much data: time for the second to begin
+        with pytest.raises(InputError, match=r"x\.part is being written"):
+            write_data(second, talk / "x")
+        assert (talk / "x.part").is_dir()
+
+    monkeypatch.setattr(first, "prepare_data", prepare)
+    assert write_data(first, talk / "x").examples == {"train": 6, "val": 2}
+    assert len(list((talk / "x").glob(f"*/{INDEX}"))) == 2 and not (talk / "x.part").exists()
+
+
+@pytest.mark.parametrize("output", [".", "/", ""])
+def test_a_folder_without_a_name_is_there_already(talk, output, capsys):
+    refused([*WORDS, "--output", output], "is there already", capsys)
+
+
 @pytest.mark.slow
 def test_a_killed_run_leaves_no_folder_that_passes_for_one(talk, capsys):
     script = (
