@@ -80,6 +80,19 @@ def only_split(stamps: Stamps, rows: dict[str, np.ndarray]) -> Stamps:
     return {names[row]: stamps[names[row]] for row in sorted(np.concatenate(list(rows.values())))}
 
 
+def rows_left(rows: dict[str, np.ndarray], names: Sequence[str], left: Sequence[str]) -> dict[str, np.ndarray]:
+    """The rows of each split's files among those that are left where others cannot be used: none changes its split.
+
+    Args:
+        rows: Of each split, among all files.
+        names: Of all files.
+        left: Those that are left.
+    """
+    row_of = {name: row for row, name in enumerate(left)}
+    of_split = {split: [row_of[names[row]] for row in of if names[row] in row_of] for split, of in rows.items()}
+    return {split: np.array(of, np.int64) for split, of in of_split.items()}
+
+
 def require_pattern(name: str, pattern: str | None, groups: bool = False) -> None:
     """Raise ``InputError`` for a regular expression that is none, or has no group where one is needed."""
     try:

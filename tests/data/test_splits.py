@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_gans.data.splits import Patterns, only_split
+from lightning_gans.data.splits import Patterns, only_split, rows_left
 from lightning_gans.errors import InputError
 
 NAMES = st.lists(st.from_regex(r"[ab]/[xyz][0-9]{1,3}\.wav", fullmatch=True), min_size=1, unique=True)
@@ -64,6 +64,15 @@ def test_a_pattern_that_finds_nothing(name):
 def test_two_patterns_that_find_the_same_file():
     with pytest.raises(InputError, match="both find 1 files: ann_1;"):
         split(["ann_1", "ann_2"], val="1", test="1|2")
+
+
+def test_no_file_changes_its_split_when_others_cannot_be_used():
+    names = ["ann", "bob", "eve", "joe"]
+    rows = {"train": np.array([0, 2]), "val": np.array([1, 3])}
+    left = rows_left(rows, names, ["bob", "eve"])
+    assert {split: of.tolist() for split, of in left.items()} == {"train": [1], "val": [0]}
+    left = rows_left(rows, names, ["ann"])
+    assert left["train"].tolist() == [0] and left["val"].tolist() == [] and left["val"].dtype == np.int64
 
 
 def test_rows_are_whole_numbers():

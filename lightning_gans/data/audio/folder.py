@@ -16,7 +16,7 @@ from lightning_gans.data.audio.sounds import SUFFIXES, UNREAD, Sounds, decoded_s
 from lightning_gans.data.base import SplitDataModule, require_choice, seed
 from lightning_gans.data.batches import AudioBatch
 from lightning_gans.data.files import Stamps, class_indices, files_below, first_names, folder_classes
-from lightning_gans.data.splits import Patterns, only_split, require_pattern
+from lightning_gans.data.splits import Patterns, only_split, require_pattern, rows_left
 from lightning_gans.errors import InputError
 from lightning_gans.ranges import NonNegativeInt, PositiveInt, Share
 
@@ -119,7 +119,7 @@ class AudioFolder(SplitDataModule):
         return AudioBatch(audio, batch.label)
 
     def _load(self) -> dict[str, AudioClips]:
-        sounds, (_, length) = self._sounds(), self.audio_shape
+        (sounds, rows_of), (_, length) = self._sounds(), self.audio_shape
         sounds.report(self.on_bad_file)
         label, classes = self._label(sounds.names)
         if classes:
@@ -129,7 +129,7 @@ class AudioFolder(SplitDataModule):
             slicing, why = choose_slicing(sounds.length, length)
         splits = {}
         fix = "--data.slicing first, --data.pad_end true or a shorter --data.length"
-        for split, rows in self._rows(sounds.names).items():
+        for split, rows in rows_of.items():
             splits[split] = AudioClips(sounds, rows, label[rows], length, slicing, self.hop, self.pad_end, seed())
             if not len(splits[split]):
                 raise InputError(too_short(split, "clip", sounds.length[rows], length, self.sample_rate, fix))
@@ -142,13 +142,15 @@ class AudioFolder(SplitDataModule):
         )
         return splits
 
-    def _sounds(self) -> Sounds:
-        """The files of the splits, decoded; what needs no decoding is checked first."""
+    def _sounds(self) -> tuple[Sounds, dict[str, np.ndarray]]:
+        """The files of the splits, decoded, and the rows of each split; what needs no decoding is checked first."""
         folder, stamps = self._files()
-        used = only_split(stamps, self._rows(list(stamps)))
+        rows = self._rows(list(stamps))
+        used = only_split(stamps, rows)
         self._label(list(used))
         peak = 1.0 if self.normalize == "peak_file" else None
-        return decoded_sounds(folder, used, self.sample_rate, self.audio_shape[0], peak)
+        sounds = decoded_sounds(folder, used, self.sample_rate, self.audio_shape[0], peak)
+        return sounds, rows_left(rows, list(stamps), sounds.names)
 
     # ---- what other data sets of clips do otherwise
 

@@ -184,7 +184,7 @@ def too_short(split: str, what: str, length: np.ndarray, needed: int, sample_rat
         fix: What to use instead.
     """
     if not len(length):
-        return f"no file is left for {split}; use more files, or hold out fewer"
+        return f"no file is left for {split}; use more files, or hold out {'fewer' if split == 'train' else 'others'}"
     longest = f"{length.max()} samples ({length.max() / sample_rate:.2f} s at {sample_rate} Hz)"
     return (
         f"no {split} {what}: the longest of {len(length)} files has {longest}, at least {needed}"

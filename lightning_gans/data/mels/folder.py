@@ -18,7 +18,7 @@ from lightning_gans.data.files import Stamps, files_below, walk
 from lightning_gans.data.mels.base import MelDataModule
 from lightning_gans.data.mels.crops import MelExamples
 from lightning_gans.data.mels.files import Mels, read_mels
-from lightning_gans.data.splits import Patterns, only_split, require_pattern
+from lightning_gans.data.splits import Patterns, only_split, require_pattern, rows_left
 from lightning_gans.errors import InputError
 from lightning_gans.ranges import ClosedUnitInterval, NonNegativeInt, PositiveFloat, PositiveInt, Share
 
@@ -124,13 +124,11 @@ class MelFolder(MelDataModule):
         self._sounds()
 
     def _load(self) -> dict[str, MelExamples]:
-        sounds, mels = self._sounds()
+        sounds, mels, rows = self._sounds()
         sounds.report(self.on_bad_file)
         if mels and mels.names and (reason := unlikely(torch.from_numpy(mels.some()).mT, self.mel)):
             rank_zero_warn(f"{sounds.root}: {reason}")
-        own = [name for name in sounds.names if name not in sounds.copies]  # which come first
-        rows = self._rows(own)
-        train = {own[row] for row in rows["train"]}
+        train = {sounds.names[row] for row in rows["train"]}
         copies = [r for r, name in enumerate(sounds.names) if name in sounds.copies and sounds.copies[name][0] in train]
         rows["train"] = np.array([*rows["train"], *copies], int)
         splits = self._split({split: (sounds, of_split) for split, of_split in rows.items()}, mels)
@@ -150,18 +148,23 @@ class MelFolder(MelDataModule):
                 raise InputError(f"repeat {pattern!r} finds none of {such}; change the pattern")
         return [next((n for pattern, n in self.repeat.items() if re.search(pattern, name)), 1) for name in names]
 
-    def _sounds(self) -> tuple[Sounds, Mels | None]:
-        """The files of the splits, decoded, with their mels where those come from files too.
+    def _sounds(self) -> tuple[Sounds, Mels | None, dict[str, np.ndarray]]:
+        """The files of the splits, decoded, their mels where those come from files too, and the rows of each split.
 
         Silent files are as broken as those that are no sound.
         """
         folder, stamps = self._files()
-        stamps = only_split(stamps, self._rows(list(stamps)))  # a wrong pattern is told before minutes of decoding
-        train = [list(stamps)[row] for row in self._rows(list(stamps))["train"]]
+        names = list(stamps)
+        rows = self._rows(names)  # a wrong pattern is told before minutes of decoding
+        train = [names[row] for row in rows["train"]]
         copies = {f"{name} at speed {speed:g}": (name, speed) for speed in self.speeds for name in train}
-        sounds = decoded_sounds(folder, stamps, self.sample_rate, 1, self.peak, self.trim_silence, copies)
+        used = only_split(stamps, rows)
+        sounds = decoded_sounds(folder, used, self.sample_rate, 1, self.peak, self.trim_silence, copies)
         sounds = sounds.without(dict.fromkeys(sounds.silent, "silent: all samples are 0"))
-        return (sounds, None) if self.mel_suffix is None else self._with_mels(sounds, self.mel_suffix)
+        mels = None
+        if self.mel_suffix is not None:
+            sounds, mels = self._with_mels(sounds, self.mel_suffix)
+        return sounds, mels, rows_left(rows, names, sounds.names)
 
     def _with_mels(self, sounds: Sounds, suffix: str) -> tuple[Sounds, Mels]:
         """The sounds that have a mel of their length, and those mels."""

@@ -130,6 +130,14 @@ def test_bad_files(digits, said):
         ready(digits, folder="takes", on_bad_file="skip")
 
 
+def test_a_skipped_file_moves_no_other_into_validation(digits):
+    whole = ready(digits, folder="takes", validation=0.2)
+    (digits / "takes" / f"0_ann_{min(firsts(whole, 'val'))}.wav").write_text("not a sound")
+    part = ready(digits, folder="takes", validation=0.2, on_bad_file="skip")
+    assert firsts(part, "val") == sorted(firsts(whole, "val"))[1:]
+    assert firsts(part, "train") == firsts(whole, "train")
+
+
 def test_what_is_said(tmp_path, sound, said):
     for index, rate in enumerate([8000, 8000, 16000, 44100]):
         sound(tmp_path / f"{index}.wav", rate // 2, rate=rate)

@@ -47,6 +47,19 @@ def test_official_split(clips, monkeypatch):
     assert data.audio_kind == "mel" and data.sample_rate == 22050 and data.mel.name == "parallel_wavegan"
 
 
+def test_a_skipped_clip_moves_no_other_into_the_held_out_ones(clips, monkeypatch):
+    monkeypatch.setattr(ljspeech, "CLIPS", 9)
+    monkeypatch.setattr(ljspeech, "HELD_OUT", 2)
+    (clips / "LJSpeech-1.1" / "wavs" / "LJ007-0001.wav").write_text("not a sound")
+    data = ready(clips, on_bad_file="skip")
+    names = data.splits["train"].sounds.names
+    assert {split: [names[row][4] for row in part.rows] for split, part in data.splits.items()} == {
+        "train": list("01234"),
+        "val": list("56"),
+        "test": list("8"),
+    }
+
+
 def test_a_part_of_it(clips):
     with pytest.raises(InputError, match=r"wavs has 9 clips; expected 13,100; .*--data.complete false and a"):
         ready(clips)

@@ -98,6 +98,29 @@ def test_held_out(talk):
         ready(talk, val_pattern="x")
 
 
+def names_of(data: MelFolder, split: str) -> list[str]:
+    return [data.splits[split].sounds.names[row] for row in np.unique(data.splits[split].rows)]
+
+
+@pytest.mark.parametrize("speeds", [None, [1.25]])
+def test_a_skipped_file_moves_no_other_into_validation(talk, sound, speeds):
+    options = dict(folder="talk", validation=0.3, speeds=speeds)
+    whole = ready(talk, **options)
+    broken, *val = names_of(whole, "val")
+    silent, *train = names_of(whole, "train")
+    (talk / "talk" / broken).write_text("not a sound")
+    sound(talk / "talk" / silent, 9999, value=0.0, rate=8000)
+    part = ready(talk, **options, on_bad_file="skip")
+    assert names_of(part, "val") == val and len(val) == 1
+    assert names_of(part, "train") == [name for name in train if not name.startswith(silent)]
+
+
+def test_all_validation_files_are_skipped(talk):
+    (talk / "talk" / "0.wav").write_text("not a sound")
+    with pytest.raises(InputError, match="^no file is left for val; use more files, or hold out others$"):
+        ready(talk, val_pattern="0", on_bad_file="skip")
+
+
 def test_short_files(talk, sound, said):
     sound(talk / "talk" / "7.wav", noise(7, HOP), rate=8000)
     sound(talk / "talk" / "8.wav", noise(8, HOP - 1), rate=8000)
