@@ -21,7 +21,7 @@ class Patterns:
         val: Finds the validation files. Without it, the training files with the smallest SHA-256 hashes of their paths
             are held out.
         test: Finds the test files.
-        validation: Share of the training files held out without ``val``.
+        validation: Share of the training files held out without ``val``, see ``held_out_of``.
 
     Raises:
         InputError: for patterns that are none.
@@ -67,11 +67,16 @@ class Patterns:
         held_out = {*val, *test}
         train = [name for name in found.get("train", names) if name not in held_out]
         if self.val is None:
-            val = in_hash_order(train)[: round(len(train) * self.validation)]
+            val = in_hash_order(train)[: held_out_of(len(train), self.validation)]
         split_of = dict.fromkeys(train, "train") | dict.fromkeys(val, "val") | dict.fromkeys(test, "test")
         splits = np.array([split_of.get(name, "") for name in names])
         used = {"train", *split_of.values()}
         return {split: np.flatnonzero(splits == split) for split in ("train", "val", "test") if split in used}
+
+
+def held_out_of(count: int, share: float) -> int:
+    """How many of the examples make up a share: at least one where any share is asked for, and never all."""
+    return min(max(1, round(count * share)), count - 1) if share and count else 0
 
 
 def only_split(stamps: Stamps, rows: dict[str, np.ndarray]) -> Stamps:

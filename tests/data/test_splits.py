@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightning_gans.data.splits import Patterns, only_split, rows_left
+from lightning_gans.data.splits import Patterns, held_out_of, only_split, rows_left
 from lightning_gans.errors import InputError
 
 NAMES = st.lists(st.from_regex(r"[ab]/[xyz][0-9]{1,3}\.wav", fullmatch=True), min_size=1, unique=True)
@@ -31,7 +31,7 @@ def test_every_file_belongs_to_one_split_whatever_the_order(names, validation, t
     rest = [name for name in names if name not in tested and (train_pattern is None or name.startswith("a/"))]
     assert splits.get("test", []) == tested
     assert sorted(splits["train"] + splits.get("val", [])) == sorted(rest)
-    assert len(splits.get("val", [])) == round(validation * len(rest))
+    assert len(splits.get("val", [])) == held_out_of(len(rest), validation)
     shuffled = random.sample(names, len(names))
     assert {key: set(of_split) for key, of_split in split(shuffled, validation, **patterns).items()} == {
         key: set(of_split) for key, of_split in splits.items()
@@ -64,6 +64,15 @@ def test_a_pattern_that_finds_nothing(name):
 def test_two_patterns_that_find_the_same_file():
     with pytest.raises(InputError, match="both find 1 files: ann_1;"):
         split(["ann_1", "ann_2"], val="1", test="1|2")
+
+
+@pytest.mark.parametrize(
+    ("count", "share", "expected"),
+    [(0, 0.1, 0), (1, 0.1, 0), (2, 0.1, 1), (5, 0.1, 1), (15, 0.1, 2), (100, 0.001, 1), (5, 0.95, 4), (5, 0, 0)],
+)
+def test_a_share_is_one_file_at_least_and_never_all(count, share, expected):
+    assert held_out_of(count, share) == expected
+    assert len(split([str(i) for i in range(count)], share).get("val", [])) == expected
 
 
 def test_no_file_changes_its_split_when_others_cannot_be_used():

@@ -49,7 +49,8 @@ class AudioFolder(SplitDataModule):
             out when not given.
         val_pattern: The same for the validation files.
         test_pattern: The same for the test files.
-        validation: Share of the files held out without a ``val_pattern``; 0 validates on the training files.
+        validation: Share of the files held out without a ``val_pattern``, at least one; 0 validates on the training
+            files.
         on_bad_file: What to do with files that are no sound, empty or cut short: ``error``, or ``skip`` with a note.
         batch_size: Training clips per step and process.
         eval_batch_size: Clips per batch of validation and test.

@@ -13,6 +13,7 @@ from lightning_gans.data.images.files import SUFFIXES, UNREAD, ImageFiles
 from lightning_gans.data.images.lists import Box, read_attributes, read_boxes
 from lightning_gans.data.images.resizing import resized_images
 from lightning_gans.data.loading import ImagesInMemory
+from lightning_gans.data.splits import held_out_of
 from lightning_gans.errors import InputError
 from lightning_gans.ranges import NonNegativeFloat, PositiveInt, Share
 
@@ -37,7 +38,7 @@ class ImageFolder(ImageDataModule):
         boxes_where: Use only the boxes with 1 in this column of the CSV file, such as ``face_sure``.
         attribute_file: List in CelebA's format, relative to the images' folder. Images that it lacks are left out.
         attributes: Names of the attributes to use; all when not given; none, and labels of zeros, for an empty list.
-        validation: Share of the images held out; 0 trains on all, and validates on the training images.
+        validation: Share of the images held out, at least one; 0 trains on all, and validates on the training images.
         options: As ``ImageDataModule``.
     """
 
@@ -87,9 +88,9 @@ class ImageFolder(ImageDataModule):
         if not names:
             raise InputError(f"no image of {self.path} is both in {self.boxes} and in {self.attribute_file}")
         data = ImagesInMemory(resized_images(files, names, crops, self.image_shape[1], self.image_shape[0]), label)
-        held_out = round(len(data) * self.validation)
-        splits = {"train": data.part(held_out, len(data)), "val": data.part(0, held_out)}
-        return splits if held_out else {"train": data}
+        count = held_out_of(len(data), self.validation)
+        splits = {"train": data.part(count, len(data)), "val": data.part(0, count)}
+        return splits if count else {"train": data}
 
     def _labelled(self, files: ImageFiles, names: list[str]) -> tuple[list[str], Tensor]:
         """The images that have a label, and their labels (N,) or (N, K)."""

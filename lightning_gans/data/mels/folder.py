@@ -55,7 +55,8 @@ class MelFolder(MelDataModule):
             are not held out when not given.
         val_pattern: The same for the validation files.
         test_pattern: The same for the test files.
-        validation: Share of the files held out without a ``val_pattern``; 0 validates on the training files.
+        validation: Share of the files held out without a ``val_pattern``, at least one; 0 validates on the training
+            files.
         short: Training files shorter than a crop: ``pad`` puts zeros behind them, ``skip`` leaves them out. With mel
             files, they are always left out.
         on_bad_file: What to do with files that cannot be used: ``error``, or ``skip`` with a note.

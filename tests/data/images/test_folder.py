@@ -37,6 +37,15 @@ def test_unlabelled(tmp_path, picture):
     assert everything.splits["val"] is everything.splits["train"]
 
 
+@pytest.mark.parametrize(("share", "held_out"), [(0.1, 1), (0.95, 4)])
+def test_few_images_are_held_out_too(tmp_path, picture, share, held_out):
+    for index in range(5):
+        picture(tmp_path / f"{index}.png", (index, 0, 0))
+    data = ready(tmp_path, validation=share)
+    train, val = values(data, "train"), values(data, "val")
+    assert len(val) == held_out and sorted(train + val) == list(range(5))
+
+
 def test_classes_from_folders(tmp_path, picture):
     for index in range(6):
         picture(tmp_path / "bird" / "deep" / f"{index}.jpg", 10, mode="L")
