@@ -12,6 +12,8 @@ from lightning.pytorch.overrides.distributed import UnrepeatedDistributedSampler
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
 from lightning_gans.data.loading import (
+    InLoaderProcess,
+    Loader,
     ResumableLoader,
     ResumableSampler,
     as_batch,
@@ -185,17 +187,17 @@ class SplitDataModule(Ranged, LightningDataModule):
             raise InputError(f"{len(dataset)} {split} {self.things} for {world_size} processes; use fewer processes")
         sampler = UnrepeatedDistributedSampler(dataset, num_replicas=world_size, rank=rank, shuffle=False)
         batch_size = even_batch_size(len(dataset), world_size, self.eval_batch_size)
-        return self._loader(DataLoader, dataset, batch_size, sampler)
+        return self._loader(Loader, dataset, batch_size, sampler)
 
     def _for_evaluation(self, split: str, world_size: int) -> Any:
         """What is gone through in order."""
         return self.splits[split]
 
     def _loader(
-        self, kind: type[DataLoader], dataset: Dataset, batch_size: int, sampler: DistributedSampler, **options: Any
+        self, kind: type[Loader], dataset: Dataset, batch_size: int, sampler: DistributedSampler, **options: Any
     ) -> DataLoader:
         return kind(
-            dataset,
+            InLoaderProcess(dataset) if self.num_workers else dataset,
             batch_size=batch_size,  # by keyword: Lightning builds the loader anew to predict
             sampler=sampler,
             collate_fn=as_batch,

@@ -103,7 +103,41 @@ class ResumableSampler(DistributedSampler):
         return list(super().__iter__())
 
 
-class ResumableLoader(DataLoader):
+class InLoaderProcess(Dataset):
+    """What a loader process goes through: hands an ``InputError`` over as a batch, which ``Loader`` raises.
+
+    Of one that is raised there, torch would make an error of many lines and maybe of another kind.
+
+    Args:
+        dataset: What hands out the examples.
+    """
+
+    def __init__(self, dataset: Any) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitems__(self, indices: Sequence[int]) -> Any:
+        try:
+            if hasattr(self.dataset, "__getitems__"):
+                return self.dataset.__getitems__(indices)
+            return [self.dataset[index] for index in indices]
+        except InputError as error:
+            return InputError(str(error))  # others may not be pickled
+
+
+class Loader(DataLoader):
+    """Raises what ``InLoaderProcess`` hands over."""
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        for batch in super().__iter__():
+            if isinstance(batch, InputError):
+                raise batch
+            yield batch
+
+
+class ResumableLoader(Loader):
     """Tells Lightning, by the names of these methods, that resuming in mid-epoch is taken care of.
 
     There is no state beyond Lightning's own count of batches, which ``position`` reads.

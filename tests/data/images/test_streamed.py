@@ -68,10 +68,11 @@ def test_gray_images_with_a_test_set(tmp_path):
     assert len(data.fingerprint()) == 16
 
 
-def refused(source: str, told: str) -> None:
+def refused(source: str, told: str, num_workers: int = 0) -> str:
     with pytest.raises(InputError, match=told) as error:
-        seen(ready(StreamedImages(source=source, batch_size=1, num_workers=0)).train_dataloader())
+        seen(ready(StreamedImages(source=source, batch_size=1, num_workers=num_workers)).train_dataloader())
     assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 @pytest.mark.parametrize("shape", [None, [3, 8], [4, 8, 8], [3, 0, 8], "3, 8, 8", [3, 16, 16], [1, 8, 8]], ids=str)
@@ -95,6 +96,13 @@ def test_a_picture_that_unpacks_to_gigabytes_is_not_unpacked(shards, tmp_path):
         (Path(shards) / "train" / name).unlink()
     write_shards(Path(shards) / "train", [(tmp_path / "large.png").read_bytes()] * 9)
     refused(shards, "image")
+
+
+def test_damage_that_a_loader_process_meets_is_told_as_here(shards):
+    path = sorted((Path(shards) / "train").glob("*.bin"))[0]
+    data = path.read_bytes()
+    path.write_bytes(data[:100] + bytes(len(data) - 100))
+    assert refused(shards, "image . of .*train") == refused(shards, "image . of .*train", num_workers=1)
 
 
 def test_they_are_no_sounds(shards):
