@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
-from typing import NamedTuple
+from threading import Thread
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +32,8 @@ LOOSE_FRAMES, FRAMES_PER_BYTE = 2**24, 2048
 """A file may promise so many samples, and so many more for each of its bytes: an hour of silence is 50 KB of FLAC."""
 RATES = (100, 1_536_000)
 """Hz; others are a damaged header's."""
+FIRST_FRAME = 2048
+"""Bytes that hold the first frame of an MP3, in which it says how long it is."""
 BLOCK = 2**20
 """Samples of all channels that are decoded at a time."""
 LOUD = 10
@@ -73,18 +77,19 @@ def measure(path: Path) -> Header:
     with opened(path) as file, _decoding(path):
         size = os.fstat(file.fileno()).st_size
         info = soundfile.info(os.fsencode(path), verbose=True)
+        frames = sum(map(len, _blocks(path))) if _is_bare(file) else info.frames
     for promised, held in PROMISED.findall(info.extra_info):
         if int(held) < int(promised) < UNKNOWN_SIZE:
             raise Damaged(path, f"cut short: its header promises {promised} bytes, it holds {held}")
     if any(words in info.extra_info for words in END_MISSING):
         raise Damaged(path, "cut short: its end is missing")
-    if not info.frames:
+    if not frames:
         raise Damaged(path, "no samples")
-    if info.frames > LOOSE_FRAMES + FRAMES_PER_BYTE * size:
-        raise Damaged(path, f"cut short: its header promises {info.frames} samples, which {size} bytes cannot hold")
+    if frames > LOOSE_FRAMES + FRAMES_PER_BYTE * size:
+        raise Damaged(path, f"cut short: its header promises {frames} samples, which {size} bytes cannot hold")
     if not RATES[0] <= info.samplerate <= RATES[1]:
         raise Damaged(path, f"its header says {info.samplerate} Hz; expected {RATES[0]} to {RATES[1]}")
-    return Header(info.frames, info.samplerate, info.channels)
+    return Header(frames, info.samplerate, info.channels)
 
 
 def decode(
@@ -133,17 +138,9 @@ def _mixed(path: Path, header: Header, channels: int) -> tuple[np.ndarray, Loudn
 
     Block by block: what a header promises is not taken on trust, nor are all channels held at once.
     """
-    import soundfile
-
-    class Stream(soundfile.SoundFile):
-        """Is not moved to the place behind each block, where it is, as lossy formats begin anew there."""
-
-        def seekable(self) -> bool:
-            return False
-
     parts, full_scale, peak, frames = list[np.ndarray](), 0, 0.0, 0
-    with opened(path), _decoding(path), Stream(os.fsencode(path)) as file:
-        while len(block := file.read(max(1, BLOCK // file.channels), dtype="float32", always_2d=True)):
+    with _decoding(path):
+        for block in _blocks(path):
             if not np.isfinite(block).all():
                 raise Damaged(path, "samples that are not finite")
             size = np.abs(block)
@@ -153,6 +150,54 @@ def _mixed(path: Path, header: Header, channels: int) -> tuple[np.ndarray, Loudn
     if frames != header.frames:
         raise Damaged(path, f"cut short: its header promises {header.frames} samples, it holds {frames}")
     return np.concatenate(parts), Loudness(full_scale, peak)
+
+
+def _blocks(path: Path) -> Iterator[np.ndarray]:
+    """Samples (T, C) as float32, block by block."""
+    import soundfile
+
+    class Stream(soundfile.SoundFile):
+        """Is not moved to the place behind each block, where it is, as lossy formats begin anew there."""
+
+        def seekable(self) -> bool:
+            return False
+
+    with opened(path) as file:
+        place = _piped(file) if _is_bare(file) else nullcontext(os.fsencode(path))
+        with place as source, Stream(source, closefd=False) as sound:
+            while len(block := sound.read(max(1, BLOCK // sound.channels), dtype="float32", always_2d=True)):
+                yield block
+
+
+def _is_bare(file: BinaryIO) -> bool:
+    """Whether it is an MP3 that does not say how long it is, so that libsndfile guesses; goes to its first frame."""
+    begin = 0
+    while (head := file.read(10))[:3] == b"ID3" and len(head) == 10:
+        begin += 10 + sum((byte & 127) << shift for byte, shift in zip(head[6:], (21, 14, 7, 0), strict=True))
+        file.seek(begin)
+    file.seek(begin)
+    frame = file.read(FIRST_FRAME)
+    file.seek(begin)
+    is_mpeg = frame[:1] == b"\xff" and frame[1:2] >= b"\xe0"
+    return is_mpeg and not any(length in frame for length in (b"Xing", b"Info", b"VBRI"))
+
+
+@contextmanager
+def _piped(file: BinaryIO) -> Iterator[int]:
+    """The end of a pipe that hands out a file: libsndfile decodes it to its end, not for as long as it guesses."""
+    out, into = os.pipe()
+
+    def feed() -> None:
+        with suppress(BrokenPipeError), open(into, "wb") as pipe:
+            shutil.copyfileobj(file, pipe)
+
+    feeder = Thread(target=feed, daemon=True)
+    feeder.start()
+    try:
+        yield out
+    finally:
+        os.close(out)
+        feeder.join()
 
 
 @contextmanager

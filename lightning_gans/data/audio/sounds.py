@@ -25,7 +25,7 @@ from lightning_gans.errors import InputError
 SUFFIXES = tuple(".wav .flac .ogg .oga .opus .mp3 .aiff .aif .aifc .au .snd .caf .w64 .rf64".split())
 """What soundfile reads, but for formats without a header."""
 UNREAD = tuple(".m4a .m4b .mp4 .aac .wma .webm .mka .amr .ape .wv .tta .ac3".split())
-FORMAT = 2
+FORMAT = 3
 """Raise it when the same files and settings give other samples, so that old caches are left alone."""
 SOME_SAMPLES = 32768
 """Of a file, from its beginning, which its fingerprint is of."""

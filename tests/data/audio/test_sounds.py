@@ -52,6 +52,24 @@ def test_channels(tmp_path, sound):
         decoded(tmp_path, channels=2)
 
 
+@pytest.mark.parametrize("mode", ["CONSTANT", "VARIABLE"])
+@pytest.mark.parametrize("rate", [16000, 44100])
+def test_an_mp3_that_does_not_say_how_long_it_is(tmp_path, sound, mode, rate):
+    wave = np.concatenate([tone(50_000), tone(50_000) / 2 + np.random.default_rng(0).normal(0, 0.1, 50_000)])
+    sound(tmp_path / "told.mp3", wave, rate=rate, format="MP3", bitrate_mode=mode, compression_level=0.3)
+    data = (tmp_path / "told.mp3").read_bytes()
+    bare = data[data.index(data[:2], 4) :]  # without the first frame, which is silent and says it
+    (tmp_path / "bare.mp3").write_bytes(bare)
+    (tmp_path / "tagged.mp3").write_bytes(b"ID3\3\0\0\0\6\0\0" + bytes(6 << 14) + bare + b"TAG" + bytes(125))
+    result = decoded(tmp_path, rate)
+    assert not result.broken
+    told, *others = (samples(result, f"{name}.mp3")[0].astype(int) for name in ("told", "bare", "tagged"))
+    delay = 1105  # of encoder and decoder: what is told leaves it out
+    for other in others:
+        assert len(told) == 100_000 and delay + 100_000 <= len(other) < delay + 100_000 + 2 * 1152
+        assert np.abs(other[delay : delay + 100_000] - told).max() <= 1
+
+
 @pytest.mark.parametrize("rate", [8000, 44100])
 def test_resampling(tmp_path, sound, rate):
     sound(tmp_path / "a.wav", tone(rate // 2 + 1, rate=rate), rate=rate, subtype="FLOAT")
