@@ -38,11 +38,12 @@ def walk(root: Path, suffixes: tuple[str, ...], unread: tuple[str, ...] = ()) ->
     others = list[str]()
     try:
         for folder, subfolders, names in os.walk(root, onerror=_fail, followlinks=True):
-            for name in list(subfolders):
+            seen, subfolders[:] = sorted(subfolders), []  # sorted: of two links to a folder, the same one always counts
+            for name in seen:
                 real = os.path.realpath(os.path.join(folder, name))
-                if name.startswith(".") or real in entered:
-                    subfolders.remove(name)
-                entered.add(real)
+                if not name.startswith(".") and real not in entered:
+                    subfolders.append(name)
+                    entered.add(real)
             for name in names:
                 if has_suffix(name, suffixes):
                     path = Path(folder, name)
