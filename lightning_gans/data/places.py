@@ -82,7 +82,7 @@ class Place:
             InputError: for an address that cannot be used, or has no record.
         """
         if not is_address(source):
-            return cls(Path(source))
+            return cls(Path(source).expanduser())
         address = source.rstrip("/")
         content = b"".join(blocks(f"{address}/{record}", limit))
         place = cls(cache_path("shards", "", address, hashlib.sha256(content).hexdigest()), address)

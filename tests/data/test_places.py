@@ -41,6 +41,14 @@ def shard(talk: Path, held_out: str = "0[0-3]") -> Path:
     return folder
 
 
+def test_a_folder_of_ones_home(talk, monkeypatch):
+    monkeypatch.setenv("HOME", str(talk))
+    shard(talk)
+    data = StreamedMels(source="~/shards", **CROPS)
+    data.setup("fit")
+    assert len(data.splits["train"]) == 8
+
+
 @pytest.fixture
 def served(talk):
     """A folder of shards, its address, and the paths that were asked for."""

@@ -132,7 +132,8 @@ def read_boxes(path: Path, margin: float = 0.25, where: str | None = None) -> di
 
 
 def _rows(path: Path) -> list[list[str]]:
-    rows = [line.replace(",", " ").split() for line in io.StringIO(_text(path), newline="")]
+    lines = [line.strip().rstrip(",") for line in io.StringIO(_text(path), newline="")]
+    rows = [[cell.strip() for cell in line.split(",")] if "," in line else line.split() for line in lines]
     while rows and not rows[-1]:
         rows.pop()
     if not all(rows):
@@ -141,4 +142,4 @@ def _rows(path: Path) -> list[list[str]]:
 
 
 def _text(path: Path) -> str:
-    return content(path, LARGEST).decode(errors="replace")
+    return content(path, LARGEST).decode("utf-8-sig", errors="replace")  # spreadsheets begin with a mark

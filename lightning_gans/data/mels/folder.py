@@ -134,7 +134,8 @@ class MelFolder(MelDataModule):
         rows["train"] = np.array([*rows["train"], *copies], int)
         splits = self._split({split: (sounds, of_split) for split, of_split in rows.items()}, mels)
         used = splits["train"].rows
-        splits["train"].rows = np.repeat(used, self._times([sounds.names[row] for row in used]))
+        files = [sounds.copies.get(sounds.names[row], (sounds.names[row],))[0] for row in used]
+        splits["train"].rows = np.repeat(used, self._times(files))
         return splits
 
     def _times(self, names: list[str]) -> list[int]:

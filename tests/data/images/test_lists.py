@@ -31,6 +31,15 @@ def test_attributes_become_zeros_and_ones(tmp_path, text):
         table.select(["Yuong"])
 
 
+def test_tables_of_spreadsheets(tmp_path):
+    table = read_attributes(write(tmp_path, "\ufeffimage,Bald,Has Hat\nmy cat.jpg,-1,1\nb.jpg, 1, -1\n,,\n"))
+    assert list(table.row) == ["my cat.jpg", "b.jpg"] and table.names == ["Bald", "Has Hat"]
+    assert table.label.tolist() == [[0, 1], [1, 0]]
+    boxes = read_boxes(write(tmp_path, "\ufeffimage,face_x,face_y,face_w,face_h\nmy cat.jpg,0,0,4,4\n"), margin=0)
+    assert boxes == {"my cat.jpg": Box(0, 0, 4, 4)}
+    assert read_partition(write(tmp_path, "\ufeffmy cat.jpg,2\n")) == {"my cat.jpg": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

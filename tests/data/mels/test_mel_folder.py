@@ -84,6 +84,17 @@ def test_some_files_come_more_often(talk):
         MelFolder(mel=MEL, crop=CROP, repeat={"(": 2})
 
 
+def test_copies_at_other_speeds_come_as_often_as_their_files(talk):
+    data = ready(talk, val_pattern="[0-4]", speeds=[0.8], repeat={r"5\.wav$": 3})
+    names = [data.splits["train"].sounds.names[row] for row in rows(data)["train"]]
+    assert sorted(names) == [
+        *["talk/5.wav"] * 3,
+        *["talk/5.wav at speed 0.8"] * 3,
+        "talk/6.wav",
+        "talk/6.wav at speed 0.8",
+    ]
+
+
 def test_held_out(talk):
     assert rows(ready(talk, val_pattern="talk/[45]"))["val"] == [4, 5]
     data = ready(talk, validation=0.3)
