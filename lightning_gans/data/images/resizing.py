@@ -22,6 +22,11 @@ from lightning_gans.files import Damaged, reading
 
 PIXELS, PIXELS_PER_BYTE = 2**24, 16
 """An image may have so many pixels, and so many more for each byte of its file; a photograph has one or two."""
+ORIENTATION = 0x0112
+"""The EXIF tag of how the camera was held."""
+TURNS = {2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE"}
+TURNS |= {6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90"}
+"""By its value, what undoes it: names of ``PIL.Image.Transpose``."""
 FORMAT = 1
 """Raise it when the same files and settings give other pixels, so that old caches are left alone."""
 
@@ -93,7 +98,7 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
         Refused: for a box outside of the image, other pixels than 8 bits per channel, and a header that promises
             more than its bytes can hold.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image
 
     with Image.open(BytesIO(data)) as image:
         if math.prod(image.size) > PIXELS + PIXELS_PER_BYTE * len(data):
@@ -103,7 +108,10 @@ def decode(data: bytes, crop: Box | int | None, size: int, channels: int) -> np.
         if crop is None:
             # JPEG decodes faster at 1/2, 1/4, 1/8: twice the wanted pixels are left for the filter
             image.draft(None, (2 * size, 2 * size))
-        image = ImageOps.exif_transpose(image)
+        image.load()  # what comes behind the pixels too
+        turn = TURNS.get(image.getexif().get(ORIENTATION))
+        if turn is not None:  # not by ImageOps.exif_transpose, which also writes all tags anew, and fails at odd ones
+            image = image.transpose(Image.Transpose[turn])
         if image.has_transparency_data:
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)

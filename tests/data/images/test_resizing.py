@@ -1,16 +1,18 @@
 import os
+import struct
 import zipfile
+from io import BytesIO
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from PIL import Image
+from PIL import Image, ImageOps
 
 from lightning_gans.data.images.files import ImageFiles
 from lightning_gans.data.images.lists import Box
-from lightning_gans.data.images.resizing import resized_images, square_region
+from lightning_gans.data.images.resizing import decode, resized_images, square_region
 from lightning_gans.errors import InputError
 
 
@@ -128,6 +130,27 @@ def test_large_photos_and_their_orientation(tmp_path):
     image = resized(ImageFiles(tmp_path), ["a.jpg"], None, 16, 1)[0, 0].float()
     assert image[:6].max() < 5
     assert image[-6:].min() > 235
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_odd_tags_do_not_matter(orientation):
+    """As Pillow turns it; where it also fails to write the other tags anew."""
+
+    def saved() -> bytes:
+        head = struct.pack("<HHII", 0x0112, 3, 1, orientation)
+        odd = struct.pack("<HHIi", 0x0128, 9, 1, -2)  # a unit of resolution below 0
+        exif = b"Exif\0\0II*\0\x08\0\0\0\2\0" + head + odd + bytes(4)
+        file = BytesIO()
+        Image.fromarray(pixels).save(file, "PNG", exif=exif)
+        return file.getvalue()
+
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    plain = Image.Exif()
+    plain[0x0112] = orientation
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", exif=plain)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(file))).transpose(2, 0, 1)
+    assert np.array_equal(decode(saved(), None, 9, 3), expected)
 
 
 def test_the_cache_is_used_until_something_changes(tmp_path, picture, cache, monkeypatch):
