@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
@@ -24,8 +25,9 @@ from lightning_gans.ranges import NonNegativeInt, PositiveInt, Share
 class AudioFolder(SplitDataModule):
     """The sound files in ``root/folder`` and its sub-folders, of any format that soundfile reads, decoded once.
 
-    Labels: what ``label_pattern`` finds in the paths, if given; else classes, if all files lie in two or more
-    sub-folders, which name them; else zeros, with ``num_classes`` None. ``num_classes`` is known after ``setup``.
+    Labels: what ``label_pattern`` finds in the paths, if given; else classes, if all files lie in sub-folders, which
+    name them, those for training in two or more; else zeros, with ``num_classes`` None. ``num_classes`` is known after
+    ``setup``.
 
     Held-out files: those that ``val_pattern`` and ``test_pattern`` find. Without ``val_pattern``, the files with the
     smallest SHA-256 hashes of their paths are the validation set; without ``test_pattern``, it is the test set too.
@@ -123,6 +125,13 @@ class AudioFolder(SplitDataModule):
         (sounds, rows_of), (_, length) = self._sounds(), self.audio_shape
         sounds.report(self.on_bad_file)
         label, classes = self._label(sounds.names)
+        by_folder = self.label_pattern is None and self.num_classes is None  # nothing else says what they are
+        if classes and by_folder and len(found := label[rows_of["train"]].unique()) == 1:
+            rank_zero_info(
+                f"{sounds.root}: all training files lie in {classes[found]}, so that folders are no classes; give"
+                " --data.label_pattern if there are classes"
+            )
+            label, classes = torch.zeros_like(label), None
         if classes:
             self.num_classes, self.class_names = len(classes), classes
         slicing, why = self.slicing, "as asked for"

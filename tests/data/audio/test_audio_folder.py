@@ -81,6 +81,23 @@ def test_classes_from_folders(tmp_path, sound):
         assert data.splits[split].label.tolist() == [int(value > 64) for value in firsts(data, split)]
 
 
+def test_folders_of_splits_are_no_classes(tmp_path, sound, said):
+    for index in range(8):
+        sound(tmp_path / ("valid" if index < 2 else "train") / f"{index}_{'ab'[index % 2]}.wav", 8, value=index / 8)
+    data = ready(tmp_path, val_pattern="^valid/")
+    assert (data.num_classes, data.class_names) == (None, None)
+    assert all(not data.splits[split].label.any() for split in ("train", "val"))
+    assert said[0] == (
+        f"{tmp_path}: all training files lie in train, so that folders are no classes; give --data.label_pattern if"
+        " there are classes"
+    )
+    data = ready(tmp_path, val_pattern="^valid/", label_pattern="_([ab])")
+    assert data.class_names == ["a", "b"] and data.splits["val"].label.tolist() == [0, 1]
+    for index in range(2):
+        sound(tmp_path / "more" / f"{index}.wav", 8)
+    assert ready(tmp_path, val_pattern="^valid/").class_names == ["more", "train", "valid"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -164,3 +164,13 @@ def test_another_split(generated):
     data = ready(generated, train_pattern="/[cd]_", val_pattern="/a_", label_pattern=None)
     assert {split: len(clips) for split, clips in data.splits.items()} == {"train": 20, "val": 10, "test": 10}
     assert data.test_is_validation and data.splits["train"].label.bincount().tolist() == [2] * 10
+
+
+def test_one_word_is_one_class_of_ten(generated):
+    data = ready(generated, train_pattern="^one/[cd]", val_pattern="^one/a", test_pattern="^two/a", complete=False)
+    assert (data.num_classes, data.class_names) == (10, WORDS)
+    assert {split: clips.label.tolist() for split, clips in data.splits.items()} == {
+        "train": [1, 1],
+        "val": [1],
+        "test": [2],
+    }

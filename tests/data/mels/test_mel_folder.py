@@ -128,7 +128,7 @@ def test_a_skipped_file_moves_no_other_into_validation(talk, sound, speeds):
 
 def test_all_validation_files_are_skipped(talk):
     (talk / "talk" / "0.wav").write_text("not a sound")
-    with pytest.raises(InputError, match="^no file is left for val; use more files, or hold out others$"):
+    with pytest.raises(InputError, match=r"^no file is left for val; use more files, or hold out others$"):
         ready(talk, val_pattern="0", on_bad_file="skip")
 
 
