@@ -151,6 +151,8 @@ def packed(
 ) -> tuple[np.ndarray, dict[str, Any]]:
     """The arrays of many files in one, or what an earlier time has written, if it is whole.
 
+    Files that could not be used then are tried again: if one can be now, all are read anew.
+
     Args:
         path: Of the cache; an index lies beside it as JSON.
         what: What the arrays are, for messages.
@@ -169,7 +171,8 @@ def packed(
     """
     index_path = path.with_suffix(".json")
     entries = _entries(path, index_path)
-    if entries is None:
+    # a file may have been refused for want of memory, or by a disk that was away for a moment
+    if entries is None or any(_can_be_read(read, name) for name in entries["broken"]):
         with written_whole(path, what) as file, written_whole(index_path, f"an index of {what}") as index_file:
             good, start, broken = decode_into(file, f"reading {what}", names, read)
             entries = {"names": good, "start": start, "broken": broken} | facts(good, broken)
@@ -181,6 +184,14 @@ def packed(
     size = os.stat(path).st_size
     values = Mapped(path, dtype, "c") if size else np.zeros(0, dtype)  # which cannot be mapped
     return values, entries
+
+
+def _can_be_read(read: Callable[[str], np.ndarray], name: str) -> bool:
+    try:
+        read(name)
+    except Damaged:
+        return False
+    return True
 
 
 def _entries(path: Path, index_path: Path) -> dict[str, Any] | None:

@@ -163,7 +163,7 @@ def decoded_sounds(
         return audio
 
     def facts(names: list[str], _: dict[str, str]) -> dict[str, Any]:
-        said = {"silent": sorted(silent), "loud": dict(sorted(loud.items()))}
+        said = {"silent": sorted(set(silent)), "loud": dict(sorted(loud.items()))}
         return {"length": [length[name] for name in names], "source_rates": Counter(rates.values()), **said}
 
     samples, index = packed(path, "decoded sounds", np.int16, list(sources), read, facts)

@@ -181,7 +181,8 @@ def test_the_cache_is_used_until_something_changes(tmp_path, sound, cache, monke
     (folder / "b.wav").write_text("not a sound")
     first = decoded(folder)
     with monkeypatch.context() as patch:
-        patch.setattr(sounds, "measure", lambda *_: pytest.fail("measured again"))
+        measure = sounds.measure
+        patch.setattr(sounds, "measure", lambda path: pytest.fail("again") if path.name == "a.wav" else measure(path))
         again = decoded(folder)
     assert samples(again, "a.wav").tolist() == samples(first, "a.wav").tolist() == [[8192] * 10]
     assert (again.names, again.broken) == (first.names, first.broken)
@@ -197,6 +198,23 @@ def test_the_cache_is_used_until_something_changes(tmp_path, sound, cache, monke
     for file in kept.glob("*.int16"):
         file.unlink()  # an index without its samples is no cache
     assert samples(decoded(folder), "a.wav").tolist() == [[16384] * 10]
+
+
+def test_a_failure_of_the_moment_is_not_kept(tmp_path, sound, monkeypatch):
+    for name, value in {"a": 0.25, "b": 0.0, "c": 0.5}.items():
+        sound(tmp_path / f"{name}.wav", 10, value=value)
+    (tmp_path / "d.wav").write_text("not a sound")
+
+    def scarce(*_, **__):
+        raise MemoryError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(soundfile, "info", scarce)
+        assert set(decoded(tmp_path).broken) == {"a.wav", "b.wav", "c.wav", "d.wav"}
+    for _ in range(2):
+        result = decoded(tmp_path)
+        assert result.names == ["a.wav", "b.wav", "c.wav"] and set(result.broken) == {"d.wav"}
+        assert result.silent == ["b.wav"] and samples(result, "c.wav").tolist() == [[16384] * 10]
 
 
 def test_a_cache_that_cannot_be_written(tmp_path, sound, monkeypatch):
