@@ -177,8 +177,12 @@ class Command(LightningCLI):
         self._start_from_weights()
 
     def before_test(self) -> None:
-        self._start_from_weights()
-        if not self.option("init_from") and not self.option("ckpt_path"):
+        source, path = self.option("init_from"), self.option("ckpt_path")
+        if source and path:  # as with the config of a run that began from weights
+            rank_zero_info(f"The weights are those of --ckpt_path {path}, not of --init_from {source}")
+        elif source:
+            self._start_from_weights()
+        elif not path:
             raise InputError(
                 f"no weights to {self.subcommand}; give --ckpt_path FILE, or --init_from NAME with one of"
                 f" {', '.join(zoo.names()) or 'the zoo, which is empty'}"

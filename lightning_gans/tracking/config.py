@@ -21,6 +21,8 @@ from lightning_gans.zoo import assets
 class SaveConfigToRun(SaveConfigCallback):
     """Writes ``config.yaml`` into the run's folder, and the same values and the tags to W&B.
 
+    ``ckpt_path`` is left out, so that the config begins a run, also that of a resumed one.
+
     Raises:
         InputError: on all ranks where they were started with different configs.
     """
@@ -47,7 +49,9 @@ class SaveConfigToRun(SaveConfigCallback):
     def save_config(self, trainer: Any, module: Any, stage: str) -> None:
         if trainer.logger is None:
             return  # there is no run folder, and the current folder may hold a config.yaml of the user's
-        text = self.parser.dump(self.config, skip_unset=False)
+        config = self.config.clone()
+        config.ckpt_path = None  # of this start alone; who takes the config later would go on in this run unasked
+        text = self.parser.dump(config, skip_unset=False)
         facts = run_facts(trainer, module)
         for name, content in {"config.yaml": text, "facts.yaml": yaml.safe_dump(facts, sort_keys=False)}.items():
             write_whole(run_folder(trainer) / name, content, "make room, or give another folder with --run.folder")

@@ -209,6 +209,14 @@ def test_metrics_and_images_of_a_checkpoint(checkpoint, here, capsys):
     assert {path.name for path in here.iterdir()} == {"predictions"}
 
 
+def test_weights_that_are_not_taken_are_named(checkpoint, monkeypatch):
+    """As with the config of a run that began from weights."""
+    said: list[str] = []
+    monkeypatch.setattr(cli, "rank_zero_info", said.append)
+    main(["validate", *SMALL, "--init_from=begun.ckpt", f"--ckpt_path={checkpoint}"])
+    assert said == [f"The weights are those of --ckpt_path {checkpoint}, not of --init_from begun.ckpt"]
+
+
 def test_weights_alone_are_taken_from_another_run(checkpoint):
     fit(f"--init_from={checkpoint}", "--trainer.max_steps=1", "--model.lr=1e-30", "--run.mode=disabled")
     given, last = (torch.load(path, weights_only=True) for path in (checkpoint, only_checkpoint("last.ckpt")))

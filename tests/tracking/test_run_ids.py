@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 from helpers.small_run import fit, run_folder
 
+from lightning_gans.__main__ import main
 from lightning_gans.errors import InputError
 from lightning_gans.tracking import run_ids
+from lightning_gans.tracking.recorded import read_run
 from lightning_gans.tracking.wandb import RunLogger
 
 
@@ -36,6 +38,18 @@ def test_a_run_is_never_begun_in_the_folder_of_another(tmp_path, monkeypatch, ca
     assert "--ckpt_path last" in (said := capsys.readouterr().err) and "same" in said
     assert {path: path.read_bytes() for path in run_folder(tmp_path).rglob("*") if path.is_file()} == before
     fit(*same, "--trainer.max_steps=3", "--ckpt_path=last")
+
+
+def test_the_config_of_a_resumed_run_begins_another_one(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for steps in (2, 3):
+        fit("--run.mode=disabled", "--run.id=first", "--ckpt_path=last", f"--trainer.max_steps={steps}")
+    first = run_folder(tmp_path)
+    before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
+    main(["fit", f"--config={first / 'config.yaml'}", "--run.id=second", "--trainer.max_steps=4"])
+    assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
+    updates = [row["generator_updates"] for row in read_run(first.parent / "second").rows if "train/loss_g" in row]
+    assert updates == [1, 2, 3, 4]
 
 
 def test_names_are_shown_as_they_were_given(tmp_path, monkeypatch):
