@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -171,9 +172,10 @@ class Command(LightningCLI):
         checks.require_monitored(self.option("checkpoint.monitor"), self.option("evaluation.metrics"))
         checks.require_folders(self.trainer)
         if isinstance(self.trainer.logger, RunLogger) and self.trainer.is_global_zero:
-            if not self.option("ckpt_path"):
-                require_no_run(run_folder(self.trainer))
-            self.held.enter_context(lock(run_folder(self.trainer)))
+            path, folder = self.option("ckpt_path"), run_folder(self.trainer)
+            if path != "hpc" and not (path and folder.resolve() in Path(path).resolve().parents):  # not its own
+                require_no_run(folder)
+            self.held.enter_context(lock(folder))
         self._start_from_weights()
 
     def before_test(self) -> None:

@@ -32,12 +32,16 @@ def test_a_run_is_never_begun_in_the_folder_of_another(tmp_path, monkeypatch, ca
     same = ["--run.mode=disabled", "--run.id=same"]
     fit(*same, "--trainer.max_steps=2")
     before = {path: path.read_bytes() for path in run_folder(tmp_path).rglob("*") if path.is_file()}
-    with pytest.raises(SystemExit) as stop:
-        fit(*same, "--trainer.max_steps=3")
-    assert stop.value.code == 2
-    assert "--ckpt_path last" in (said := capsys.readouterr().err) and "same" in said
-    assert {path: path.read_bytes() for path in run_folder(tmp_path).rglob("*") if path.is_file()} == before
+    elsewhere = tmp_path / "other.ckpt"
+    elsewhere.write_bytes((run_folder(tmp_path) / "checkpoints" / "last.ckpt").read_bytes())
+    for resumed in ([], [f"--ckpt_path={elsewhere}"]):
+        with pytest.raises(SystemExit) as stop:
+            fit(*same, "--trainer.max_steps=3", *resumed)
+        assert stop.value.code == 2
+        assert "--ckpt_path last" in (said := capsys.readouterr().err) and "same" in said
+        assert {path: path.read_bytes() for path in run_folder(tmp_path).rglob("*") if path.is_file()} == before
     fit(*same, "--trainer.max_steps=3", "--ckpt_path=last")
+    fit(*same, "--trainer.max_steps=4", f"--ckpt_path={run_folder(tmp_path) / 'checkpoints' / 'last.ckpt'}")
 
 
 def test_the_config_of_a_resumed_run_begins_another_one(tmp_path, monkeypatch):
