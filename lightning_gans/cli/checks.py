@@ -8,6 +8,7 @@ from typing import Any
 from lightning import Trainer
 
 from lightning_gans.errors import InputError
+from lightning_gans.metrics import METRICS
 from lightning_gans.training.checkpoints import require_writable
 
 LIGHTNINGS = {"gradient_clip_val": (None, "clip_norm"), "accumulate_grad_batches": (1, "accumulate")}
@@ -49,14 +50,19 @@ def batch_size(global_batch_size: int, accumulate: Any, processes: int) -> int:
     return global_batch_size // parts
 
 
-def require_monitored(monitor: str | None, metrics: list[str] | None) -> None:
-    """A misspelt metric would stop the run only after the first validation."""
+def require_monitored(monitor: str | None, mode: str, metrics: list[str] | None) -> None:
+    """A misspelt metric would stop the run only after the first validation, and the other mode would keep the worst."""
+    if monitor in METRICS:
+        raise InputError(f"checkpoint.monitor is {monitor}; expected val/{monitor}, as its values are logged")
     kind, _, name = (monitor or "").partition("/")
     if kind == "val" and name not in (metrics or []):
         raise InputError(
             f"checkpoint.monitor is {monitor}, and evaluation.metrics is {metrics or 'empty'}; compute that metric"
             f" with --evaluation.metrics [{name}], or monitor another one"
         )
+    higher = METRICS[name].higher_is_better if kind == "val" else None
+    if higher is not None and mode != (best := "max" if higher else "min"):
+        raise InputError(f"checkpoint.mode is {mode}, which keeps the worst {monitor}; give --checkpoint.mode {best}")
 
 
 def require_folders(trainer: Trainer) -> None:

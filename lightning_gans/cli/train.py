@@ -169,7 +169,7 @@ class Command(LightningCLI):
         if (size := self.option("global_batch_size")) is not None:
             processes = self.trainer.num_devices * self.trainer.num_nodes
             self.datamodule.batch_size = checks.batch_size(size, self.option("accumulate"), processes)
-        checks.require_monitored(self.option("checkpoint.monitor"), self.option("evaluation.metrics"))
+        checks.require_monitored(*map(self.option, ("checkpoint.monitor", "checkpoint.mode", "evaluation.metrics")))
         checks.require_folders(self.trainer)
         if isinstance(self.trainer.logger, RunLogger) and self.trainer.is_global_zero:
             path, folder = self.option("ckpt_path"), run_folder(self.trainer)

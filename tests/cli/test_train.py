@@ -120,6 +120,8 @@ def test_a_name_that_is_not_known(args, message, refused):
         ("--trainer.val_check_interval=5000 --trainer.check_val_every_n_epoch=1", "val_check_interval.*5000"),
         ("--trainer.logger=TensorBoardLogger", "tensorboard"),
         ("--checkpoint.monitor=val/nothing", "checkpoint.monitor is val/nothing, and evaluation.metrics is .'sliced_w"),
+        ("--checkpoint.monitor=sliced_wasserstein", "^checkpoint.monitor is sliced_wasserstein; expected val/sliced_w"),
+        ("--checkpoint.mode=max", "^checkpoint.mode is max, which keeps the worst val/sliced_.*--checkpoint.mode min$"),
         ("--ckpt_path=last", "--ckpt_path is last.*give a file"),
         ("--ckpt_path=dcgan_digits", "--ckpt_path is dcgan_digits; expected a .ckpt file: .*--init_from"),
         ("--ckpt_path=nowhere.ckpt", "there is no file nowhere.ckpt"),
@@ -149,7 +151,10 @@ def has(package: str) -> bool:
         ("--model.channels=3", "Digits has channels 1, and DCGAN takes channels 3; use --model.channels 1$"),
         ("--data.batch_size=0", "batch_size is 0; expected a number of at least 1"),
         ("--data.batch_size=5000", "1437 training images make no batch of 5000.*--data.batch_size to at most 1437"),
-        ("--evaluation.metrics=[parzen_ll] --checkpoint.monitor=val/parzen_ll", "parzen_ll got 360 samples"),
+        (
+            "--evaluation.metrics=[parzen_ll] --checkpoint.monitor=val/parzen_ll --checkpoint.mode=max",
+            "parzen_ll got 360 samples",
+        ),
     ],
 )
 def test_sizes_that_do_not_fit(args, message, refused):
