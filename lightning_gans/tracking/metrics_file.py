@@ -32,8 +32,12 @@ class WriteMetrics(Callback):
 
     def on_train_start(self, trainer: Any, module: Any) -> None:
         for logger in trainer.loggers:
-            if isinstance(logger, MetricsFile) and module.samples_seen:  # some checkpoints do not tell
+            if not isinstance(logger, MetricsFile):
+                continue
+            if module.samples_seen:  # some checkpoints do not tell
                 logger.cut(module.samples_seen)
+            elif not trainer.ckpt_path and not logger.begun:
+                logger.cut(-1)  # all of a start that was killed before its first checkpoint
 
 
 class MetricsFile(Logger):

@@ -49,6 +49,17 @@ def test_what_comes_again_counts_once(tmp_path):
     assert parts == [(1, True), (2, True), (3, True), (4, False), (5, False), (6, True), (7, True)]
 
 
+def test_nothing_is_kept_of_a_start_that_left_no_checkpoint(tmp_path):
+    folder = tmp_path / "lightning_logs" / "mine"
+    record(folder, range(1, 7), "dead")
+    logger = WandbLogger(save_dir=tmp_path, mode="offline", id="mine")
+    tiny_runs.fit(tiny_runs.build("gan"), callbacks=[WriteMetrics()], logger=logger)
+    wandb.finish()
+    rows = read_rows(folder / "metrics.csv")
+    assert [row["generator_updates"] for row in rows if "train/loss_g" in row] == [1, 2]
+    assert not any("dead" in row for row in rows)
+
+
 def test_each_row_is_there_at_once(tmp_path):
     """So that a kill loses nothing; in one piece, so that a reader never sees a part of it."""
     file = MetricsFile(tmp_path)
