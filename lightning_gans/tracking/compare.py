@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -80,7 +81,8 @@ def summary(run: Run, name: str) -> dict[str, tuple[float, float]] | None:
     points = [(row[name], row[AXIS]) for row in run.rows if name in row]
     if not points:
         return None
-    return {"last": points[-1], "min": min(points), "max": max(points, key=lambda point: (point[0], -point[1]))}
+    known = [point for point in points if not math.isnan(point[0])] or points  # NaN is neither less nor more
+    return {"last": points[-1], "min": min(known), "max": max(known, key=lambda point: (point[0], -point[1]))}
 
 
 def differing(options: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:

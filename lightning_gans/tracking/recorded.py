@@ -25,7 +25,8 @@ class Run(NamedTuple):
         name: Of its folder.
         rows: What was logged, a dict per call, numbers by name. All have ``generator_updates``, which never falls.
         options: The config's values by dotted name, and the facts of the run: its data, processes, commit, versions.
-        pictures: Of the validations, in order.
+        pictures: Of the validations, in order; none behind the last row, which are of a training that was given up when
+            it went on from an earlier checkpoint.
         sounds: Of the last validation.
         references: The recordings that ``sounds`` were made from, of vocoders.
     """
@@ -57,7 +58,7 @@ def read_run(folder: str | Path) -> Run:
     if alone:
         return Run(folder.stem, rows, {}, [], [], [])
     options = {key: value for name in ("config.yaml", "facts.yaml") for key, value in flat(_described(folder / name))}
-    pictures = _inside(folder, "samples/*.png")
+    pictures = [p for p in _inside(folder, "samples/*.png") if not p.stem.isdecimal() or int(p.stem) <= rows[-1][AXIS]]
     sounds = _inside(folder, f"samples/{pictures[-1].stem}/*.wav") if pictures else []
     return Run(folder.resolve().name, rows, options, pictures, sounds, _inside(folder, "samples/reference/*.wav"))
 

@@ -1,4 +1,5 @@
 import csv
+import math
 import re
 from pathlib import Path
 
@@ -40,6 +41,9 @@ def test_metrics_and_options():
     run = Run("a", rows, {}, [], [], [])
     assert summary(run, "val/fid_lenet") == {"last": (3.0, 30.0), "min": (2.0, 10.0), "max": (7.0, 20.0)}
     assert summary(run, "val/mel_l1") is None
+    rows[0]["val/fid_lenet"] = math.nan  # where min and max would stay
+    assert summary(run, "val/fid_lenet") == {"last": (3.0, 30.0), "min": (2.0, 10.0), "max": (7.0, 20.0)}
+    assert math.isnan(summary(Run("a", rows[:1], {}, [], [], []), "val/fid_lenet")["max"][0])
     options = [{"model.lr": 1e-4, "run.id": "a", "seed": 0}, {"model.lr": 2e-4, "run.id": "b", "seed": 0}, {"seed": 0}]
     assert differing(options) == [("model.lr", [1e-4, 2e-4, "-"])]
 
@@ -94,6 +98,15 @@ def test_pictures_are_those_of_the_run(tmp_path):
     (run / "samples" / "00000001.png").symlink_to(tmp_path / "secret.png")
     (run / "samples" / "00000002.png").mkdir()
     assert read_run(run).pictures == []
+
+
+def test_pictures_of_a_training_that_was_given_up_are_left_out(tmp_path):
+    """It had come to 9 updates, and went on from an earlier checkpoint to 4."""
+    run = stranger(tmp_path / "run", rows=5)
+    (run / "samples").mkdir()
+    for name in ("00000002.png", "00000004.png", "00000009.png", "drawn.png"):
+        (run / "samples" / name).touch()
+    assert [path.name for path in read_run(run).pictures] == ["00000002.png", "00000004.png", "drawn.png"]
 
 
 @pytest.mark.parametrize(
