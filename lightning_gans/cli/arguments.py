@@ -29,8 +29,8 @@ def resolve(args: Sequence[str]) -> list[str]:
     words = _of_today(words, contents)
     paths = {f"--config={name}": f"--config={assets.config(name)}" for name in names}
     words = [paths.get(word, word) for word in words]
-    if {"--trainer.logger=CSVLogger", "--trainer.logger=TensorBoardLogger"} & set(words):
-        words.append("--trainer.logger.save_dir=runs")  # they have no default
+    for logger in {"--trainer.logger=CSVLogger", "--trainer.logger=TensorBoardLogger"} & set(words):
+        words.insert(words.index(logger) + 1, "--trainer.logger.save_dir=runs")  # no default; a later one wins
     return [*words[:1], *(f"--run.name={Path(name).stem}" for name in names[:1]), *words[1:]]
 
 
@@ -47,7 +47,7 @@ def _joined(args: Sequence[str]) -> list[str]:
     """``--option value`` and ``-c value`` as one word."""
     words: list[str] = []
     for arg in args:
-        if words and re.fullmatch(r"--[^=]+|-c", words[-1]) and not arg.startswith("--"):
+        if words and re.fullmatch(r"--[^=]+|-c", words[-1]) and not re.match("--|-c(=|$)", arg):
             words[-1] += f"={arg}"
         else:
             words.append(arg)

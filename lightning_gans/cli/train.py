@@ -127,7 +127,8 @@ class Command(LightningCLI):
         first: list[Callback] = [ReportRun(), WriteMetrics(), Throughput(), StopAtNonFiniteLoss()]
         first.append(SavePredictions())
         own = [*own, LastCheckpoint()]  # behind the one of the best, of which it says where it is
-        given = [*(config["callbacks"] or []), *own]
+        users = config["callbacks"] or []
+        given = [*(users if isinstance(users, list) else [users]), *own]
         if config["enable_progress_bar"] is not False and not any(isinstance(c, ProgressBar) for c in given):
             first.append(TQDMProgressBar(refresh_rate=20))  # each refresh waits for the device
         if config["enable_checkpointing"] is False:

@@ -319,6 +319,20 @@ def test_switches_of_the_trainer(options, files, here):
     assert {path if path in files else Path(path).name for path in written} == files
 
 
+@pytest.mark.parametrize(("given", "folder"), [([], "runs"), (["--trainer.logger.save_dir", "logs"], "logs")])
+def test_the_folder_of_a_logger(given, folder, capsys):
+    """And -c may stand behind an option that takes no value."""
+    with pytest.raises(SystemExit) as stop:
+        main(["fit", "--print_config", "-c", "dcgan_digits", "--trainer.logger", "CSVLogger", *given])
+    assert not stop.value.code
+    logger = yaml.safe_load(capsys.readouterr().out)["trainer"]["logger"]
+    assert logger["class_path"].endswith("CSVLogger") and logger["init_args"]["save_dir"] == folder
+
+
+def test_one_callback_needs_no_list():
+    fit("--trainer.callbacks=lightning.pytorch.callbacks.Timer", "--trainer.fast_dev_run=true")
+
+
 def test_the_strategy_is_ours_where_lightning_would_take_ddp(monkeypatch):
     """Which it is for which options is in tests/training/test_ddp.py."""
     asked: list[tuple] = []
