@@ -21,8 +21,11 @@ def main(args: list[str] | None = None) -> None:
         print(f"lightning-gans: error: {one_line(error)}", file=sys.stderr)
         sys.exit(1)
     except InputError as error:
-        if os.environ.get("LOCAL_RANK", "0") == "0":
-            print(f"lightning-gans: error: {one_line(error)}", file=sys.stderr)
+        rank, torch = os.environ.get("LOCAL_RANK", "0"), sys.modules.get("torch")  # which is not imported for this
+        joined = torch is not None and torch.distributed.is_available() and torch.distributed.is_initialized()
+        if rank == "0" or joined:  # it may be the only one that has met this, as in its own part of the data
+            which = "" if rank == "0" else f"rank {rank}: "
+            sys.stderr.write(f"lightning-gans: error: {which}{one_line(error)}\n")  # whole, beside other processes
         sys.exit(2)
     except Ended as error:
         with suppress(OSError):  # a lost terminal

@@ -147,6 +147,21 @@ def test_wrong_words_are_one_line_and_exit_code_2(words, told, capsys):
     assert stop.value.code == 2 and said.startswith("lightning-gans: error: ") and told in said
 
 
+@pytest.mark.parametrize(("joined", "said"), [(False, ""), (True, "lightning-gans: error: rank 1: a.wav is damaged\n")])
+def test_a_second_process_says_what_it_alone_may_have_met(joined, said, monkeypatch, capsys):
+    """In training; before, all processes find the same."""
+
+    def damaged(words: list[str]) -> None:
+        raise InputError("a.wav is damaged")
+
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr("torch.distributed.is_initialized", lambda: joined)
+    monkeypatch.setattr(commands, "main", damaged)
+    with pytest.raises(SystemExit) as stop:
+        main([])
+    assert stop.value.code == 2 and capsys.readouterr().err == said
+
+
 def test_names_of_libraries_that_are_used_though_private():
     """Those of cli/messages.py."""
     parser = CommandParser()
