@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import signal
+from shlex import quote
 from typing import Any
 
 import torch
 from lightning import Callback
 from lightning.pytorch.utilities import rank_zero_info
 
+from lightning_gans.callbacks.last_checkpoint import LastCheckpoint
 from lightning_gans.callbacks.run_folder import run_folder
 from lightning_gans.signals import EXIT_CODES, caught
 
@@ -49,9 +51,13 @@ class StopOnSignal(Callback):
             path = run_folder(trainer) / "checkpoints" / "interrupted.ckpt"
             path = trainer.strategy.broadcast(path)
             trainer.save_checkpoint(path, weights_only=False)  # the optimizers' state too
+            for callback in trainer.checkpoint_callbacks:
+                if isinstance(callback, LastCheckpoint):
+                    callback.best_model_path = str(path)  # which the report names as well
             config = run_folder(trainer) / "config.yaml"
-            options = f"lightning-gans fit --config {config}" if config.is_file() else "the same command and"
-            resume = f"{options} --ckpt_path {path}"
+            same = "the same command and"
+            options = f"lightning-gans fit --config {quote(str(config))}" if config.is_file() else same
+            resume = f"{options} --ckpt_path {quote(str(path))}"
             rank_zero_info(f"Stopped after {trainer.global_step} generator updates. Resume with: {resume}")
             raise SystemExit(code)
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def assert_goes_on(expected: dict) -> None:
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(here):
-    process = start()
+    process = start("--run.name=two words")
     wait_for("runs/lightning_gans/*/checkpoints/last.ckpt", process)
     process.send_signal(signal.SIGINT)
     said, _ = process.communicate(timeout=60)
@@ -110,8 +111,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(here):
     assert "Traceback" not in said
     (command,) = re.findall(r"Resume with: lightning-gans (.*)", said)
     checkpoints = run_folder(here) / "checkpoints"
+    assert re.search(r"to resume +(.*)", said)[1] == str(checkpoints / "interrupted.ckpt")
     before = checkpoint(checkpoints / "interrupted.ckpt")["global_step"]
-    main([*command.split(), f"--trainer.max_steps={before + 4}"])
+    main([*shlex.split(command), f"--trainer.max_steps={before + 4}"])
     assert run_folder(here) / "checkpoints" == checkpoints  # there is one run only
     assert checkpoint(checkpoints / "last.ckpt")["global_step"] == before + 4
 
