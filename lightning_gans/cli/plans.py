@@ -147,4 +147,12 @@ def read_terms(given: str) -> list[list[int]]:
     found = [read_numbers(term, int, "--arithmetic") for term in (positive, negative, base)]
     if len({len(term) for term in found}) > 1:
         raise InputError(f"--arithmetic is {given}; expected equally many seeds in the three lists")
+    require_seeds([seed for term in found for seed in term], "--arithmetic")
     return found
+
+
+def require_seeds(seeds: list[int], option: str) -> None:
+    """Refuse numbers that torch does not take as a seed."""
+    for seed in seeds:
+        if not -(2**63) <= seed < 2**64:
+            raise InputError(f"{option} is given the seed {seed}; expected a number of 64 bits, such as 0 or 1234")

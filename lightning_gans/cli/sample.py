@@ -80,6 +80,7 @@ def sample(
     if latents is not None and (num is not None or seed is not None):
         raise InputError("--latents says which latents and how many; leave out --num and --seed")
     labels, seed = plans.read_labels(label), seed or 0
+    plans.require_seeds([seed], "--seed")
     strengths = None if strength is None else plans.read_numbers(strength, float, "--strength")
     terms = None if arithmetic is None else plans.read_terms(arithmetic)
 

@@ -82,9 +82,11 @@ def vocode(
     """
     from tqdm import tqdm
 
+    from lightning_gans.cli.plans import require_seeds
     from lightning_gans.data.files import first_names
     from lightning_gans.training.vocoder import Vocoder
 
+    require_seeds([seed], "--seed")
     if chunk_seconds is not None and not 0 < chunk_seconds < float("inf"):
         raise InputError(f"--chunk-seconds is {chunk_seconds:g}; expected a number above 0, such as 10")
     jobs = _jobs(input, output)

@@ -188,6 +188,8 @@ def test_below_each_row_are_the_nearest_training_images(here, monkeypatch):
         (["gan_noise", "--output", "grid"], "the output is grid; expected"),
         (["gan_noise", "--arithmetic", "1,2"], "--arithmetic is 1,2; expected three lists"),
         (["gan_noise", "--arithmetic", "1,2-3+4,5"], "equally many seeds"),
+        (["gan_noise", "--arithmetic", f"1-2+{2**64}"], "--arithmetic is given the seed 18446744073709551616;"),
+        (["gan_noise", "--seed", str(-(2**63) - 1)], "--seed is given the seed -9223372036854775809; expected"),
         (["cgan_noise", "--arithmetic", "1-2+3"], "keeps one label"),
     ],
 )

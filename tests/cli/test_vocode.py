@@ -216,6 +216,7 @@ def test_features_that_cannot_be_used(changes, message):
         ("tiny_melgan.ckpt text.wav out.wav", r"1 file.s. cannot be used: text.wav"),
         ("tiny_melgan.ckpt short.wav out.wav", "short.wav: .* 47 samples, and MelGAN takes at least 64"),
         ("tiny_melgan.ckpt in.wav out.wav --chunk-seconds 0", "--chunk-seconds is 0; expected a number above 0"),
+        (f"tiny_melgan.ckpt in.wav out.wav --seed {2**64}", "--seed is given the seed 18446744073709551616; exp"),
         ("gan.ckpt in.wav out.wav", "gan.ckpt is a GAN, which makes nothing from mels"),
         ("no_model in.wav out.wav", "no model no_model in the zoo"),
     ],
