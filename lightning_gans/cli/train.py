@@ -181,9 +181,9 @@ class Command(LightningCLI):
 
     def before_test(self) -> None:
         source, path = self.option("init_from"), self.option("ckpt_path")
-        if source and path:  # as with the config of a run that began from weights
+        if source is not None and path:  # as with the config of a run that began from weights
             rank_zero_info(f"The weights are those of --ckpt_path {path}, not of --init_from {source}")
-        elif source:
+        elif source is not None:
             self._start_from_weights()
         elif not path:
             raise InputError(
@@ -195,7 +195,7 @@ class Command(LightningCLI):
     before_predict = before_test
 
     def _start_from_weights(self) -> None:
-        if source := self.option("init_from"):
+        if (source := self.option("init_from")) is not None:  # an empty one, as of a script's variable, is a mistake
             absent = zoo.init_from(self.model, source)
             if absent and self.subcommand == "fit":
                 rank_zero_info(f"{source} holds no {' and no '.join(absent)}: trained from scratch")

@@ -107,12 +107,17 @@ def _melgan(arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     if given | {"aux_weight": 1.0} == before:
         return "MelGAN", arguments
     scale = 1.0 if arguments.pop("fm_scale", "official") == "paper" else 4 / 5 / 3  # of three scales with six maps
+    weight = arguments.get("feature_weight", 10.0)
+    try:
+        weight = float(weight)  # YAML takes 1e1 for a text
+    except (TypeError, ValueError):
+        raise InputError(f"feature_weight is {weight}; expected a number") from None
     return "STFTMelGAN", {"mel": "melgan", **arguments} | {
         "normalize": given["normalize"],
         "multi_scale": given["discriminator"] == "multi_scale",
         "loss": given["loss"],
         "adversarial_weight": given["adversarial_weight"],
-        "feature_weight": arguments.get("feature_weight", 10.0) * scale,
+        "feature_weight": weight * scale,
         "stft_weight": given["aux_weight"] if given["aux_loss"] == "stft" else 0.0,
         "discriminator_start": given["discriminator_start"],
     }

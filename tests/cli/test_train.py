@@ -12,6 +12,7 @@ from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from lightning_gans.__main__ import main
 from lightning_gans.cli import train as cli
+from lightning_gans.cli.arguments import resolve
 from lightning_gans.errors import InputError
 from lightning_gans.models import DCGAN
 
@@ -126,6 +127,7 @@ def test_a_name_that_is_not_known(args, message, refused):
         ("--ckpt_path=dcgan_digits", "--ckpt_path is dcgan_digits; expected a .ckpt file: .*--init_from"),
         ("--ckpt_path=nowhere.ckpt", "there is no file nowhere.ckpt"),
         ("--init_from=nowhere", "no model nowhere in the zoo"),
+        ("--init_from=", "^a model was given as ''; expected a name"),
     ],
 )
 def test_an_option_that_cannot_be_used(option, message, refused):
@@ -426,6 +428,13 @@ def test_a_config_of_an_older_version_goes_on_working(here, capsys):
     assert (arguments["width"], arguments["stft_weight"]) == (2, 1.0)
     assert arguments["mel"] == {"name": "hifigan", "f_max": 9000}
     assert config["trainer"]["max_steps"] == 7 and config["data"]["init_args"]["crop"] == 2560
+
+
+def test_a_number_of_an_older_version_in_any_spelling(refused):
+    words = ["fit", "--model=MelGAN", "--model.aux_loss=stft", "--data=LJSpeech"]
+    for weight in ("10", "1e1"):
+        assert f"--model.feature_weight={10 * 4 / 5 / 3}" in resolve([*words, f"--model.feature_weight={weight}"])
+    assert refused(*words, "--model.feature_weight=much") == "feature_weight is much; expected a number"
 
 
 @pytest.mark.parametrize(
