@@ -28,21 +28,21 @@ def newest_of_run(run: Namespace | None) -> str | None:
             "--ckpt_path is last; give a file, such as runs/lightning_gans/NAME/checkpoints/last.ckpt, or --ckpt_path"
             " last with --run.id NAME, which starts a run or goes on with it"
         )
-    folder = folder_of(run)
+    folder = folder_of(run, run.id)
     if found := newest(folder / "checkpoints"):
         return str(found)
     rank_zero_info(f"{folder} has no checkpoint yet: this is its start")
     return None
 
 
-def folder_of(run: Namespace) -> Path:
-    """Where the run of an id keeps its files.
+def folder_of(run: Namespace, id: str) -> Path:
+    """Where the run of an id keeps its files by the options of this start.
 
     Raises:
         InputError: for an id that names no folder.
     """
-    require_run_id(run.id)
-    return Path(run.folder).expanduser() / (run.project or default_project()) / run.id
+    require_run_id(id)
+    return Path(run.folder).expanduser() / (run.project or default_project()) / id
 
 
 def read(path: str, class_path: str) -> Weights:

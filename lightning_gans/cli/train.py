@@ -142,8 +142,14 @@ class Command(LightningCLI):
             return config["logger"]
         if self.subcommand != "fit" or config["fast_dev_run"]:
             return False
-        run = {**self.option("run")}
-        return RunLogger(**run if run["id"] is not None else run | resume.run_of(self.option("ckpt_path")))
+        run = self.option("run")
+        found = resume.run_of(self.option("ckpt_path")) if run.id is None else {}
+        if found:
+            folder = Path(found["folder"], found["project"], found["id"])
+            if folder != resume.folder_of(run, found["id"]).resolve():
+                rank_zero_info(f"The run goes on in {folder}; to begin another one elsewhere give --run.id NAME, too")
+                run.folder, run.project = found["folder"], found["project"]  # for config.yaml
+        return RunLogger(**{**run, **found})
 
     def _plugins(self, given: Any) -> list[Any]:
         plugins = given if isinstance(given, list) else [given] if given else []

@@ -3,9 +3,11 @@
 from pathlib import Path
 
 import pytest
+import yaml
 from helpers.small_run import fit, run_folder
 
 from lightning_gans.__main__ import main
+from lightning_gans.cli import train
 from lightning_gans.errors import InputError
 from lightning_gans.tracking import run_ids
 from lightning_gans.tracking.recorded import read_run
@@ -54,6 +56,22 @@ def test_the_config_of_a_resumed_run_begins_another_one(tmp_path, monkeypatch):
     assert {path: path.read_bytes() for path in first.rglob("*") if path.is_file()} == before
     updates = [row["generator_updates"] for row in read_run(first.parent / "second").rows if "train/loss_g" in row]
     assert updates == [1, 2, 3, 4]
+
+
+def test_a_resumed_run_stays_in_its_folder_and_says_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    fit("--run.mode=disabled", "--trainer.max_steps=2")
+    run = run_folder(tmp_path)
+    said: list[str] = []
+    monkeypatch.setattr(train, "rank_zero_info", said.append)
+    resume = ["--run.mode=disabled", f"--ckpt_path={run / 'checkpoints' / 'last.ckpt'}"]
+    fit(*resume, "--trainer.max_steps=3")
+    assert said == [] and yaml.safe_load((run / "config.yaml").read_text())["run"]["folder"] == "runs"
+    fit(*resume, "--trainer.max_steps=4", "--run.folder=elsewhere", "--run.project=other")
+    assert said == [f"The run goes on in {run}; to begin another one elsewhere give --run.id NAME, too"]
+    kept = yaml.safe_load((run / "config.yaml").read_text())["run"]
+    assert (kept["folder"], kept["project"]) == (str(tmp_path / "runs"), "lightning_gans")
+    assert [path.name for path in tmp_path.iterdir()] == ["runs"]
 
 
 def test_names_are_shown_as_they_were_given(tmp_path, monkeypatch):
