@@ -6,6 +6,7 @@ arithmetic is shown without its variations.
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -56,6 +57,8 @@ def saved(module: AdversarialModule, path: Path, labels: Labels) -> Plan:
     if z is None or z.dim() != 2 or len(z) == 0 or z.shape[1] != size:
         found = f"a tensor z of shape {tuple(z.shape)}" if z is not None else f"tensors {', '.join(tensors) or 'none'}"
         raise InputError(f"{path} holds {found}; {type(module).__name__} takes latents z of shape (N, {size})")
+    if not z.isfinite().all():
+        raise InputError(f"{path} holds latents that are not finite; {way_out}")
     kept = labels is None and "label" in tensors
     rows = module.label_rows(len(z), tensors["label"]) if kept else _rows(module, len(z), labels)
     return Plan(z.float().to(module.device), rows, round(len(z) ** 0.5))
@@ -132,8 +135,11 @@ def read_labels(given: str | None) -> Labels:
 def read_numbers(given: str, kind: type[Number], option: str, separator: str = ",") -> list[Number]:
     """Read ``-1,0,0.5``."""
     try:
-        return [kind(part) for part in given.split(separator)]
-    except ValueError:
+        numbers = [kind(part) for part in given.split(separator)]
+        if not all(map(math.isfinite, numbers)):
+            raise ValueError
+        return numbers
+    except (ValueError, OverflowError):
         noun = "whole numbers" if kind is int else "numbers"
         raise InputError(f"{option} is given {given}; expected {noun} separated by {separator}") from None
 

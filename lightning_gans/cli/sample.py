@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 IMAGES, CLIPS = 64, 16
 """How many, without options."""
 LATENTS, PICTURE = "latents.safetensors", "picture.png"
+WALK_LATENTS = ".latents.safetensors"  # a model's own file may be called NAME.safetensors
 
 
 def sample(
@@ -129,6 +130,9 @@ def _check_output(output: Path, sound: bool, walk: bool) -> None:
             raise InputError(
                 f"the output is {output}; expected a file name that ends in .wav, as the walk is one sound"
             )
+        beside = [output.with_suffix(suffix) for suffix in (WALK_LATENTS, ".png")]
+        if not output.exists() and (there := [path for path in beside if path.exists()]):
+            raise InputError(f"{there[0]} would be replaced; move it away, or choose another --output")
     elif output.suffix in (".wav", ".png", ".gif") or output.is_file():
         raise InputError(
             f"the output is {output}; expected a folder, as each sound is a file; one file of all is made with"
@@ -183,8 +187,7 @@ def _write_sounds(
 
     if walk:
         write_clips(output.parent, in_sequence(audio, rate)[None], rate, [output.stem])
-        # A model's own file may be called NAME.safetensors.
-        latents, picture = output.with_suffix(".latents.safetensors"), output.with_suffix(".png")
+        latents, picture = output.with_suffix(WALK_LATENTS), output.with_suffix(".png")
     else:
         write_clips(output, audio, rate, names)
         latents, picture = output / LATENTS, output / PICTURE

@@ -81,7 +81,7 @@ def arguments(config: Config) -> dict[str, Any]:
         }
     except KeyError as error:
         raise InputError(f"{source} lacks {error.args[0]}; give the config.json of the training") from None
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{source}: a value is of another kind than in HiFi-GAN's config.json ({error})") from None
     if odd:
         raise InputError(

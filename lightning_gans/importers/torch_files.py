@@ -101,6 +101,8 @@ def fitted(
         shapes = module_shapes(model, hparams)
     except (InputError, TypeError, ValueError, RuntimeError) as error:
         raise InputError(f"{source}: {model} cannot be built from it: {one_line(error)}") from None
+    if odd := [network for network, state in states.items() if not isinstance(state, Mapping)]:
+        raise InputError(f"{source}: its {odd[0]} is a {type(states[odd[0]]).__name__}; expected tensors by name")
     given = {network: {spelled(str(key)): value for key, value in state.items()} for network, state in states.items()}
     # some networks have layers without weight norm beside those that have it
     folded = {network: not any(key.endswith(".weight_v") for key in state) for network, state in given.items()}

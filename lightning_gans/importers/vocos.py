@@ -164,7 +164,11 @@ def part(path: Path, name: str, given: Any) -> dict[str, Any]:
         raise InputError(
             f"{path}: {name} is {given['class_path']}, which is not read; known: {known}, of charactr/vocos-mel-24khz"
         )
-    values = dict(given.get("init_args") or {})
+    if not isinstance(values := given.get("init_args") or {}, Mapping):
+        raise InputError(
+            f"{path}: {name}.init_args is a {type(values).__name__}; expected arguments by name, correct it"
+        )
+    values = dict(values)
     for label, keys in (
         ("lacks", [key for key in expected.arguments if values.get(key) is None]),
         ("has the unknown", [key for key in values if key not in (*expected.arguments, *expected.defaults)]),

@@ -235,6 +235,8 @@ class Vocoder(AdversarialModule):
         if not is_array and not isinstance(mel, Tensor):
             raise InputError(f"the mel is a {type(mel).__name__}; expected a tensor, a numpy array, or a list of these")
         self.check_shape(tuple(np.shape(mel)), is_array)
+        if isinstance(mel, np.ndarray):  # of whatever byte order
+            mel = mel.astype(np.float32, copy=False)
         mel = torch.as_tensor(mel, dtype=torch.float32, device=self.device)
         mel = mel.T if is_array else mel
         mel = mel if mel.dim() == 3 else mel[None]

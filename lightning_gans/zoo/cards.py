@@ -14,6 +14,7 @@ from lightning_gans.files.records import finite, shown, typed
 NAME = r"[a-z0-9]+(_[a-z0-9]+)+"
 PATTERNS = {
     "name": (NAME, "<paper>_<dataset> in small letters, digits and _"),
+    "config": (r"\w[\w.-]*", "a config's name without a folder"),
     "weights": (r"[\w.-]+\.(safetensors|pt|pth|tar|bin)", "a file's name without a folder, best a .safetensors"),
     "sha256": (r"[0-9a-f]{64}", "64 hexadecimal digits"),
     "url": (r"(https|hf|wandb|pypi)://.+", "https://, hf://, wandb:// or pypi://"),

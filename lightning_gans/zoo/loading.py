@@ -192,8 +192,8 @@ def load(name_or_path: str | Path, device: str | torch.device | None = None) -> 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.zeros(1, device=device).item()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).partition("\n")[0]
         raise InputError(f"--device {device} cannot be used here ({reason}); leave it out, or give cpu") from None
     module = build(fetch(name_or_path)).eval()

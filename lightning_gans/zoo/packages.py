@@ -17,7 +17,7 @@ def find(url: str) -> Path | None:
     package, _, path = url.removeprefix(SCHEME).partition("/")
     try:
         found = Path(str(metadata.distribution(package).locate_file(path)))
-    except metadata.PackageNotFoundError:
+    except (metadata.PackageNotFoundError, ValueError):  # the second for a name that none can have
         return None
     return found if found.is_file() else None
 

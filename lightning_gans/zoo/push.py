@@ -29,6 +29,8 @@ LICENCES |= {f"CC BY{of} {v}": f"cc-by{of.lower()}-{v}" for of in ("", "-SA", "-
 TASKS = {"image": "unconditional-image-generation", "audio": "text-to-audio", "mel": "audio-to-audio"}
 """The Hub's, which come nearest."""
 IMAGES, CLIPS = 64, 4
+LINK = re.compile(r"\]\((\w[\w.-]*\.(?:png|csv))\)")
+"""To a picture or a log beside a card."""
 
 
 def push(name: str, address: str, *, dry_run: bool = False) -> str:
@@ -88,8 +90,10 @@ def write_repository(card: Card, address: str, folder: Path) -> None:
     settings = {"library_name": "lightning_gans", "model": weights.model, "version": weights.version}
     text = json.dumps(settings | {"hparams": arguments(module)}, indent=1)
     write_whole(folder / "config.json", f"{text}\n")
-    if card.picture:
-        write_whole(folder / Path(card.picture).name, (card.path.parent / card.picture).read_bytes())
+    shown = [card.picture] if card.picture else []
+    for name in [*shown, *LINK.findall(card.text)]:
+        if (beside := card.path.parent / name).is_file():
+            write_whole(folder / beside.name, beside.read_bytes())
     samples = write_samples(module, folder)
     write_whole(folder / "README.md", hub_card(card, address, module, samples))
 
@@ -157,7 +161,7 @@ def hub_card(card: Card, address: str, module: AdversarialModule, samples: list[
         *([f"## Samples\n\n{heard}"] if samples else []),
         f"## Results\n\n{table}",
         *(f"- `{result.metric}`: {result.protocol}" for result in card.results),
-        f"## Training\n\n```console\n$ {card.command}\n```",
+        f"## Training\n\n```text\n{card.command}\n```",
     ]
     body = "\n\n".join(parts)
     return str(library.ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n"))

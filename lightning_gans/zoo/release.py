@@ -80,9 +80,11 @@ def write_entry(weights: Weights, module: Any, output_dir: str | Path, name: str
         name: ``<paper>_<dataset>``.
 
     Raises:
-        InputError: for a card that exists and describes other weights.
+        InputError: for a card that exists and describes other weights, and where what is read would be replaced.
     """
     file, card_file = (Path(output_dir, f"{name}{suffix}") for suffix in (".safetensors", ".md"))
+    if file.exists() and Path(weights.source).exists() and file.samefile(weights.source):
+        raise InputError(f"{file} is the file that is read, and would be replaced; give another --output or --name")
     with written(file) as output:
         digest = write(replace(weights, hparams=arguments(module), version=lightning_gans.__version__), output)
         fields, text = split(card_file) if card_file.exists() else (_skeleton(module, name, digest, output.tell()), "")

@@ -179,6 +179,7 @@ def test_below_each_row_are_the_nearest_training_images(here, monkeypatch):
         (["cgan_noise", "--label", "1+2"], r"--label 1\+2 sets several entries; a CGAN takes one"),
         (["cgan_noise", "--strength", "1,2"], "a CGAN knows only whole labels"),
         (["controlgan_noise", "--strength", "1;2"], "--strength is given 1;2; expected numbers separated by ,"),
+        (["controlgan_noise", "--strength", "nan"], "--strength is given nan; expected numbers"),
         (["gan_noise", "--num", "0"], "--num is 0; expected at least 1"),
         (["gan_noise", "--columns", "0"], "--columns is 0; expected at least 1"),
         (["gan_noise", "--interpolate", "1"], "expected at least 2"),
@@ -295,6 +296,9 @@ def test_a_walk_leaves_a_weights_file_beside_it_alone(released):
     sample("mine.safetensors", "--interpolate", "2", "--num", "2")
     assert weights.read_bytes() == (released / "wavegan_noise.safetensors").read_bytes()
     assert names(".") == ["mine.latents.safetensors", "mine.png", "mine.safetensors", "mine.wav"]
+    Path("mine.wav").unlink()  # the picture may be somebody else's then
+    with pytest.raises(InputError, match=r"mine\.latents\.safetensors would be replaced; move it away"):
+        sample("mine.safetensors", "--interpolate", "2", "--num", "2", "--output", "mine.wav")
 
 
 def test_a_walk_of_a_conditional_model_keeps_its_label():
@@ -367,11 +371,13 @@ def test_latents_that_do_not_fit_the_model(here):
     save_file({"z": torch.zeros(2, 5)}, "long.safetensors")
     save_file({"z": torch.zeros(2, 3), "label": torch.zeros(2, 4)}, "classes.safetensors")
     save_file({"x": torch.zeros(2, 3)}, "other.safetensors")
+    save_file({"z": torch.full((2, 3), torch.nan)}, "nan.safetensors")
     Path("text.safetensors").write_text("no tensors")
     for name, message in (
         ("long", r"z of shape \(2, 5\); ConditionalWaveGAN takes latents z of shape \(N, 3\)"),
         ("classes", r"the label has shape \(2, 4\)"),
         ("other", "holds tensors x"),
+        ("nan", "nan.safetensors holds latents that are not finite"),
         ("text", "not a safetensors file"),
     ):
         with pytest.raises(InputError, match=message) as caught:

@@ -106,6 +106,10 @@ def of_class(part: str, name: str) -> dict:
         ),
         (of_class("head", "os.system"), "head is os.system, which is not read; known: vocos.heads.ISTFTHead"),
         ({"backbone": 3}, "config.yaml has no feature_extractor.class_path; expected the settings of a Vocos"),
+        (
+            {**small_config(), "head": small_config()["head"] | {"init_args": ["dim"]}},
+            "head.init_args is a list; expected",
+        ),
         (changed("head", hop_length=8), "hop_length is 16 in one part and 8 in another; correct it"),
         (changed("head", padding="valid"), "head.padding is 'valid'; expected center or same"),
         (changed("backbone", num_layers=None), "backbone lacks num_layers; correct it"),

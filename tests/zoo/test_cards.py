@@ -17,6 +17,7 @@ WRONG = [
     ({"url": "http://models.example/x"}, "url is .http://models.example/x.; expected https://"),
     ({"picture": "/etc/passwd"}, "picture is ./etc/passwd"),
     ({"hours": "two"}, "hours is 'two'; expected a number"),
+    ({"config": "../gan_noise"}, r"config is '\.\./gan_noise'; expected a config's name without a folder"),
     ({"hours": 0}, "hours is 0; expected more than 0"),
     ({"paper": "GAN"}, "paper is 'GAN'; expected the fields title, arxiv"),
     ({"paper": {"title": "GAN", "arxiv": 1406.2661}}, r"paper\.arxiv is 1406\.2661; expected text, in quotes"),

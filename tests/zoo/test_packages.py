@@ -70,6 +70,11 @@ def test_without_the_package_the_extra_is_named(entry):
         zoo.load("hifigan_noise")
 
 
+def test_an_address_that_can_name_no_package_is_listed(entry):
+    entry(url="pypi:///some/path")
+    assert zoo.local(zoo.card("hifigan_noise")) is None and "hifigan_noise" in zoo.listing()
+
+
 def test_a_package_of_another_version_is_noticed(package, entry):
     entry(package, sha256="1" * 64)
     with pytest.raises(InputError, match=r"has the SHA-256 .*, its card hifigan_noise says 1111"):

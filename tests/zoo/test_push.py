@@ -74,11 +74,13 @@ def test_another_projects_weights_are_pushed_as_ours(hub, folder, tmp_path, monk
 
 
 def test_a_dry_run_writes_the_folder_and_sends_nothing(hub, folder, tmp_path, monkeypatch, capsys):
-    tiny_zoo.entry(folder, "wavegan_noise", "WaveGAN", licence="for tests alone")
+    text = "A model. [Its log](wavegan_noise.csv), [not there](absent.csv), [a document](../README.md)."
+    tiny_zoo.entry(folder, "wavegan_noise", "WaveGAN", licence="for tests alone", text=text)
+    (folder / "wavegan_noise.csv").write_text("generator_updates\n1\n")
     monkeypatch.chdir(tmp_path)
     main("zoo push wavegan_noise hf://me/clips --dry-run".split())
     made = sorted(path.name for path in (tmp_path / "clips").iterdir())
-    assert made[:4] == ["README.md", "config.json", "gan_mnist.yaml", "sample_0.wav"] and len(made) == 8
+    assert made[:4] == ["README.md", "config.json", "gan_mnist.yaml", "sample_0.wav"] and len(made) == 9
     printed = capsys.readouterr().out
     assert all(name in printed for name in made) and hub.asked == []
     sound, rate = soundfile.read(tmp_path / "clips" / "sample_3.wav")

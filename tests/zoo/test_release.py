@@ -53,6 +53,15 @@ def test_a_card_with_results_is_not_given_other_weights(folder, tmp_path):
     assert (folder / "gan_noise.safetensors").read_bytes() == before
 
 
+def test_what_is_read_is_not_replaced(tmp_path):
+    path = zoo.export(tiny_zoo.checkpoint(tmp_path / "last.ckpt"), tmp_path / "out", "gan_mine").weights
+    before = path.read_bytes()
+    path.with_suffix(".md").unlink()
+    with pytest.raises(InputError, match=r"gan_mine\.safetensors is the file that is read, and would be replaced"):
+        zoo.export(path, tmp_path / "out", "gan_mine")
+    assert path.read_bytes() == before
+
+
 def test_an_entry_is_named_after_paper_and_data(folder, tmp_path):
     with pytest.raises(InputError, match="last cannot name a model of the zoo; give --name <paper>_<dataset>"):
         zoo.export(tiny_zoo.checkpoint(tmp_path / "last.ckpt"), folder)
