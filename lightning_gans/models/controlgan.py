@@ -241,7 +241,7 @@ class ControlGAN(Controlled):
     def on_train_batch_start(self, batch: ImageBatch, batch_idx: int) -> None:
         """Show the schedulers the epoch before. A run resumed behind its last batch skips the hooks between them."""
         super().on_train_batch_start(batch, batch_idx)
-        if batch_idx == 0 and self.measure[1]:
+        if batch_idx == 0 and self.current_epoch:
             for scheduler in cast(list[ReduceLROnPlateau], self.lr_schedulers()):
                 scheduler.step(float(self.measure[0] / self.measure[1]))
             self.measure.zero_()
