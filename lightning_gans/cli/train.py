@@ -178,12 +178,21 @@ class Command(LightningCLI):
             self.datamodule.batch_size = checks.batch_size(size, self.option("accumulate"), processes)
         checks.require_monitored(*map(self.option, ("checkpoint.monitor", "checkpoint.mode", "evaluation.metrics")))
         checks.require_folders(self.trainer)
-        if isinstance(self.trainer.logger, RunLogger) and self.trainer.is_global_zero:
-            path, folder = self.option("ckpt_path"), run_folder(self.trainer)
-            if path != "hpc" and not (path and folder.resolve() in Path(path).resolve().parents):  # not its own
-                require_no_run(folder)
-            self.held.enter_context(lock(folder))
+        if self.trainer.is_global_zero and not self.option("trainer.fast_dev_run"):
+            self._take_folder()
         self._start_from_weights()
+
+    def _take_folder(self) -> None:
+        """Refuse the folder of another run, which its checkpoints would replace, and keep other processes out of it."""
+        named = isinstance(self.trainer.logger, RunLogger)
+        if not named and self.trainer.logger is not None:  # another logger makes a folder of its own each time
+            return
+        path, folder = self.option("ckpt_path"), run_folder(self.trainer)
+        if path != "hpc" and not (path and folder.resolve() in Path(path).resolve().parents):  # not its own
+            ways_out = ("last", "--run.id") if named else ("checkpoints/last.ckpt", "--trainer.default_root_dir")
+            require_no_run(folder, *ways_out)
+        if named:
+            self.held.enter_context(lock(folder))
 
     def before_test(self) -> None:
         source, path = self.option("init_from"), self.option("ckpt_path")

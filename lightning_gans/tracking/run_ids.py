@@ -34,14 +34,19 @@ def require_run_id(id: str) -> None:
         raise InputError(f"--run.id is {id!r}, {reason}; give letters, digits, - and _, such as {new_run_id('run')}")
 
 
-def require_no_run(folder: Path) -> None:
+def require_no_run(folder: Path, newest: str, option: str) -> None:
     """Refuse to begin in the folder of a run, whose checkpoints would be replaced.
+
+    Args:
+        folder: Where the run would keep its files.
+        newest: What ``--ckpt_path`` takes to go on with the run that is there.
+        option: What makes it another folder.
 
     Raises:
         InputError: if there are checkpoints.
     """
     if any((folder / "checkpoints").glob("*.ckpt")):
         raise InputError(
-            f"{folder} holds the checkpoints of a run; go on with it by --ckpt_path last, or begin another one with"
-            " another --run.id"
+            f"{folder} holds the checkpoints of a run; go on with it by --ckpt_path {newest}, or begin another"
+            f" one with another {option}"
         )

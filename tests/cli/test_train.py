@@ -321,6 +321,18 @@ def test_switches_of_the_trainer(options, files, here):
     assert {path if path in files else Path(path).name for path in written} == files
 
 
+def test_a_folder_without_a_logger_is_one_run(here, refused):
+    """Else the second run would replace the first one's last.ckpt, silently."""
+    fit("--trainer.logger=false", "--trainer.max_epochs=1")
+    last = here / "checkpoints" / "last.ckpt"
+    before = last.read_bytes()
+    message = refused("fit", *DCGAN_DIGITS, *SMALL, "--trainer.logger=false", "--trainer.max_epochs=1")
+    assert str(here) in message and "--ckpt_path" in message and "--trainer.default_root_dir" in message
+    assert last.read_bytes() == before
+    fit("--trainer.logger=false", "--trainer.max_epochs=2", f"--ckpt_path={last}")
+    assert last.read_bytes() != before
+
+
 @pytest.mark.parametrize(("given", "folder"), [([], "runs"), (["--trainer.logger.save_dir", "logs"], "logs")])
 def test_the_folder_of_a_logger(given, folder, capsys):
     """And -c may stand behind an option that takes no value."""
