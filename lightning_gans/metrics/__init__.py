@@ -23,6 +23,7 @@ from lightning_gans.metrics.manifold import (
     RecallFSDD,
     RecallLeNet,
 )
+from lightning_gans.metrics.match import MatchTrain
 from lightning_gans.metrics.mos import DNSMOS, DistillMOS
 from lightning_gans.metrics.nearest import NearestSelf, NearestTrain
 from lightning_gans.metrics.parzen import ParzenLogLikelihood
@@ -37,7 +38,7 @@ MetricName = Literal[
     "coverage_lenet", "density_lenet", "fid_inception", "fid_lenet", "label_accuracy", "parzen_ll", "precision_lenet",
     "recall_lenet", "sliced_wasserstein",
     "classifier_score_fsdd", "confident_fsdd", "coverage_fsdd", "density_fsdd", "label_accuracy_fsdd",
-    "label_entropy_fsdd", "nn_self", "nn_train", "precision_fsdd", "recall_fsdd",
+    "label_entropy_fsdd", "match_train", "nn_self", "nn_train", "precision_fsdd", "recall_fsdd",
     "distillmos", "dnsmos", "f0_rmse", "mcd", "mel_l1", "pesq", "stft_distance", "stoi", "vuv_f1",
 ]  # fmt: skip
 
@@ -57,6 +58,7 @@ METRICS: dict[str, type[SampleMetric]] = {
     "density_fsdd": DensityFSDD,
     "label_accuracy_fsdd": DigitAsked,
     "label_entropy_fsdd": LabelEntropy,
+    "match_train": MatchTrain,
     "nn_self": NearestSelf,
     "nn_train": NearestTrain,
     "precision_fsdd": PrecisionFSDD,

@@ -117,8 +117,12 @@ class Nearest(SampleMetric):
 
     def update(self, real: Tensor | None, fake: Tensor, label: Tensor | None = None) -> None:
         """Add fakes (B, C, T) in [-1, 1]; the real clips and the labels do not matter."""
-        self.clips.append(nearest_features(speech_clips(fake, self.sample_rate)))
+        self.clips.append(self.kept(fake))
         self.sizes += len(fake)
+
+    def kept(self, audio: Tensor) -> Tensor:
+        """What stays in memory (B, D) of clips (B, C, T) in [-1, 1]."""
+        return nearest_features(speech_clips(audio, self.sample_rate))
 
     def chosen(self) -> Tensor:
         """Features (N, D) of the clips to judge."""
@@ -150,6 +154,7 @@ class NearestTrain(Nearest):
     A set that is far from all speech also makes it high. The training clips' features stay in memory, 32 KiB a clip.
     """
 
+    name = "nn_train"
     calibration = "train"
     training_clips: list[Tensor]
 
@@ -159,10 +164,15 @@ class NearestTrain(Nearest):
 
     def calibrate(self, real: Tensor) -> None:
         """Add this process's share of the training clips, (B, C, T) in [-1, 1]."""
-        self.training_clips.append(nearest_features(speech_clips(real, self.sample_rate)))
+        self.training_clips.append(self.kept(real))
 
     def compute(self) -> Tensor:
-        """The mean distance.
+        """The mean distance."""
+        parts = self.training_parts()
+        return nearest_distances(self.chosen(), parts, 1).mean()
+
+    def training_parts(self) -> Iterable[Tensor]:
+        """What is kept of the training clips, as several (M, D).
 
         Raises:
             InputError: without clips of either kind.
@@ -170,8 +180,7 @@ class NearestTrain(Nearest):
         if not len(self.training_clips) or not len(self.clips):
             missing = "training clips" if len(self.clips) else "clips to judge"
             raise InputError(
-                f"nn_train got no {missing}; it takes those of a DataModule of sounds with a training and a test split:"
-                " leave it out here"
+                f"{self.name} got no {missing}; it takes those of a DataModule of sounds with a training and a test"
+                " split: leave it out here"
             )
-        parts = self.training_clips if isinstance(self.training_clips, list) else self.training_clips.split(500)
-        return nearest_distances(self.chosen(), parts, 1).mean()
+        return self.training_clips if isinstance(self.training_clips, list) else self.training_clips.split(500)

@@ -35,7 +35,8 @@ def of_audio(fake, real, limit=30):
     """After batches of 8, of fewer clips than are given where a metric has a limit."""
     with mock.patch.object(nearest, "MAX_CLIPS", limit):
         metrics = {name: METRICS[name](sample_rate=16_000) for name in AUDIO}
-        metrics["nn_train"].calibrate(real)
+        for name in ("match_train", "nn_train"):
+            metrics[name].calibrate(real)
         for pair in zip(real.split(8), fake.split(8), strict=True):
             for metric in metrics.values():
                 metric.update(*pair, torch.full((len(pair[0]),), 3))
