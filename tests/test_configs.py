@@ -94,6 +94,8 @@ def test_the_configs_of_image_papers_are_there():
         "dcgan_celeba",
         "dcgan_faces",
         "wgan_gp_mnist",
+        "r3gan_mnist",
+        "r3gan_faces",
         "ddp",
     } <= set(assets.config_names())
 

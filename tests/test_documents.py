@@ -42,6 +42,7 @@ MODEL = {  # what makes a paper's model small; the vocoders' hop stays
     "dcgan": {"width": 2},
     "controlgan": {"width": 2},
     "wgan_gp": {"width": 2},
+    "r3gan": {},
     "wavegan": {"width": 1, "latent_dim": 3},
     "specgan": {"width": 1, "latent_dim": 3},
     "controlled_specgan": {"width": 1, "latent_dim": 3},

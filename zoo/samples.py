@@ -26,7 +26,7 @@ def grid(images: Tensor, columns: int) -> Tensor:
 
 def main(output: Path = FOLDER / "samples.png") -> None:
     """Write the picture: digits of each class, faces, the spectrogram of generated speech."""
-    digits = zoo.load("cgan_mnist").sample(50, seed=0)  # the classes in turn
+    digits = zoo.load("r3gan_mnist").sample(50, seed=0)  # the classes in turn
     faces = zoo.load("dcgan_faces").sample(18, seed=0)
     samples, rate = soundfile.read(RECORDING, stop=SECONDS * 22050, dtype="float32")
     vocoder = zoo.load("vocos_ljspeech")
@@ -35,7 +35,7 @@ def main(output: Path = FOLDER / "samples.png") -> None:
 
     _, axes = plt.subplots(1, 3, figsize=(11, 2.4), width_ratios=(2, 2, 2.2), layout="constrained")
     for axis, image, title in [
-        (axes[0], grid(digits, 10), "cgan_mnist: a class per column"),
+        (axes[0], grid(digits, 10), "r3gan_mnist: a class per column"),
         (axes[1], grid(faces, 6), "dcgan_faces"),
     ]:
         axis.imshow(image)
