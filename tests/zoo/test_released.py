@@ -19,6 +19,7 @@ NAMES = sorted(path.stem for path in assets.zoo().glob("*.md") if path.name != "
 GENERATORS = [name for name in NAMES if not issubclass(getattr(models, zoo.card(name).model), Vocoder)]
 SHOWN = {  # what makes a card's picture, where `sample NAME --seed 0` alone does not
     "cgan_mnist": ["--num=100"],
+    "r3gan_mnist": ["--num=100"],
     "controlgan_mnist": ["--strength=-1,0,0.5,1,1.5,2"],
 }
 
