@@ -189,8 +189,8 @@ class Command(LightningCLI):
             return
         path, folder = self.option("ckpt_path"), run_folder(self.trainer)
         if path != "hpc" and not (path and folder.resolve() in Path(path).resolve().parents):  # not its own
-            ways_out = ("last", "--run.id") if named else ("checkpoints/last.ckpt", "--trainer.default_root_dir")
-            require_no_run(folder, *ways_out)
+            newest = "last" if named else str(folder / "checkpoints" / "last.ckpt")
+            require_no_run(folder, newest, "--run.id" if named else "--trainer.default_root_dir")
         if named:
             self.held.enter_context(lock(folder))
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+from torchaudio.functional import fftconvolve
 
 from lightning_gans.metrics.classifiers.speech_classifier import speech_clips
 from lightning_gans.metrics.nearest import NearestTrain, spread
@@ -26,14 +27,10 @@ def best_matches(clips: Tensor, parts: Iterable[Tensor]) -> Tensor:
     Returns:
         (N,) in [0, 1]: 1 for a copy.
     """
-
-    def spectra(some: Tensor) -> Tensor:
-        return torch.fft.rfft(normalize(some.float()), 2 * some.shape[1])  # as long again, so that ends do not meet
-
-    own, best = spectra(clips), clips.new_zeros(len(clips), dtype=torch.float32)
+    own, best = normalize(clips.float())[:, None], clips.new_zeros(len(clips), dtype=torch.float32)
     for part in parts:
         for others in part.split(AT_ONCE):
-            correlation = torch.fft.irfft(own[:, None] * spectra(others).conj())
+            correlation = fftconvolve(own, normalize(others.float()).flip(1)[None])
             best = best.maximum(correlation.abs().amax((1, 2)))
     return best
 
