@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from helpers.small_run import SMALL
 
 from lightning_gans.__main__ import main
 from lightning_gans.cli import train  # for the processes
+from lightning_gans.signals import ending
 
 pytestmark = pytest.mark.slow
 STEPS = 42
@@ -28,19 +30,25 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 143, signal.SI
 FOLDER = Path("runs/lightning_gans/job/checkpoints")
 
 
-def job(folder: Path) -> None:
+def job(folder: Path, ready: Any) -> None:
     os.chdir(folder)
     os.environ["WANDB_MODE"] = "disabled"
     torch.set_num_threads(1)
     sink = os.open(folder / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(sink, 1)
     os.dup2(sink, 2)
-    main(["fit", *OPTIONS])
+    with ending():
+        ready.set()
+        main(["fit", *OPTIONS])
 
 
 def start(folder: Path) -> multiprocessing.Process:
-    process = multiprocessing.get_context("fork").Process(target=job, args=(folder,))
+    """A process that heeds signals; before it does, a signal ends it as any other program."""
+    fork = multiprocessing.get_context("fork")
+    ready = fork.Event()
+    process = fork.Process(target=job, args=(folder, ready))
     process.start()
+    assert ready.wait(60)
     return process
 
 
