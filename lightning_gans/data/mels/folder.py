@@ -129,6 +129,7 @@ class MelFolder(MelDataModule):
         sounds.report(self.on_bad_file)
         if mels and mels.names and (reason := unlikely(torch.from_numpy(mels.some()).mT, self.mel)):
             rank_zero_warn(f"{sounds.root}: {reason}")
+        rows.setdefault("val", rows["train"])  # without the copies at other speeds
         train = {sounds.names[row] for row in rows["train"]}
         copies = [r for r, name in enumerate(sounds.names) if name in sounds.copies and sounds.copies[name][0] in train]
         rows["train"] = np.array([*rows["train"], *copies], int)

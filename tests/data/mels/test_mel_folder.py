@@ -370,6 +370,13 @@ def test_training_files_at_other_speeds(talk):
     assert faster.fingerprint() != plain.fingerprint()
 
 
+def test_nothing_held_out_validates_on_the_files_as_they_are(talk):
+    data = ready(talk, folder="talk", validation=0, speeds=[0.8])
+    validated = data.splits["val"].rows
+    assert {*validated.tolist()} < {*data.splits["train"].rows.tolist()}
+    assert not {data.splits["val"].sounds.names[row] for row in validated} & data.splits["val"].sounds.copies.keys()
+
+
 def test_a_tone_at_twice_the_speed_is_an_octave_higher(tmp_path, sound):
     for name in "ab":
         sound(tmp_path / f"{name}.wav", np.sin(2 * np.pi * 440 * np.arange(8000) / 8000) / 2, rate=8000)
