@@ -135,11 +135,11 @@ def machine(tmp_path_factory):
         tiny_data.write_sound(Path("in.wav"), 22050)
         shutil.copy("in.wav", "FOLDER")
         shutil.copy("zoo/melgan_callie.safetensors", "my_melgan.safetensors")
-        mel = zoo.load("parallel_wavegan_lj001").mel(torch.from_numpy(soundfile.read("in.wav", dtype="float32")[0]))
+        mel = zoo.load("parallel_wavegan_callie").mel(torch.from_numpy(soundfile.read("in.wav", dtype="float32")[0]))
         np.save("mel.npy", mel.T.numpy())
         write_voice(folder / "DIR" / "my_voice")
         with hub_server.serving(folder) as hub:
-            name = "parallel_wavegan_lj001.safetensors"
+            name = "parallel_wavegan_callie.safetensors"
             hub.add("OWNER/REPO", {name: Path("zoo", name).read_bytes()})
             yield
 

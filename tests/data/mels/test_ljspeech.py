@@ -95,7 +95,7 @@ def test_the_arguments_are_kept():
     assert dict(LJSpeech(**kept).hparams) == kept
 
 
-@pytest.mark.parametrize("config", ["vocos_lj001", "parallel_wavegan_lj001"])
+@pytest.mark.parametrize("config", ["vocos_lj001", "hifigan_lj001"])
 def test_the_configs_of_lj001_leave_the_rest_of_the_data_set_out(tmp_path, sound, config):
     chapters = {"LJ001": range(1, 187, 5), "LJ002": range(3), "LJ014": range(284, 287), "LJ050": range(26, 36)}
     names = [f"{chapter}-{number:04d}" for chapter, numbers in chapters.items() for number in numbers]
