@@ -4,20 +4,20 @@
 paper shows to converge, and networks of inverted, grouped bottlenecks without any normalization. The defaults are those
 of CIFAR-10 in table 9; the other rows of it:
 
-| | widths | burn_in | gamma | lr |
-| --- | --- | --- | --- | --- |
-| Stacked MNIST | 4 x 768 | 2 million | 1 to 0.1 | 2e-4 |
-| FFHQ 64 | 4 x 768, 384 | 20 million | 2 to 0.2 | 2e-4 to 5e-5 |
-| FFHQ 256 | 4 x 768, 384, 192, 96 | 20 million | 150 to 15 | 2e-4 to 5e-5 |
-| ImageNet 32 (1,000 classes) | 4 x 1536, groups of 32 | 200 million | 0.5 to 0.05 | 2e-4 to 5e-5 |
-| ImageNet 64 (1,000 classes) | 5 x 1536, groups of 32 | 200 million | 1 to 0.1 | 2e-4 to 5e-5 |
+| | widths | burn_in | gamma | lr | augment |
+| --- | --- | --- | --- | --- | --- |
+| Stacked MNIST | 4 x 768 | 2 million | 1 to 0.1 | 2e-4 | 0 |
+| FFHQ 64 | 4 x 768, 384 | 20 million | 2 to 0.2 | 2e-4 to 5e-5 | 0 to 0.3 |
+| FFHQ 256 | 4 x 768, 384, 192, 96 | 20 million | 150 to 15 | 2e-4 to 5e-5 | 0 to 0.3 |
+| ImageNet 32 (1,000 classes) | 4 x 1536, groups of 32 | 200 million | 0.5 to 0.05 | 2e-4 to 5e-5 | 0 to 0.5 |
+| ImageNet 64 (1,000 classes) | 5 x 1536, groups of 32 | 200 million | 1 to 0.1 | 2e-4 to 5e-5 | 0 to 0.4 |
 
 Not stated in the paper: taken from the authors' code (https://github.com/brownvc/R3GAN): the borders of the resampling,
 which are zeros, the scale of the initialization, and the labels' way into both networks.
 
 Departures from the paper:
 
-- Images are not augmented, which the paper does with a probability that rises to 0.3 or more, but on Stacked MNIST.
+- Augmented images are interpolated without a low-pass filter, see ``networks/augmentation.py``.
 - The average of G's weights has a constant decay (``--ema``), where the paper's half-life grows with the schedules.
 - D's step runs in float32 under any precision: half precision takes the small penalties' gradients away.
 """
@@ -35,6 +35,7 @@ from lightning_gans.data.batches import ImageBatch
 from lightning_gans.errors import InputError
 from lightning_gans.losses.adversarial import relativistic_pairing_d, relativistic_pairing_g
 from lightning_gans.losses.penalties import judged
+from lightning_gans.networks.augmentation import augment
 from lightning_gans.networks.twice_differentiable import GroupedConv2d, grouped_conv2d
 from lightning_gans.ranges import NonNegativeFloat, PositiveInt, Share
 from lightning_gans.training.adversarial_module import AdversarialModule
@@ -188,6 +189,7 @@ class R3GAN(AdversarialModule):
         lr: Learning rate of both networks' Adam.
         gamma: Weight of R1 and of R2, each halved.
         beta2: Adam's decay of the second moment; the first moment's is 0.
+        augment: Probability of each transform of the images that D sees.
 
     Raises:
         InputError: for widths that do not lead to the image's size, or that groups do not divide.
@@ -206,6 +208,7 @@ class R3GAN(AdversarialModule):
         lr: tuple[NonNegativeFloat, NonNegativeFloat] = (2e-4, 5e-5),
         gamma: tuple[NonNegativeFloat, NonNegativeFloat] = (0.05, 0.005),
         beta2: tuple[Share, Share] = (0.9, 0.99),
+        augment: tuple[Share, Share] = (0.0, 0.55),
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -249,10 +252,10 @@ class R3GAN(AdversarialModule):
             for group in optimizer.param_groups:
                 group["lr"] = half_cosine(h.lr, seen / h.burn_in)
                 group["betas"] = (0.0, half_cosine(h.beta2, seen / h.burn_in))
-        gamma = half_cosine(h.gamma, seen / h.burn_in)
+        gamma, p = (half_cosine(ends, seen / h.burn_in) for ends in (h.gamma, h.augment))
 
         def critic(image: Tensor) -> Tensor:
-            return self.discriminator(image, label)
+            return self.discriminator(augment(image, p), label)
 
         if self.batches_seen % 2 == 0:
             with torch.no_grad():

@@ -74,8 +74,13 @@ def test_labels_decide():
     assert not torch.equal(*(model.discriminator(images[0], row[None]) for row in label[:2]))
 
 
-def test_losses_by_hand(monkeypatch):
-    """A critic of slope 3: R1 and R2 are 9 each; the losses compare each real image with one fake."""
+@pytest.mark.parametrize("gain", [1, 2])
+def test_losses_by_hand(gain, monkeypatch):
+    """A critic of slope 3: R1 and R2 are 9 each; the losses compare each real image with one fake.
+
+    D sees both augmented, here multiplied by the gain, and the penalties are of the images before that.
+    """
+    monkeypatch.setattr("lightning_gans.models.r3gan.augment", lambda image, p: gain * image)
     z = torch.randn(1, 4).expand(4, 4)  # equal fakes: the order of the real images does not matter
     monkeypatch.setattr(R3GAN, "prior", lambda self, num, generator=None: z)
     model, data, log = R3GAN(**TINY, gamma=(1.0, 1.0)), TinyImages(batch_size=4, count=4), Log()
@@ -83,19 +88,20 @@ def test_losses_by_hand(monkeypatch):
     nn.init.constant_(critic[1].weight, 3 / 32)
     model.discriminator = type("Critic", (nn.Sequential,), {"forward": lambda s, x, label: s[0](x)})(critic)
     fake, real = model(z).detach(), data.splits["train"].image / 127.5 - 1
-    gap = critic(real) - critic(fake)
+    gap = critic(gain * real) - critic(gain * fake)
 
     fit(model, data, logger=log, max_steps=1, max_epochs=2)
     first, second = log.lines[0], log.lines[-1]
-    assert (first["train/r1"], first["train/r2"]) == (pytest.approx(9), pytest.approx(9))
+    assert (first["train/r1"], first["train/r2"]) == (pytest.approx(9 * gain**2),) * 2
     assert first["train/loss_d"] == pytest.approx(nn.functional.softplus(-gap).mean().item(), rel=1e-4)
-    gap = critic(real) - critic(fake)  # after the critic's update
+    gap = critic(gain * real) - critic(gain * fake)  # after the critic's update
     assert second["train/loss_g"] == pytest.approx(nn.functional.softplus(gap).mean().item(), rel=1e-4)
 
 
-def test_schedules_count_the_images_that_d_has_seen():
+def test_schedules_count_the_images_that_d_has_seen(monkeypatch):
     """At a batch of four and a burn-in of 8 images: the third pair of steps is at the end."""
-    seen = []
+    seen, shares = [], []
+    monkeypatch.setattr("lightning_gans.models.r3gan.augment", lambda image, p: shares.append(p) or image)
 
     class Watched(R3GAN):
         def training_step(self, batch, batch_idx):
@@ -106,6 +112,7 @@ def test_schedules_count_the_images_that_d_has_seen():
     rates = [half_cosine((2e-4, 5e-5), n) for n in (0, 0, 0.5, 0.5, 1, 1)]
     moments = [half_cosine((0.9, 0.99), n) for n in (0, 0, 0.5, 0.5, 1, 1)]
     assert seen == [[(lr, 0.0, beta2)] * 2 for lr, beta2 in zip(rates, moments, strict=True)]
+    assert shares == pytest.approx([0] * 4 + [0.275] * 4 + [0.55] * 4)  # real and generated images alike
 
 
 def test_what_does_not_fit():
