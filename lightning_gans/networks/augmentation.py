@@ -5,7 +5,8 @@ transforms, gradients included, so that few images are not learned by heart and 
 probability is given, where the paper adapts it. The deviations and ranges are those of the authors' code
 (https://github.com/NVlabs/stylegan2-ada-pytorch), the choice of transforms and their weights those of R3GAN's.
 
-Departure from both: pixels are read by bilinear interpolation, which has a second derivative, without a low-pass filter.
+Departure from both: pixels are read by bilinear interpolation, written so that it has a second derivative, without a
+low-pass filter.
 """
 
 from __future__ import annotations

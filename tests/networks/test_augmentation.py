@@ -17,7 +17,7 @@ from lightning_gans.networks.augmentation import (
 
 CPU = torch.device("cpu")
 IMAGE = torch.arange(16.0).view(1, 1, 4, 4)
-NEUTRAL = dict(zip(("brightness", "contrast", "sign", "hue", "saturation"), map(tensor, (0.0, 1.0, 1.0, 0.0, 1.0))))
+NEUTRAL = dict(brightness=tensor(0.0), contrast=tensor(1.0), sign=tensor(1.0), hue=tensor(0.0), saturation=tensor(1.0))
 
 
 @pytest.mark.parametrize(
