@@ -5,8 +5,7 @@ transforms, gradients included, so that few images are not learned by heart and 
 probability is given, where the paper adapts it. The deviations and ranges are those of the authors' code
 (https://github.com/NVlabs/stylegan2-ada-pytorch), the choice of transforms and their weights those of R3GAN's.
 
-Departure from both: pixels are read by bilinear interpolation, written so that it has a second derivative, without a
-low-pass filter.
+Departure from both: pixels are read by bilinear interpolation, without a low-pass filter.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from torch.nn.functional import affine_grid
 
 PLACES = torch.float32
 """Under any precision: bfloat16 has quarters of a pixel."""
-COLOUR = 0.5
-"""Of a transform of colours, as a share of the probability of the others."""
+COLOR = 0.5
+"""Of a transform of colors, as a share of the probability of the others."""
 
 
 def augment(image: Tensor, p: float) -> Tensor:
-    """Flip, turn, shift, scale and recolour each image by chance, and cut a square out of it.
+    """Flip, turn, shift, scale and recolor each image by chance, and cut a square out of it.
 
     Args:
         image: (B, C, S, S) in [-1, 1].
@@ -36,7 +35,7 @@ def augment(image: Tensor, p: float) -> Tensor:
     if not p:
         return image
     moved = warped(image, random_map(len(image), image.shape[-1], p, image.device))
-    return cut_out(recoloured(moved, *random_colours(len(image), p * COLOUR, image.device)), p).to(image.dtype)
+    return cut_out(recolored(moved, *random_colors(len(image), p * COLOR, image.device)), p).to(image.dtype)
 
 
 def by_chance(p: float, values: Tensor, otherwise: float) -> Tensor:
@@ -79,6 +78,7 @@ def random_map(num: int, size: int, p: float, device: torch.device) -> Tensor:
 
 def warped(image: Tensor, source: Tensor) -> Tensor:
     """(B, C, S, S) read at (B, 2, 3) by bilinear interpolation; beyond the border is the mirror image."""
+    # Not grid_sample, whose second derivative, which penalties need, torch 2.11 does not have; 2.12 does.
     b, c, _, size = image.shape
     at = (affine_grid(source, [b, c, size, size], align_corners=False) * size + (size - 1)) / 2
     at = (at % (2 * size - 2) - (size - 1)).abs_().sub_(size - 1).neg_()
@@ -92,8 +92,8 @@ def warped(image: Tensor, source: Tensor) -> Tensor:
     return (values * weights).sum(2)
 
 
-def random_colours(num: int, p: float, device: torch.device) -> tuple[Tensor, ...]:
-    """Brightness, contrast, sign of the grey part, hue in radians and saturation: five of (B, 1, 1, 1)."""
+def random_colors(num: int, p: float, device: torch.device) -> tuple[Tensor, ...]:
+    """Brightness, contrast, sign of the gray part, hue in radians and saturation: five of (B, 1, 1, 1)."""
     brightness, contrast, saturation = torch.randn(3, num, 1, 1, 1, dtype=PLACES, device=device)
     sign, hue = torch.rand(2, num, 1, 1, 1, dtype=PLACES, device=device) * 2 - 1
     return (
@@ -105,22 +105,22 @@ def random_colours(num: int, p: float, device: torch.device) -> tuple[Tensor, ..
     )
 
 
-def recoloured(
+def recolored(
     image: Tensor, brightness: Tensor, contrast: Tensor, sign: Tensor, hue: Tensor, saturation: Tensor
 ) -> Tensor:
-    """(B, C, H, W) with its grey part shifted, scaled and negated, and its colours turned around the grey axis."""
-    grey = image.mean(1, keepdim=True)
-    colour = image - grey
-    quarter = (colour.roll(1, 1) - colour.roll(-1, 1)) / math.sqrt(3)
-    colour = hue.cos() * colour + hue.sin() * quarter
-    return contrast * (sign * (grey + brightness) + saturation * colour)
+    """(B, C, H, W) with its gray part shifted, scaled and negated, and its colors turned around the gray axis."""
+    gray = image.mean(1, keepdim=True)
+    color = image - gray
+    quarter = (color.roll(1, 1) - color.roll(-1, 1)) / math.sqrt(3)
+    color = hue.cos() * color + hue.sin() * quarter
+    return contrast * (sign * (gray + brightness) + saturation * color)
 
 
 def cut_out(image: Tensor, p: float) -> Tensor:
-    """(B, C, S, S), by chance with zeros in a square of half the side length, whose centre is anywhere."""
+    """(B, C, S, S), by chance with zeros in a square of half the side length, whose center is anywhere."""
     b, _, _, size = image.shape
-    centre = torch.rand(b, 2, 1, dtype=PLACES, device=image.device)
+    center = torch.rand(b, 2, 1, dtype=PLACES, device=image.device)
     places = torch.linspace(0.5 / size, 1 - 0.5 / size, size, dtype=PLACES, device=image.device)
-    half = by_chance(p, torch.full_like(centre[:, :1], 0.25), 0)
-    row, column = ((places - centre).abs() < half).unbind(1)
+    half = by_chance(p, torch.full_like(center[:, :1], 0.25), 0)
+    row, column = ((places - center).abs() < half).unbind(1)
     return image.masked_fill((row[:, :, None] & column[:, None])[:, None], 0)

@@ -3,15 +3,16 @@ import math
 import pytest
 import torch
 from torch import tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 from lightning_gans.networks import augmentation
 from lightning_gans.networks.augmentation import (
     augment,
     by_chance,
     cut_out,
-    random_colours,
+    random_colors,
     random_map,
-    recoloured,
+    recolored,
     warped,
 )
 
@@ -37,6 +38,14 @@ def test_warps(source, expected):
     torch.testing.assert_close(given[1], expected[0].expand(3, 4, 4))
 
 
+def test_warps_are_those_of_torch():
+    """Which has another border, and so is compared for maps that stay inside."""
+    torch.manual_seed(0)
+    image, source = torch.rand(8, 3, 9, 9), (torch.rand(8, 2, 3) - 0.5) * 0.6
+    expected = grid_sample(image, affine_grid(source, [8, 3, 9, 9], align_corners=False), align_corners=False)
+    torch.testing.assert_close(warped(image, source), expected)
+
+
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
@@ -44,21 +53,21 @@ def test_warps(source, expected):
         (dict(brightness=0.1), (1.0, 0.4, 0.1)),
         (dict(contrast=2.0), (1.8, 0.6, 0.0)),
         (dict(contrast=2.0, brightness=0.1), (2.0, 0.8, 0.2)),
-        (dict(sign=-1.0), (0.1, -0.5, -0.8)),  # the grey part is 0.4
+        (dict(sign=-1.0), (0.1, -0.5, -0.8)),  # the gray part is 0.4
         (dict(hue=2 * math.pi / 3), (0.0, 0.9, 0.3)),
         (dict(saturation=0.0), (0.4, 0.4, 0.4)),
         (dict(saturation=2.0), (1.4, 0.2, -0.4)),
     ],
 )
-def test_colours(change, expected):
+def test_colors(change, expected):
     image = tensor([0.9, 0.3, 0.0]).view(1, 3, 1, 1)
-    given = recoloured(image, **NEUTRAL | {name: tensor(value) for name, value in change.items()})
+    given = recolored(image, **NEUTRAL | {name: tensor(value) for name, value in change.items()})
     torch.testing.assert_close(given.flatten(), tensor(expected), atol=1e-6, rtol=0)
 
 
-def test_grey_images_have_no_colours():
+def test_gray_images_have_no_colors():
     image = torch.rand(2, 1, 4, 4)
-    given = recoloured(image, **NEUTRAL | dict(hue=tensor(1.0), saturation=tensor(3.0)))
+    given = recolored(image, **NEUTRAL | dict(hue=tensor(1.0), saturation=tensor(3.0)))
     torch.testing.assert_close(given, image)
 
 
@@ -87,10 +96,10 @@ def test_deviations():
     ratio = torch.linalg.svdvals(always[..., :2]).log2()
     assert (ratio[:, 0] - ratio[:, 1]).square().mean().sqrt().item() == pytest.approx(0.4, abs=0.01)
     assert (torch.linalg.det(always[..., :2]) < 0).float().mean().item() == pytest.approx(0.5, abs=0.01)
-    pixels = sum(n * n for n in (-2, -1, 0, 1, 2) for _ in range(1 if abs(n) == 2 else 2)) / 8  # rounded from [-2, 2]
-    expected = pixels / 16**2 + math.exp((0.2 * math.log(2)) ** 2 * 4) / 64
+    rounded = 1.5  # mean square of uniform numbers from -2 to 2, rounded
+    expected = rounded / 16**2 + math.exp((0.2 * math.log(2)) ** 2 * 4) / 64
     assert (always[..., 2] / 2).square().mean().item() == pytest.approx(expected, rel=0.05)
-    brightness, contrast, sign, hue, saturation = random_colours(40_000, 1, CPU)
+    brightness, contrast, sign, hue, saturation = random_colors(40_000, 1, CPU)
     assert brightness.std().item() == pytest.approx(0.2, abs=0.01)
     assert contrast.log2().std().item() == pytest.approx(0.5, abs=0.01)
     assert sign.mean().item() == pytest.approx(0, abs=0.02)
@@ -103,7 +112,7 @@ def test_what_stays():
     assert augment(image, 0) is image
     torch.manual_seed(0)
     same = [(a - b).abs().max().item() < 1e-5 for a, b in zip(augment(image, 0.05), image, strict=True)]
-    assert 0.4 < sum(same) / 64 < 0.85  # none of 8 geometric, 5 colour transforms and the square; some do nothing
+    assert 0.4 < sum(same) / 64 < 0.85  # none of 8 geometric, 5 color transforms and the square; some do nothing
 
 
 def test_each_image_has_its_own_transforms():
@@ -116,10 +125,10 @@ def test_second_derivative():
     """The penalty's gradient goes through the transforms, to the weights of the critic behind them."""
     image = torch.rand(2, 3, 5, 5, dtype=torch.float64, requires_grad=True)
     source = random_map(2, 5, 0.9, CPU).double()
-    colours = [value.double() for value in random_colours(2, 0.9, CPU)]
+    colors = [value.double() for value in random_colors(2, 0.9, CPU)]
 
     def transformed(x):
-        return recoloured(warped(x, source), *colours) ** 2
+        return recolored(warped(x, source), *colors) ** 2
 
     assert torch.autograd.gradcheck(transformed, image)
     assert torch.autograd.gradgradcheck(transformed, image)
@@ -128,7 +137,7 @@ def test_second_derivative():
 def test_shares_of_the_transforms(monkeypatch):
     """Colours at half the probability of the others."""
     asked = {}
-    for name in ("random_map", "random_colours", "cut_out"):
+    for name in ("random_map", "random_colors", "cut_out"):
         real = getattr(augmentation, name)
 
         def spy(*args, real=real, name=name):
@@ -137,4 +146,4 @@ def test_shares_of_the_transforms(monkeypatch):
 
         monkeypatch.setattr(augmentation, name, spy)
     augment(torch.rand(2, 3, 4, 4), 0.4)
-    assert asked == {"random_map": 0.4, "random_colours": 0.2, "cut_out": 0.4}
+    assert asked == {"random_map": 0.4, "random_colors": 0.2, "cut_out": 0.4}
